@@ -1,0 +1,1 @@
+"""Raw files to documents: reading, quarantine, repeats and the held-out part."""

@@ -1,0 +1,75 @@
+"""One source from its files to clean documents: read, without repeats, up to its size."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile, match_files
+from evergrow.corpus.installed import installed_path, read_installed
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.reader import read_documents
+from evergrow.corpus.repeats import Dropped, KnownDocuments, up_to_bytes, without_repeats
+from evergrow.errors import InputError
+
+
+@dataclass
+class SourceReading:
+    """What came in and what did not while one source was read; filled by ``source_documents``."""
+
+    quarantine: Quarantine
+    files: list[SourceFile] = field(default_factory=list)
+    dropped: Dropped = field(default_factory=Dropped)
+    num_dated: int = 0
+
+
+def source_documents(
+    config: SourceConfig, base: Path, earlier: KnownDocuments, reading: SourceReading
+) -> Iterator[Document]:
+    """The documents of a source that ``earlier`` sources do not have, repeats dropped, at most max_bytes.
+
+    The order is fixed by the files' names. Raises InputError for missing, empty or broken files, past
+    0.1 % bad documents, and for a date field that no document has.
+    """
+    name = reading.quarantine.source
+    if config.installed:
+        raw = read_installed(config.installed, name, reading.files)
+    else:
+        reading.files += [SourceFile.at(p, base) for p in match_files(config.files, base, name)]
+        raw = read_documents(name, config, reading.files, reading.quarantine)
+    with closing(raw):
+        new = without_repeats(raw, config.drop_repeated_lines, earlier, reading.dropped)
+        for document in up_to_bytes(new, config.max_bytes):
+            reading.num_dated += document.date is not None
+            yield document
+    reading.quarantine.check()
+    if config.date_field and not reading.num_dated:
+        raise InputError(
+            f"sources.{name}.date_field: no document has a date in {config.date_field!r}; "
+            "correct the name or remove date_field"
+        )
+
+
+def changed_files(
+    config: SourceConfig, base: Path, name: str, recorded: list[dict[str, object]]
+) -> list[str]:
+    """What differs between the files of a source now and those that a manifest recorded.
+
+    Every file is read for its checksum. For an installed source only the recorded files are looked at.
+    """
+    if config.installed:
+        paths = {str(r["path"]): installed_path(config.installed, str(r["path"])) for r in recorded}
+        now = {n: _record(p, n) for n, p in paths.items() if p.exists()}
+    else:
+        files = [SourceFile.at(p, base) for p in match_files(config.files, base, name)]
+        now = {file.name: file.record() for file in files}
+    before = {str(r["path"]): r for r in recorded}
+    changed = [f"{n} changed" for n in before if n in now and now[n] != before[n]]
+    gone = [f"{n} is gone" for n in before if n not in now]
+    return changed + gone + [f"{n} is new" for n in now if n not in before]
+
+
+def _record(path: Path, name: str) -> dict[str, object]:
+    return SourceFile.at(path, path.parent).record() | {"path": name}

@@ -1,0 +1,102 @@
+"""Files that are whole or not there: write beside the target, fsync, rename."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blake3 import blake3
+
+from evergrow.errors import EvergrowError
+
+
+@contextmanager
+def _full_disk_explained(target: Path) -> Iterator[None]:
+    """Turn a full disk or a file-size limit into a sentence that says what is still whole."""
+    try:
+        yield
+    except OSError as error:
+        # Arrow and safetensors raise OSError with the reason only in their text.
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or "No space left" in str(
+            error
+        ):
+            raise EvergrowError(
+                f"{target}: no space left while writing; nothing was replaced and nothing half-written "
+                "is left, so free some space and run the same command again"
+            ) from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, data: str | bytes) -> None:
+    """Replace ``path`` by ``data`` in one step; readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    try:
+        with _full_disk_explained(path):
+            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+            _sync(temporary)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` when the block ends without an error.
+
+    A folder already at ``path`` is replaced. Left-overs of a killed process are removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(path)
+    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    temporary.mkdir()
+    try:
+        with _full_disk_explained(path):
+            yield temporary
+            for file in sorted(temporary.rglob("*")):
+                _sync(file)
+            _sync(temporary)
+            if path.exists():
+                replaced = path.with_name(f".{path.name}.replaced-{os.getpid()}")
+                path.rename(replaced)
+                temporary.rename(path)
+                shutil.rmtree(replaced)
+            else:
+                temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Delete what a killed process left while it was writing the folder ``path``.
+
+    A folder that was moved aside to be replaced is moved back when its replacement never arrived.
+    """
+    for left in path.parent.glob(f".{path.name}.replaced-*"):
+        if path.exists():
+            shutil.rmtree(left)
+        else:
+            left.rename(path)
+    for left in path.parent.glob(f".{path.name}.writing-*"):
+        shutil.rmtree(left)
+
+
+def checksum(path: Path) -> str:
+    """The blake3 hex digest of a file's bytes."""
+    digest = blake3()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Which checkpoint is what: names, the newest one to go on from, and which may be dropped."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from evergrow.run import Run, StageRecord, drop_checkpoint, save_checkpoint
+
+_NAME = re.compile(r"(\d+)-(.+)-([a-z]+)-(\d{9})")
+_PERIODIC_KEPT = 2  # a damaged newest one leaves another to go on from
+
+
+class Mark(NamedTuple):
+    """A place on a Run: stage, leg (trunk, anneal or branch) and optimiser step since init."""
+
+    index: int
+    stage: str
+    leg: str
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's folder name."""
+        return f"{self.index:02d}-{self.stage}-{self.leg}-{self.step:09d}"
+
+
+def marks(run: Run, index: int | None = None, leg: str | None = None) -> list[Mark]:
+    """The checkpoints of a Run, oldest first; of one stage or leg when given."""
+    found = []
+    for path in run.checkpoints.glob("[0-9]*"):
+        if match := _NAME.fullmatch(path.name):
+            found.append(Mark(int(match[1]), match[2], match[3], int(match[4])))
+    return sorted(
+        m for m in found if (index is None or m.index == index) and (leg is None or m.leg == leg)
+    )
+
+
+def newest(run: Run, index: int, leg: str) -> Mark | None:
+    """The checkpoint of a leg to go on from, or None when the leg has not begun."""
+    return max(marks(run, index, leg), default=None)
+
+
+def branch_points(record: StageRecord) -> set[int]:
+    """The trunk's steps that are always kept: where the release leaves it, and its end."""
+    return {record.first_step + record.num_steps} | (
+        set() if record.fork_step is None else {record.fork_step}
+    )
+
+
+def write(run: Run, mark: Mark, tensors: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+    """Save a checkpoint and drop periodic ones that are no longer needed."""
+    state = {"stage": mark.stage, "index": mark.index, "leg": mark.leg, "step": mark.step, **facts}
+    save_checkpoint(run.checkpoints / mark.name, tensors, state)
+    for old in periodic(run, mark.index, mark.leg)[:-_PERIODIC_KEPT]:
+        drop_checkpoint(run.checkpoints / old.name)
+
+
+def periodic(run: Run, index: int, leg: str | None = None) -> list[Mark]:
+    """The checkpoints of a stage that are no branch points of its trunk, oldest first."""
+    kept = branch_points(run.manifest.stages[index])
+    return [m for m in marks(run, index, leg) if m.leg != "trunk" or m.step not in kept]
+
+
+def drop_periodic(run: Run, index: int) -> list[Mark]:
+    """Delete a finished stage's checkpoints except its branch points; returns what was deleted."""
+    dropped = periodic(run, index)
+    for mark in dropped:
+        drop_checkpoint(run.checkpoints / mark.name)
+    return dropped

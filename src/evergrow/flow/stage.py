@@ -1,0 +1,283 @@
+"""One stage of one Run: trunk, branch, release, measurements; resumes wherever it was killed."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evergrow.errors import EvergrowError, Stopped
+from evergrow.flow import checkpoints
+from evergrow.flow.checkpoints import Mark
+from evergrow.flow.measure import measure, sample_texts
+from evergrow.flow.release import write_release
+from evergrow.flow.listener import Listener, Progress
+from evergrow.flow.work import Work, open_work
+from evergrow.run import Run, load_checkpoint, locked, read_checkpoint_state
+from evergrow.schedules import Segment, rate
+from evergrow.train.config import Refill
+from evergrow.train.loop import Leg, Record, train_until
+from evergrow.train.objectives import Causal
+from evergrow.train.speed import peak_flops, peak_memory_bytes
+
+CHECKPOINTS_A_STAGE = 10
+
+
+def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
+    """Train stage ``index`` of the Run in ``folder`` and release it; nothing is done twice.
+
+    Raises Stopped when a signal asked to stop (everything is saved), EvergrowError when training
+    failed (the last good checkpoint is named).
+    """
+    with locked(folder), listener.stop.listening():
+        run = Run(folder)
+        begun = checkpoints.newest(run, index, "trunk")
+        work = open_work(folder, index, listener, fresh=index == 0 and begun is None)
+        work.run.save_stage(index, status="training")
+        try:
+            if checkpoints.newest(run, index, "anneal") is None:
+                train_trunk(work, begun)
+            if work.record.fork_step is not None:
+                train_release(work)
+            finish(work)
+        except EvergrowError as error:
+            raise _with_last_checkpoint(work, error) from error
+        finally:
+            work.writer.close()
+
+
+def _with_last_checkpoint(work: Work, error: EvergrowError) -> EvergrowError:
+    """The error, with the last good checkpoint named."""
+    if isinstance(error, Stopped):
+        return error
+    saved = checkpoints.marks(work.run)
+    last = f"the last good checkpoint is {saved[-1].name}" if saved else "nothing was saved yet"
+    return EvergrowError(f"{work.run.folder}: {error}; {last}")
+
+
+def train_trunk(work: Work, begun: Mark | None) -> None:
+    """Bring the trunk to the stage's end, measuring and saving on the way."""
+    record = work.record
+    end = record.first_step + record.num_steps
+    if begun is None:
+        _enter(work)
+    else:
+        restore(work, begun, cut=True)
+    _say_what_comes(work, begun)
+    steps = range(record.first_step + 1, end + 1)
+    every = _steps(work, work.recipe.evaluate.every)
+    measured = set(steps[every - 1 :: every]) if work.recipe.evaluate.every else set()
+    saved = set(steps[_checkpoint_every(work) - 1 :: _checkpoint_every(work)])
+    saved |= checkpoints.branch_points(record)
+    leg = Leg(Causal(work.recipe.train.z_loss), work.batch_at, _trunk_rate(work), _seed(work))
+    for stop in sorted(s for s in measured | saved | {end} if s > work.state.step):
+        train_to(work, leg, "trunk", stop)
+        if stop in measured:
+            record_evals(work, "trunk", partial=True)
+        if stop in saved:
+            save(work, "trunk")
+    work.writer.wait()
+
+
+def train_release(work: Work) -> None:
+    """From the fork, anneal to the stage's end on the samples that the trunk read there."""
+    record = work.record
+    assert record.fork_step is not None and record.release_schedule is not None
+    end = record.first_step + record.num_steps
+    begun = checkpoints.newest(work.run, work.index, "anneal")
+    if begun is None:
+        trunk_end = Mark(work.index, record.name, "trunk", end)
+        restore(work, Mark(work.index, record.name, "trunk", record.fork_step))
+        work.run.cut(read_checkpoint_state(work.run.checkpoints / trunk_end.name)["offsets"])
+    else:
+        restore(work, begun, cut=True)
+    segments = [Segment.model_validate(s) for s in record.release_schedule]
+    train_branch(work, "anneal", segments, record.fork_step, end)
+
+
+def train_branch(
+    work: Work, name: str, segments: Sequence[Segment], first_step: int, last_step: int
+) -> None:
+    """Train a branch of the trunk, saving on the way."""
+    tokens = work.recipe.train.tokens_per_step
+    leg = Leg(
+        Causal(work.recipe.train.z_loss),
+        work.batch_at,
+        lambda step: rate(segments, step * tokens),
+        _seed(work),
+    )
+    every = _checkpoint_every(work)
+    for stop in [*range(first_step + every, last_step, every), last_step]:
+        if stop > work.state.step:
+            train_to(work, leg, name, stop)
+            if stop < last_step:
+                save(work, name)
+    work.writer.wait()
+
+
+def finish(work: Work) -> None:
+    """Measure what was trained, write it as a release, and close the stage."""
+    record = work.record
+    scores = record_evals(work, "release", partial=False)
+    record_samples(work)
+    release = f"releases/{record.name}"
+    schedule = [*record.schedule, *(record.release_schedule or [])]
+    write_release(work, work.run.folder / release, record.name, schedule, scores)
+    work.run.save_stage(
+        work.index, status="done", release=release, offsets=work.run.offsets()
+    )
+    checkpoints.drop_periodic(work.run, work.index)
+
+
+def _enter(work: Work) -> None:
+    """Begin the stage with the trunk's weights as the stage before left them."""
+    if work.index:
+        parent = work.run.manifest.stages[work.index - 1]
+        end = parent.first_step + parent.num_steps
+        restore(work, Mark(work.index - 1, parent.name, "trunk", end))
+        work.run.cut(parent.offsets)
+        if work.recipe.stages[work.index].optimizer_state != "keep":
+            work.state.optimizer.state.clear()
+    else:
+        work.run.cut({})
+        record_evals(work, "start", partial=False)
+    # A new stream lifts the loss far beyond the window's deviations.
+    work.state.guard.empty()
+    if work.recipe.evaluate.every:
+        record_evals(work, "trunk", partial=True)
+
+
+def restore(work: Work, mark: Mark, cut: bool = False) -> None:
+    """Load a checkpoint; with ``cut`` also drop what was recorded after it."""
+    folder = work.run.checkpoints / mark.name
+    work.state.load(load_checkpoint(folder), mark.step)
+    if cut:
+        work.run.cut(read_checkpoint_state(folder)["offsets"])
+
+
+def save(work: Work, leg: str) -> None:
+    """Checkpoint the state; files are written in the background."""
+    work.writer.wait()
+    mark = Mark(work.index, work.record.name, leg, work.state.step)
+    tensors = work.state.tensors()
+    facts = {"offsets": work.run.offsets(), "key": work.record.key}
+    work.writer.submit(lambda: checkpoints.write(work.run, mark, tensors, facts))
+
+
+def train_to(work: Work, leg: Leg, name: str, step: int) -> None:
+    """Train to ``step``; a wish to stop saves first and raises Stopped."""
+    stop = work.listener.stop
+    train_until(
+        work.state, step, leg, work.recipe.train, _recorder(work, name), stop.requested
+    )
+    if work.state.step < step:
+        assert stop.signal is not None
+        save(work, name)
+        work.writer.wait()
+        tokens = work.state.step * work.recipe.train.tokens_per_step
+        where = f"step {work.state.step} ({tokens:,} tokens) of {work.record.name}"
+        raise Stopped(stop.signal, where)
+
+
+def _recorder(work: Work, leg: str) -> Callable[[list[Record], float], None]:
+    """What turns the loop's records into lines of metrics.jsonl and timing.jsonl."""
+    train, record = work.recipe.train, work.record
+    per_step = train.tokens_per_step
+    flops = float(work.run.manifest.model["flops_per_token"])  # pyright: ignore
+    peak = peak_flops(work.state.device)
+    place = {"stage": record.name, "leg": leg}
+    trunk_steps = record.num_steps
+    fork = record.fork_step
+    total = trunk_steps + (0 if fork is None else record.first_step + trunk_steps - fork)
+
+    def report(records: list[Record], seconds: float) -> None:
+        lines = [{**place, **r, "tokens": r["step"] * per_step} for r in records]
+        work.run.append("metrics", lines)
+        speed = len(records) * per_step / seconds
+        timing = {
+            **place,
+            "step": records[-1]["step"],
+            "seconds": round(seconds, 6),
+            "tokens_per_second": round(speed, 1),
+            "mfu": round(speed * flops / peak, 4),
+            "peak_memory_bytes": peak_memory_bytes(work.state.device),
+        }
+        work.run.append("timing", [timing])
+        local = records[-1]["step"] - record.first_step
+        done = local if leg == "trunk" or fork is None else trunk_steps + records[-1]["step"] - fork
+        progress = Progress(work.run.folder, record.name, leg, done, total, {**lines[-1], **timing})
+        work.listener.progress(progress)
+
+    return report
+
+
+def record_evals(work: Work, leg: str, partial: bool) -> list[dict[str, Any]]:
+    """Measure every stream, append the result to evals.jsonl and return its lines."""
+    sources = work.held_out
+    if partial:
+        part = work.recipe.evaluate.part
+        sources = {name: documents.part(part) for name, documents in sources.items()}
+    place = {
+        "stage": None if leg == "start" else work.record.name,
+        "leg": leg,
+        "step": work.state.step,
+        "tokens": work.state.step * work.recipe.train.tokens_per_step,
+        "partial": partial,
+    }
+    eos = work.tokenizer.eos_token_id
+    lines = measure(work.model, sources, eos, work.sequence_length)
+    work.run.append("evals", [{**place, **line} for line in lines])
+    return lines
+
+
+def record_samples(work: Work) -> None:
+    """Let the release write a few words; they show the drift of domains, not quality."""
+    num_tokens = work.recipe.evaluate.sample_tokens
+    if not num_tokens:
+        return
+    place = {"stage": work.record.name, "step": work.state.step}
+    texts = sample_texts(work.model, work.tokenizer, work.held_out, num_tokens, _seed(work))
+    work.run.append("samples", [{**place, **text} for text in texts])
+
+
+def _trunk_rate(work: Work) -> Callable[[int], float]:
+    record = work.record
+    segments = [Segment.model_validate(s) for s in record.schedule]
+    tokens = work.recipe.train.tokens_per_step
+    policy = work.recipe.stages[work.index].optimizer_state
+    refilled = record.first_step + (policy.refill if isinstance(policy, Refill) else 0)
+    return lambda step: 0.0 if step <= refilled else rate(segments, step * tokens)
+
+
+def _checkpoint_every(work: Work) -> int:
+    """Steps between periodic checkpoints."""
+    tokens = work.recipe.checkpoints.every
+    if tokens is None:
+        return math.ceil(work.record.num_steps / CHECKPOINTS_A_STAGE)
+    return _steps(work, tokens)
+
+
+def _steps(work: Work, tokens: int) -> int:
+    return max(1, round(tokens / work.recipe.train.tokens_per_step))
+
+
+def _seed(work: Work) -> int:
+    return work.run.manifest.seed
+
+
+def _say_what_comes(work: Work, begun: Mark | None) -> None:
+    """Say what is restored, what is re-initialised, and the next learning rate."""
+    record = work.record
+    next_rate = _trunk_rate(work)(work.state.step + 1)
+    if begun is not None:
+        restored, renewed = f"everything at {begun.name}", "nothing"
+    elif work.index == 0:
+        restored, renewed = f"weights of {work.run.manifest.model['source']}", "optimiser, spike window"
+    else:
+        parent = work.run.manifest.stages[work.index - 1].name
+        kept = work.recipe.stages[work.index].optimizer_state == "keep"
+        restored = f"weights{' and optimiser' if kept else ''} at the end of {parent}"
+        renewed = "spike window" if kept else "optimiser, spike window"
+    work.listener.say(
+        f"{work.run.folder.name}, {record.name}: restored {restored}; re-initialised {renewed}; "
+        f"next rate {next_rate:.3g}"
+    )

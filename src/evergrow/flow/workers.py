@@ -1,0 +1,129 @@
+"""Stages side by side: a few processes that each carry out one stage after another."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from evergrow.errors import EvergrowError
+from evergrow.flow.listener import Listener, Progress, StopFlag
+from evergrow.flow.stage import carry_out_stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stage ``index`` of the Run in ``folder``."""
+
+    folder: Path
+    index: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of a job; ``error`` is what it raised."""
+
+    job: Job
+    error: EvergrowError | None
+
+
+def serve(connection: Connection, threads: int) -> None:
+    """A worker process: take jobs until the connection closes."""
+    import torch
+
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    stop = StopFlag()
+    listener = Listener(connection.send, connection.send, stop)
+    with stop.listening():
+        while not stop.requested():
+            try:
+                job: Job = connection.recv()
+            except EOFError:
+                return
+            connection.send(Done(job, _carry_out(job, listener)))
+
+
+def _carry_out(job: Job, listener: Listener) -> EvergrowError | None:
+    try:
+        carry_out_stage(job.folder, job.index, listener)
+    except EvergrowError as error:
+        return error
+    return None
+
+
+def _end_with_parent(parent: int) -> None:
+    """A killed parent cannot tell its workers; they look, and end as suddenly as it did."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+class Workers:
+    """``num_workers`` processes, ``threads`` CPU threads each; jobs are handed out as they come free."""
+
+    def __init__(self, num_workers: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._processes: list[SpawnProcess] = []
+        self._connections: list[Connection] = []
+        self._jobs: dict[Connection, Job] = {}
+        for _ in range(num_workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, threads), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self._connections.append(ours)
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs handed out and not done."""
+        return list(self._jobs.values())
+
+    def start(self, job: Job) -> bool:
+        """Hand ``job`` to a free worker; False when all are busy."""
+        for connection in self._connections:
+            if connection not in self._jobs:
+                connection.send(job)
+                self._jobs[connection] = job
+                return True
+        return False
+
+    def receive(self, seconds: float) -> list[Progress | str | Done]:
+        """What the workers said within ``seconds``; raises EvergrowError when one died."""
+        messages: list[Progress | str | Done] = []
+        for ready in wait(list(self._jobs), timeout=seconds):
+            assert isinstance(ready, Connection)
+            try:
+                message = ready.recv()
+            except EOFError:
+                job = self._jobs[ready]
+                raise EvergrowError(
+                    f"{job.folder}: the process training it died without a word (out of memory?); "
+                    "run the same command again to go on"
+                ) from None
+            if isinstance(message, Done):
+                del self._jobs[ready]
+            messages.append(message)
+        return messages
+
+    def stop(self) -> None:
+        """Ask every worker to save and stop."""
+        for process in self._processes:
+            if process.is_alive() and process.pid:
+                os.kill(process.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """Let idle workers end and wait for all."""
+        for connection in self._connections:
+            connection.close()
+        for process in self._processes:
+            process.join()
+
+
+Hear = Callable[[Progress | str | Done], None]

@@ -1,0 +1,1 @@
+"""Hugging Face causal models: made small from a preset, loaded, described, sampled, saved."""

@@ -1,0 +1,137 @@
+"""Which model a recipe starts from, and the rule its sizes follow; imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from evergrow.config import Config, PositiveCount
+
+Preset = Literal["olmo2"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a model made from scratch; ``ffn`` is the width inside the gated MLP."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    tied: bool
+
+
+def head_width(hidden: int) -> int:
+    """The width of a head aimed at: 32 in tiny models, 64 from 512 on, 128 from 2048 on.
+
+    OLMo 2 has 128 at 2048 and above (arXiv 2501.00656, table 3); below, narrower heads keep
+    at least three or four of them.
+    """
+    if hidden < 512:
+        return 32
+    return 64 if hidden < 2048 else 128
+
+
+def ffn_multiple(hidden: int) -> int:
+    """What the feed-forward width is rounded up to: 32 in tiny models, OLMo 2's 256 from 512 on."""
+    return 32 if hidden < 512 else 256
+
+
+def derived_ffn(hidden: int) -> int:
+    """8/3 hidden, which gives three matrices the parameters of two of width 4 hidden, rounded up.
+
+    Gives OLMo 2's 11008 at 4096 and 13824 at 5120.
+    """
+    multiple = ffn_multiple(hidden)
+    return -(-8 * hidden // (3 * multiple)) * multiple
+
+
+class ModelConfig(Config):
+    """A preset made from scratch (``preset``, ``hidden``, ``layers``), or one loaded ``from``."""
+
+    preset: Preset | None = Field(None, description="architecture made from scratch")
+    from_: str | None = Field(
+        None,
+        alias="from",
+        min_length=1,
+        description="a model folder, the folder of a run (its newest release) or a hub id",
+    )
+    hidden: PositiveCount | None = Field(None, description="width of the residual stream")
+    layers: PositiveCount | None = Field(None, description="number of blocks")
+    heads: PositiveCount | None = Field(
+        None, description="default: hidden / 32, / 64 from 512 on, / 128 from 2048 on, rounded"
+    )
+    kv_heads: PositiveCount | None = Field(
+        None, description="key and value heads, a divisor of heads; default: heads"
+    )
+    ffn: PositiveCount | None = Field(
+        None, description="default: 8/3 hidden up to a multiple of 32, of 256 from hidden 512 on"
+    )
+    tied: bool = Field(False, description="input embedding and output head share their weights")
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.preset is None) == (self.from_ is None):
+            given = "neither" if self.preset is None else "both"
+            raise ValueError(
+                f"set either preset: olmo2 (from scratch) or from: (a model to load), got {given}"
+            )
+        if self.from_ is None:
+            self.sizes()
+            return self
+        sizes = {"hidden", "layers", "heads", "kv_heads", "ffn"}
+        unused = [n for n in sorted(sizes) if getattr(self, n) is not None]
+        unused += ["tied"] if "tied" in self.model_fields_set else []
+        if unused:
+            raise ValueError(
+                f"a loaded model has its own sizes, got {', '.join(unused)} beside "
+                f"from: {self.from_}; remove them or use preset: instead of from:"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain data that validates again: ``from`` under its own name, no empty keys."""
+        if self.from_ is not None:
+            return {"from": self.from_}
+        written: Mapping[str, Any] = write(self)
+        return {key: value for key, value in written.items() if value is not None}
+
+    def sizes(self) -> Sizes:
+        """All sizes of a preset, derived where the recipe is silent.
+
+        Raises ValueError when hidden or layers is missing or the heads do not divide.
+        """
+        if self.hidden is None or self.layers is None:
+            missing = "hidden" if self.hidden is None else "layers"
+            raise ValueError(f"preset {self.preset} needs hidden and layers, got no {missing}")
+        heads = self.heads or max(1, round(self.hidden / head_width(self.hidden)))
+        if self.hidden % heads or self.hidden // heads % 2:
+            raise ValueError(
+                f"hidden must be heads times an even width (rotary positions turn pairs), got "
+                f"hidden {self.hidden} with {heads} heads; set hidden to a multiple of "
+                f"{2 * heads} or set heads"
+            )
+        kv_heads = self.kv_heads or heads
+        if heads % kv_heads:
+            raise ValueError(f"kv_heads must divide heads ({heads}), got {kv_heads}")
+        ffn = self.ffn or derived_ffn(self.hidden)
+        return Sizes(self.hidden, self.layers, heads, kv_heads, ffn, self.tied)
+
+
+def explain(config: ModelConfig) -> list[str]:
+    """One line for each size that the recipe left open: its value and the rule that made it."""
+    if config.from_ is not None:
+        return []
+    sizes = config.sizes()
+    width, multiple = head_width(sizes.hidden), ffn_multiple(sizes.hidden)
+    lines = []
+    if config.heads is None:
+        lines.append(f"heads {sizes.heads}: hidden {sizes.hidden} / {width}, rounded")
+    if config.kv_heads is None:
+        lines.append(f"kv_heads {sizes.kv_heads}: as many as heads")
+    if config.ffn is None:
+        lines.append(f"ffn {sizes.ffn}: 8/3 x {sizes.hidden}, up to a multiple of {multiple}")
+    return lines

@@ -1,0 +1,102 @@
+"""What a model is in numbers: parameters, operations a token, bytes of a checkpoint and a step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from evergrow.models.quiet import undisturbed
+
+FP32 = 4  # bytes
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Counts of one model at one sequence length T; tied weights count once.
+
+    num_embedding_parameters  weights of lookup tables (tokens, learned positions)
+    flops_per_token           6 N + 12 L d T, forward and backward (PaLM, arXiv 2204.02311, app. B);
+                              N leaves out tables that are only looked up, so a tied table counts
+                              (it is the output head) and an untied input embedding does not.
+                              All experts of a mixture count, as if each token went through each.
+    checkpoint_bytes          weights and two Adam moments in fp32
+    """
+
+    num_parameters: int
+    num_embedding_parameters: int
+    num_layers: int
+    hidden: int
+    flops_per_token: int
+    checkpoint_bytes: int
+
+
+def embedding_parameter_names(model: nn.Module) -> set[str]:
+    """Names of all weights of lookup tables; of a tied table also the name as output head."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    named = model.named_parameters(remove_duplicate=False)
+    return {name for name, parameter in named if id(parameter) in tables}
+
+
+def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
+    """Count a Hugging Face causal model; ``sequence_length`` enters the operations of attention."""
+    config = model.config.get_text_config()
+    embeddings = embedding_parameter_names(model)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    num_parameters = sum(sizes.values())
+    num_embedding = sum(size for name, size in sizes.items() if name in embeddings)
+    head = model.get_output_embeddings()
+    assert head is not None
+    looked_up = sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if name in embeddings and parameter is not head.weight
+    )
+    layers, hidden = config.num_hidden_layers, config.hidden_size
+    return ModelFacts(
+        num_parameters=num_parameters,
+        num_embedding_parameters=num_embedding,
+        num_layers=layers,
+        hidden=hidden,
+        flops_per_token=6 * (num_parameters - looked_up) + 12 * layers * hidden * sequence_length,
+        checkpoint_bytes=3 * FP32 * num_parameters,
+    )
+
+
+def context_window(model: PreTrainedModel) -> int | None:
+    """The most positions the model can attend over; None where its architecture sets no limit."""
+    # Absent in architectures without position embeddings (ALiBi, recurrent), so asked for gently.
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: int) -> int:
+    """Memory of one fp32 training step of ``num_sequences`` windows, without the process itself.
+
+    Weights, gradients and two moments; what the forward pass keeps for the backward, counted in a
+    real pass of one window (arrays that windows share count once for each); and three
+    arrays of the logits' size in the loss (logits, log-probabilities, gradient). No activation
+    checkpointing, no chunked loss: an upper estimate for those.
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    vocabulary = model.config.get_text_config().vocab_size
+    logits = num_sequences * sequence_length * vocabulary
+    kept = num_sequences * _kept_bytes(model, sequence_length)
+    return 4 * FP32 * parameters + kept + 3 * FP32 * logits
+
+
+def _kept_bytes(model: PreTrainedModel, sequence_length: int) -> int:
+    """Bytes that autograd keeps for one window besides weights and logits, by a forward pass."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor  # held, so that the key stays unique
+        return tensor
+
+    training = model.training
+    tokens_BT = torch.zeros(1, sequence_length, dtype=torch.long, device=model.device)
+    with undisturbed(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model.train()(input_ids=tokens_BT, use_cache=False)
+    model.train(training)
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    own.add(output.logits.untyped_storage()._cdata)
+    return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own)

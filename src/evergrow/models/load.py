@@ -1,0 +1,211 @@
+"""A causal language model from a folder, a run or the hub; whatever is not whole is refused."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from evergrow.errors import InputError
+from evergrow.models.config import ModelConfig
+from evergrow.models.describe import context_window
+from evergrow.models.presets import from_scratch
+from evergrow.models.quiet import undisturbed
+from evergrow.run import read_manifest
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def model_from_config(
+    config: ModelConfig, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int
+) -> PreTrainedModel:
+    """The model a recipe starts from: drawn from ``seed``, or loaded; ready to be trained.
+
+    Raises InputError when a loaded model has too few rows for the tokenizer or a window shorter
+    than ``sequence_length``, and whatever ``load_model`` refuses.
+    """
+    if config.from_ is None:
+        model = from_scratch(config, tokenizer, sequence_length, seed)
+    else:
+        model = load_model(config.from_)
+        _check_fit(model, config.from_, len(tokenizer), sequence_length)
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None  # its row would get no gradient; some models pad with EOS
+    return model
+
+
+def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_length: int) -> None:
+    table = model.get_input_embeddings()
+    assert isinstance(table, nn.Embedding)
+    rows = table.num_embeddings
+    if num_ids > rows:
+        raise InputError(
+            f"{source}: the tokenizer has {num_ids} ids, the model's embedding {rows} rows; "
+            "use the model's own tokenizer"
+        )
+    window = context_window(model)
+    if window is not None and sequence_length > window:
+        raise InputError(
+            f"train.sequence_length: {sequence_length} is longer than the {window} positions of "
+            f"{source}; set it to {window} or less"
+        )
+
+
+def load_model(source: str | Path) -> PreTrainedModel:
+    """Load fp32 weights on the CPU in evaluation mode, attention by SDPA; runs no code of it.
+
+    ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
+    causal language model in safetensors: every weight must be there, fit, and be used (a weight
+    the architecture has no place for means that config.json describes another function).
+    """
+    folder = find_model(source)
+    architecture = _check_config(folder)
+    _check_weights(folder)
+    with undisturbed():
+        model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore  output_loading_info
+            folder,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported below, in one sentence
+            output_loading_info=True,  # makes it return a pair
+        )
+    if mismatched := sorted(found["mismatched_keys"]):
+        name, stored, expected = mismatched[0]
+        raise InputError(
+            f"{folder}: {name} is {tuple(stored)} in the file and {tuple(expected)} by config.json "
+            f"({len(mismatched)} such weights); both must come from the same model"
+        )
+    if missing := found["missing_keys"]:
+        raise InputError(
+            f"{folder}: weights of {architecture} are missing ({_first(missing)}); "
+            "copy the whole model again"
+        )
+    if unused := found["unexpected_keys"]:
+        raise InputError(
+            f"{folder}: {architecture} has no place for weights in the file ({_first(unused)}); "
+            "correct config.json or remove them from the file"
+        )
+    return model.eval()
+
+
+def _first(names: Iterable[str]) -> str:
+    names = sorted(names)
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
+
+
+def find_model(source: str | Path) -> Path:
+    """The local folder of a model: itself, the newest release of a Run, or a hub id's snapshot.
+
+    A path that starts with ``/``, ``.`` or ``~`` or has more than one ``/`` is never looked up on
+    the hub. The hub is asked unless HF_HUB_OFFLINE is set; a snapshot's folder is named by commit.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        has_run = (path / "manifest.json").exists() and not (path / "config.json").exists()
+        return _newest_release(path) if has_run else path
+    text = str(source)
+    if path.exists() or isinstance(source, Path) or text[0] in "/.~" or text.count("/") > 1:
+        raise InputError(f"{source}: no such folder; give a model folder, a run or a hub id")
+    try:
+        return Path(
+            snapshot_download(
+                text, allow_patterns=["*.json", "*.safetensors", "*.jinja"], ignore_patterns="*/*"
+            )
+        )
+    except (OSError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(
+            f"{source}: no folder of this name, and not to be had from the hub ({reason}); "
+            "give the path of a folder, or a hub id that is public or already downloaded"
+        ) from error
+
+
+def _newest_release(run: Path) -> Path:
+    manifest = read_manifest(run)
+    released = [stage for stage in manifest.stages if stage.release is not None]
+    if not released:
+        raise InputError(f"{run}: this run has no release yet; finish its first stage")
+    newest = released[-1]
+    return run / (newest.shared_with or ".") / str(newest.release)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); copy it again") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a JSON object, got a {type(data).__name__}")
+    return data
+
+
+def _check_config(folder: Path) -> str:
+    """The architecture's name, after refusing what this room cannot or will not load."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder}: no model here (config.json is missing); give a model folder")
+    config = _read_json(path)
+    if "auto_map" in config:
+        raise InputError(
+            f"{path}: names code to run (auto_map), which is never run; if transformers knows this "
+            "architecture itself, remove auto_map in a copy of the folder"
+        )
+    if "quantization_config" in config:
+        raise InputError(
+            f"{path}: the weights are quantised and cannot be trained; "
+            "use the model's full-precision weights"
+        )
+    names = config.get("architectures") or ["none"]
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+    if names[0] not in known or names[0].endswith("ForConditionalGeneration"):
+        raise InputError(
+            f"{path}: architecture {names[0]} is not a causal language model that transformers "
+            "knows; give one, such as Olmo2ForCausalLM"
+        )
+    return names[0]
+
+
+def _check_weights(folder: Path) -> None:
+    """Every weight file is safetensors, is there, and has the length its header promises."""
+    for file in _weight_files(folder):
+        if not file.exists():
+            raise InputError(
+                f"{folder}: {file.name} is missing, which model.safetensors.index.json names; "
+                "copy the whole model again"
+            )
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise InputError(
+                f"{file}: truncated or damaged ({error}); copy the file again"
+            ) from error
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.exists():
+        return [single]
+    if index.exists():
+        shards = _read_json(index).get("weight_map", {})
+        return [folder / name for name in sorted(set(shards.values()))]
+    pickled = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
+    if pickled:
+        raise InputError(
+            f"{folder}: holds only pickled weights ({pickled[0]}), which can run code when read; "
+            "convert them to safetensors elsewhere, or take a copy that has model.safetensors"
+        )
+    raise InputError(f"{folder}: no weights here (model.safetensors is missing); copy them too")

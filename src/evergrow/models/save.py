@@ -1,0 +1,37 @@
+"""A release: a whole Hugging Face folder, there at once, of the same bytes every time."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from evergrow.disk import new_folder
+from evergrow.models.quiet import undisturbed
+
+
+def save_release(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    card: str,
+    record: Mapping[str, JsonValue],
+) -> None:
+    """Write weights, configuration, tokenizer, ``card`` (README.md) and ``record`` (evergrow.json).
+
+    ``folder`` appears whole or not at all; one that is there is replaced. Same inputs, same bytes:
+    the weight file's metadata holds only its format. Raises EvergrowError on a full disk and
+    ValueError for a record with NaN or infinity.
+    """
+    written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    with new_folder(folder) as unfinished, undisturbed():
+        try:
+            model.save_pretrained(unfinished)
+        except SafetensorError as error:  # no OSError, though it stands for one
+            raise OSError(str(error)) from error
+        tokenizer.save_pretrained(unfinished)
+        (unfinished / "README.md").write_text(card, encoding="utf-8")
+        (unfinished / "evergrow.json").write_text(written, encoding="utf-8")

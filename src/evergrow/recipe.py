@@ -1,0 +1,165 @@
+"""The whole recipe as one strict model: what is trained on what, in which order, in which arms."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, JsonValue, model_validator
+
+from evergrow.config import Config, Count, Name, PositiveCount, decode, load_yaml, override
+from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.errors import InputError
+from evergrow.models.config import ModelConfig
+from evergrow.schedules import ScheduleConfig
+from evergrow.stream.config import TokenizerConfig
+from evergrow.train.config import OptimizerState, TrainConfig
+
+
+class Replay(Config):
+    """Old data again: a share of every stage's samples, taken from what the ancestors read."""
+
+    fraction: float = Field(0.0, ge=0, lt=1, description="share of the samples, exact to one")
+    order: Literal["seen", "reshuffled"] = "seen"
+
+
+class StageConfig(Config):
+    """One stream: its data, how much of it, and what differs from the recipe's settings."""
+
+    name: Name
+    data: Name | None = Field(None, description="the one source this stage reads")
+    mixture: dict[Name, float] | None = Field(None, description="weights of sources, summing to 1")
+    tokens: PositiveCount
+    schedule: ScheduleConfig | None = None
+    replay: Replay | None = None
+    optimizer_state: OptimizerState = "keep"
+
+    @model_validator(mode="after")
+    def _mixture_is_whole(self) -> Self:
+        if (self.data is None) == (self.mixture is None):
+            raise ValueError(
+                f"stage {self.name!r} needs either data: a source, or mixture: weights"
+            )
+        if self.mixture is not None:
+            total = sum(self.mixture.values())
+            if abs(total - 1) > 1e-6 or min(self.mixture.values(), default=0) <= 0:
+                raise ValueError(
+                    f"the weights of mixture must be above 0 and sum to 1, got a sum of {total:g}"
+                )
+        return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The mixture, also for a stage of one source."""
+        return self.mixture if self.mixture is not None else {str(self.data): 1.0}
+
+
+class EvaluateConfig(Config):
+    """What is measured besides every stage's release."""
+
+    every: Count = Field(0, description="tokens between measurements inside a stage; 0: none")
+    part: PositiveCount = Field(8_000, description="held-out tokens a source, inside a stage")
+    sources: list[Name] = Field([], description="sources that are only ever measured")
+    sample_tokens: Count = Field(60, description="length of the text sampled after each stage")
+
+
+class CheckpointConfig(Config):
+    """How often a running stage is saved; branch points and ends always are."""
+
+    every: PositiveCount | None = Field(None, description="tokens; default: a tenth of the stage")
+
+
+class Recipe(Config):
+    """One recipe; ``arms`` are dotted overrides of everything above them."""
+
+    name: Name
+    description: str = ""
+    seeds: list[int] = Field([0], min_length=1)
+    workers: PositiveCount = Field(1, description="arms trained side by side, each in a process")
+    sources: dict[Name, SourceConfig] = Field(min_length=1)
+    held_out: HeldOutConfig = HeldOutConfig()
+    tokenizer: TokenizerConfig | None = Field(
+        None, description="default: the model's, else trained"
+    )
+    model: ModelConfig
+    train: TrainConfig
+    schedule: ScheduleConfig
+    replay: Replay = Replay()
+    stages: list[StageConfig] = Field(min_length=1)
+    evaluate: EvaluateConfig = EvaluateConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    arms: dict[Name, dict[str, JsonValue]] = Field({}, description="overrides by dotted path")
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [stage.name for stage in self.stages]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"stage names must differ, got {min(repeated)!r} twice")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must differ, got {self.seeds}")
+        used = {s for stage in self.stages for s in stage.weights} | set(self.evaluate.sources)
+        if unknown := used - self.sources.keys():
+            raise ValueError(
+                f"no source is called {min(unknown)!r}; sources: {', '.join(self.sources)}"
+            )
+        return self
+
+    @property
+    def tokenizer_config(self) -> TokenizerConfig:
+        """The tokenizer asked for, else the model's own, else one trained on the first stage."""
+        if self.tokenizer is None and self.model.from_ is not None:
+            return TokenizerConfig(folder=self.model.from_)
+        return self.tokenizer or TokenizerConfig()
+
+    def schedule_of(self, index: int) -> Any:
+        """The schedule of stage ``index``: its own or the recipe's."""
+        return self.stages[index].schedule or self.schedule
+
+    def replay_of(self, index: int) -> Replay:
+        """The replay of stage ``index``; a first stage has nothing to replay."""
+        return (self.stages[index].replay or self.replay) if index else Replay()
+
+    @property
+    def streams(self) -> list[str]:
+        """The sources that are learnt, in the order in which stages first read them."""
+        return list(dict.fromkeys(s for stage in self.stages for s in stage.weights))
+
+    @property
+    def measured(self) -> list[str]:
+        """The sources that every evaluation measures: the streams and the eval-only ones."""
+        return list(dict.fromkeys([*self.streams, *self.evaluate.sources]))
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data with every default written out, as ``recipe.yaml`` and manifests hold it."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, ``name`` first."""
+        return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
+
+    def resolve(self, arm: str) -> "Recipe":
+        """The recipe of one arm: its overrides applied, no arms left."""
+        data = {**self.to_data(), "arms": {}}
+        for path, value in self.arms.get(arm, {}).items():
+            data = override(data, path, value)
+        return decode(Recipe, data, f"recipe.arms.{arm}: recipe")
+
+
+MAIN_ARM = "main"
+
+
+def decode_recipe(data: dict[str, Any], overrides: dict[str, Any] | None = None) -> Recipe:
+    """Validate a recipe given as plain data, with dotted overrides; every arm is validated too."""
+    for path, value in (overrides or {}).items():
+        data = override(data, path, value)
+    recipe = decode(Recipe, data, "recipe")
+    for arm in recipe.arms:
+        recipe.resolve(arm)
+    return recipe
+
+
+def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule."""
+    data = load_yaml(path)
+    if next(iter(data)) != "name":
+        raise InputError(f"{path}: the first key must be 'name', got {next(iter(data))!r}")
+    return decode_recipe(data, overrides)

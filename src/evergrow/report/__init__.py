@@ -1,0 +1,5 @@
+"""One HTML page made from the files of a run folder: what a model learnt, forgot, was fed and became."""
+
+from evergrow.report.page import write_report
+
+__all__ = ["write_report"]

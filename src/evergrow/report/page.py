@@ -1,0 +1,194 @@
+"""Writes ``report.html``: one page that needs no network, made from the files of a run folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from evergrow.disk import write_file
+from evergrow.report import canvas, figures_data, figures_life, figures_scores, words
+from evergrow.report.folder import Arm, RunFolder, Sample, read_run_folder
+from evergrow.report.lineage import WIDTH, lineage, stripes
+from evergrow.report.matrix import columns, heat_map
+
+RELOAD_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure with its place on the page; ``label`` is read aloud where it cannot be seen."""
+
+    name: str
+    figure: canvas.Figure
+    height: int
+    label: str
+    title: str = ""
+    arms: tuple[Arm, ...] = ()
+
+
+def write_report(run_folder: Path) -> Path:
+    """Write ``run_folder/report.html`` in one move, so that a reader never sees half a page; returns its path.
+
+    Raises InputError when the folder holds no run, a damaged file or a newer format.
+    """
+    page = render(read_run_folder(run_folder), datetime.now(UTC))
+    target = run_folder / "report.html"
+    write_file(target, page)
+    return target
+
+
+def render(folder: RunFolder, written: datetime) -> str:
+    """The whole page as text; ``written`` is printed on it (UTC)."""
+    environment = Environment(
+        loader=PackageLoader("evergrow.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        bits=words.bits, signed=words.signed, count=words.count, size=words.size,
+        stripes=stripes, plural=words.plural,
+    )  # fmt: skip
+    sections = _charts(folder)
+    return environment.get_template("page.html.j2").render(
+        folder=folder,
+        written=written,
+        headline=words.headline(folder),
+        facts=_facts(folder),
+        errors=[run for arm in folder.arms for run in arm.runs if run.manifest.error],
+        measures=words.MEASURES,
+        best={measure.key: words.best_arms(folder, measure) for measure in words.MEASURES},
+        **sections,
+        columns=columns(folder),
+        heat_maps=[(arm, rows) for arm in folder.arms if (rows := heat_map(folder, arm))],
+        data=[(name, folder.data[name]) for name in _data_order(folder)],
+        tree=lineage(folder),
+        tree_width=WIDTH,
+        samples=[(arm, _by_prompt(arm.first.samples)) for arm in folder.arms if arm.first.samples],
+        skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
+        environment=_environment(folder),
+        release=_example_release(folder),
+        figures={chart.name: chart.figure for charts in sections.values() for chart in charts},
+        palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
+        reload_seconds=RELOAD_SECONDS if folder.status == "running" else 0,
+        style=Markup(_package_text("evergrow.report", "page.css")),  # noqa: S704  our own file
+        script=Markup(_package_text("evergrow.report", "page.js")),  # noqa: S704  our own file
+        plotly=Markup(_package_text("plotly", "package_data/plotly.min.js")),  # noqa: S704  its package's file
+    )
+
+
+def _package_text(package: str, path: str) -> str:
+    return resources.files(package).joinpath(path).read_text(encoding="utf-8")
+
+
+def _charts(folder: RunFolder) -> dict[str, list[Chart]]:
+    """The charts of each section of the page; a section without numbers is empty."""
+    stepped = any(arm.first.steps for arm in folder.arms)
+    return {
+        "losses": list(_losses(folder)),
+        "training": [
+            Chart("training", figures_life.training_loss(folder), 250, "Training loss of every arm along tokens")
+        ] if stepped else [],
+        "rates": list(_rates(folder)),
+        "mixtures": list(_mixtures(folder)),
+        "scores": [
+            Chart("scores", figures_scores.scores(folder), figures_scores.scores_height(folder),
+                  "Bits per byte of the last release of every arm on every source, with intervals")
+        ] if any(row.leg == "release" for arm in folder.arms for row in arm.first.evaluations) else [],
+    }  # fmt: skip
+
+
+def _losses(folder: RunFolder) -> Iterator[Chart]:
+    for number, source in enumerate(folder.sources):
+        figure = figures_life.source_loss(folder, source)
+        if any(trace["x"] for trace in figure["data"]):
+            title = source if source in folder.learnt else f"{source} (measured only)"
+            yield Chart(
+                f"loss-{number}", figure, 230, f"Bits per byte of {source} along tokens", title
+            )
+
+
+def _rates(folder: RunFolder) -> Iterator[Chart]:
+    groups = figures_life.schedule_groups(folder)
+    for number, arms in enumerate(groups):
+        figure = figures_life.learning_rate(folder, arms)
+        names = words.listing([arm.name for arm in arms])
+        yield Chart(
+            f"rate-{number}",
+            figure,
+            230,
+            f"Learning rate of {names} along tokens",
+            arms=tuple(arms),
+        )
+
+
+def _mixtures(folder: RunFolder) -> Iterator[Chart]:
+    for number, arms in enumerate(figures_data.mixture_groups(folder)):
+        names = words.listing([arm.name for arm in arms])
+        figure = figures_data.mixture(folder, arms)
+        yield Chart(
+            f"mixture-{number}", figure, 150, f"Share of each source, {names}", arms=tuple(arms)
+        )
+
+
+def _facts(folder: RunFolder) -> list[str]:
+    """The line under the title."""
+    model = folder.arms[0].first.manifest.model
+    return [
+        words.plural(len(folder.arms), "arm"),
+        words.plural(len(folder.streams), "stage"),
+        words.plural(folder.num_seeds, "seed"),
+        *(
+            [f"{words.count(model['num_parameters'])} parameters"]
+            if "num_parameters" in model
+            else []
+        ),
+        *([f"from {model['source']}"] if "source" in model else []),
+    ]
+
+
+def _data_order(folder: RunFolder) -> list[str]:
+    return sorted(
+        folder.data,
+        key=lambda name: (name not in folder.sources, [*folder.sources, name].index(name)),
+    )
+
+
+def _by_prompt(samples: list[Sample]) -> dict[str, list[Sample]]:
+    grouped: dict[str, list[Sample]] = {}
+    for sample in samples:
+        grouped.setdefault(sample.prompt, []).append(sample)
+    return grouped
+
+
+def _environment(folder: RunFolder) -> list[tuple[str, str]]:
+    """What the runs were made with; where they differ, every value."""
+    found: dict[str, dict[str, None]] = {}
+    for arm in folder.arms:
+        for run in arm.runs:
+            made = run.manifest
+            facts = {
+                "evergrow": made.evergrow,
+                "commit": made.commit,
+                **made.environment,
+                **made.model,
+            }
+            for key, value in facts.items():
+                shown = f"{value:,}" if isinstance(value, int | float) else str(value)
+                found.setdefault(key.replace("_", " "), {})[shown] = None
+    return [(key, ", ".join(values)) for key, values in found.items()]
+
+
+def _example_release(folder: RunFolder) -> str | None:
+    """The folder of a last release, relative to the run folder."""
+    paths = [
+        f"{arm.first.path}/{arm.stages[-1].release}"
+        for arm in folder.arms
+        if arm.stages[-1].release
+    ]
+    return paths[0] if paths else None

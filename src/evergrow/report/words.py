@@ -1,0 +1,182 @@
+"""Numbers as text and the sentences of the report, computed from the run."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evergrow.report.folder import Arm, RunFolder
+from evergrow.report.matrix import best_released, released
+from evergrow.statistics import compare
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the table of arms; ``better`` is -1 when lower wins, 1 when higher wins, 0 when none."""
+
+    key: str
+    label: str
+    unit: str
+    better: int
+    definition: str
+
+
+MEASURES = (
+    Measure("average", "average", "bits/byte", -1,
+            "Mean over the streams after the last stage's release. Lower is better."),
+    Measure("forgetting", "forgetting", "bits/byte", -1,
+            "How far the last release lies above the lowest value that any release reached, mean over the "
+            "streams before the last. Lower is better; 0 means nothing was lost."),
+    Measure("backward_transfer", "backward transfer", "bits/byte", 1,
+            "Value right after a stream's own stage minus its value at the end, mean over the streams before "
+            "the last. Above 0, later stages helped it; below 0, they hurt it."),
+    Measure("forward_transfer", "forward transfer", "bits/byte", 1,
+            "How much the stages before a stream's own had already lowered it, against the model before "
+            "stage 1. Higher is better."),
+    Measure("transient_peak", "transient peak", "bits/byte", -1,
+            "Largest rise of an old stream inside a stage over its value at that stage's start, on the trunk. "
+            "Lower is better."),
+    Measure("num_tokens", "tokens", "to the release", 0,
+            "Tokens from the first weights to the last release. Equal numbers make arms comparable."),
+    Measure("num_tokens_total", "tokens, all", "with forks", 0,
+            "All tokens computed, annealed forks included."),
+    Measure("tokens_per_second", "speed", "tokens/s", 0,
+            "Training tokens a second; depends on what else the machine did."),
+)  # fmt: skip
+
+
+def bits(value: float | None) -> str:
+    """Bits per byte with three decimals; a dash when there is no number."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference with its sign and two decimals."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A count in three digits: 812, 8.12k, 540k, 1.2M."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    for factor, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= factor * 0.9995:
+            return f"{value / factor:.3g}{letter}"
+    return f"{value:.3g}" if value != round(value) else str(round(value))
+
+
+def size(num_bytes: float) -> str:
+    """Bytes as B, kB, MB, GB (powers of ten)."""
+    for factor, letter in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.3g} {letter}"
+    return f"{num_bytes:.0f} B"
+
+
+def listing(names: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 arm``, ``3 arms``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def best_arms(folder: RunFolder, measure: Measure) -> set[str]:
+    """Names of the arms whose value is best as printed; none when all print the same or only one has one."""
+    values = {arm.name: getattr(arm.scores, measure.key) for arm in folder.arms if arm.scores}
+    shown = {name: round(value, 3) for name, value in values.items() if value is not None}
+    if not measure.better or len(set(shown.values())) < 2:
+        return set()
+    best = max(shown.values(), key=lambda value: value * measure.better)
+    return {name for name, value in shown.items() if value == best}
+
+
+def headline(folder: RunFolder) -> str:
+    """What was learnt, what was forgotten, which arm forgot least, and what that is worth."""
+    sentences = [_learnt(folder), _forgotten(folder), _lowest_average(folder), _worth(folder)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _learnt(folder: RunFolder) -> str:
+    """Each stream from the model before stage 1 to the best release, over all arms."""
+    parts = []
+    for stream in folder.streams:
+        before = [v for arm in folder.arms if (v := released(arm, None, stream)) is not None]
+        after = [v for arm in folder.arms if (v := best_released(arm, stream)) is not None]
+        if before and after and any(released(arm, stream, stream) for arm in folder.arms):
+            unit = "" if parts else " bits per byte"
+            parts.append(f"{stream} ({sum(before) / len(before):.2f} → {_range(after)}{unit})")
+    if not parts:
+        return "Nothing has been released yet, so there is nothing to judge."
+    subject = "The model" if len(folder.arms) == 1 else f"The {len(folder.arms)} arms"
+    return f"{subject} learnt {listing(parts)}."
+
+
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _forgotten(folder: RunFolder) -> str:
+    scored = _scored(folder, "forgetting")
+    if len(folder.streams) < 2:
+        return "With one stream, nothing could be forgotten."
+    if not scored:
+        return ""
+    (least, best), (most, worst) = scored[0], scored[-1]
+    if len(scored) == 1:
+        return f"It forgot {_fine(least)} bits per byte of earlier streams, on average."
+    if bits(least) == bits(most):
+        return f"All arms forgot the same, {_fine(least)} bits per byte of earlier streams."
+    return (
+        f"Of earlier streams {best.name} forgot least ({_fine(least)} bits per byte on average), "
+        f"{worst.name} most ({_fine(most)})."
+    )
+
+
+def _lowest_average(folder: RunFolder) -> str:
+    scored = _scored(folder, "average")
+    if len(scored) < 2 or bits(scored[0][0]) == bits(scored[1][0]):
+        return ""
+    value, arm = scored[0]
+    return f"Over all streams {arm.name} ends lowest ({bits(value)})."
+
+
+def _worth(folder: RunFolder) -> str:
+    """How much the comparison can claim; nothing when there is nothing to compare."""
+    scored = _scored(folder, "forgetting") or _scored(folder, "average")
+    if len(scored) < 2:
+        return ""
+    if folder.num_seeds == 1:
+        return "One seed: no verdict."
+    best, worst = scored[0][1], scored[-1][1]
+    pairs = _pairs(best, worst)
+    if len(pairs) < 2:
+        return "Too few seeds are complete: no verdict."
+    comparison = compare([a for a, _ in pairs], [b for _, b in pairs], best.name, worst.name)
+    return f"On forgetting: {comparison.verdict}."
+
+
+def _scored(folder: RunFolder, key: str) -> list[tuple[float, Arm]]:
+    """Arms that have the measure, lowest first."""
+    pairs = [(getattr(arm.scores, key), arm) for arm in folder.arms if arm.scores]
+    return sorted((pair for pair in pairs if pair[0] is not None), key=lambda pair: pair[0])
+
+
+def _pairs(first: Arm, second: Arm) -> list[tuple[float, float]]:
+    """Forgetting of both arms, seed by seed."""
+    if first.scores is None or second.scores is None:
+        return []
+    others = {seed: scores.forgetting for seed, scores in second.scores.seeds.items()}
+    return [
+        (scores.forgetting, other)
+        for seed, scores in first.scores.seeds.items()
+        if scores.forgetting is not None and (other := others.get(seed)) is not None
+    ]
+
+
+def _fine(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"

@@ -1,0 +1,263 @@
+"""One Run on disk: manifest, append-only records, checkpoints and the lock; files, not models."""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+from safetensors import SafetensorError
+
+from evergrow.config import Config, Count, decode
+from evergrow.disk import checksum, new_folder, write_file
+from evergrow.errors import EvergrowError, InputError
+
+FORMAT = 1
+RECORDS = ("metrics", "evals", "samples", "timing")
+REPLAYED_RECORDS = (
+    "metrics",
+    "evals",
+    "samples",
+)  # cut back on resume; timing is a clock and is not
+
+
+class Seen(Config):
+    """A range of samples of one source, in the source's own reading order."""
+
+    first: int
+    last: int
+    epochs: float
+    replayed: int
+
+
+class Ledger(Config):
+    """How a stage chose its samples: with its ancestors' ledgers every sample can be recomputed."""
+
+    shares: dict[str, int]
+    replay_shares: tuple[int, int]
+    replay_order: Literal["seen", "reshuffled"]
+    num_samples: int
+
+
+class StageRecord(Config):
+    """A stage of a Run: what it is, where it stands, what came of it. Positions count from init."""
+
+    name: str
+    key: str
+    parent: str | None
+    status: Literal["pending", "training", "done"] = "pending"
+    first_step: Count
+    num_steps: Count
+    fork_step: Count | None
+    tokens: Count
+    mixture: dict[str, float]
+    replay: dict[str, JsonValue]
+    schedule: list[dict[str, JsonValue]]
+    release_schedule: list[dict[str, JsonValue]] | None
+    ledger: Ledger
+    seen: dict[str, Seen]
+    shared_with: str | None = None
+    release: str | None = None
+    offsets: dict[str, int] = {}
+
+
+class Branch(Config):
+    """A release made on request from the trunk's head."""
+
+    name: str
+    stage: str
+    from_step: int
+    tokens: int
+    release: str
+
+
+class Manifest(Config):
+    """Everything that made this Run; paths inside are relative to the Run's folder."""
+
+    format: int = FORMAT
+    evergrow: str
+    commit: str | None
+    name: str
+    arm: str
+    seed: int
+    recipe: dict[str, JsonValue]
+    environment: dict[str, JsonValue]
+    model: dict[str, JsonValue]
+    data: dict[str, str]
+    stages: list[StageRecord]
+    branches: list[Branch] = []
+    status: Literal["running", "done", "failed", "stopped"] = "running"
+    error: str | None = None
+
+
+class Run:
+    """The folder of one arm with one seed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def save(self, **changes: Any) -> None:
+        """Write the manifest with ``changes`` to its fields."""
+        self.manifest = self.manifest.model_copy(update=changes)
+        write_manifest(self.folder, self.manifest)
+
+    def save_stage(self, index: int, **changes: Any) -> None:
+        """Write the manifest with ``changes`` to the fields of stage ``index``."""
+        stages = list(self.manifest.stages)
+        stages[index] = stages[index].model_copy(update=changes)
+        self.save(stages=stages)
+
+    def append(self, record: str, lines: list[dict[str, Any]]) -> None:
+        """Add lines to one of RECORDS; keys are sorted, so that bytes repeat."""
+        text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+        with (self.folder / f"{record}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def read(self, record: str) -> list[dict[str, Any]]:
+        """The lines of a record written so far."""
+        path = self.folder / f"{record}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def offsets(self) -> dict[str, int]:
+        """The length in bytes of each replayed record, after making it durable."""
+        found = {}
+        for record in REPLAYED_RECORDS:
+            path = self.folder / f"{record}.jsonl"
+            path.touch()
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            found[record] = path.stat().st_size
+        return found
+
+    def cut(self, offsets: Mapping[str, int]) -> None:
+        """Drop what was recorded after ``offsets``; absent records count as 0.
+
+        Raises EvergrowError when a record is shorter than the offset: it was damaged from outside.
+        """
+        for record in REPLAYED_RECORDS:
+            path = self.folder / f"{record}.jsonl"
+            path.touch()
+            wanted, found = offsets.get(record, 0), path.stat().st_size
+            if found < wanted:
+                raise EvergrowError(
+                    f"{path}: holds {found} bytes where the checkpoint expects {wanted}; the file "
+                    "was changed from outside, so restore it or start again with --fresh"
+                )
+            os.truncate(path, wanted)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``manifest.json``; raises InputError when it is missing, broken or of a newer format."""
+    path = folder / "manifest.json"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder}: no run here (manifest.json is missing); 'evergrow list' shows runs"
+        ) from None
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not readable as JSON ({error}); restore it from a copy"
+        ) from error
+    refuse_newer(data.get("format"), FORMAT, path)
+    return decode(Manifest, data, "manifest")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace ``manifest.json`` in one step."""
+    write_file(folder / "manifest.json", manifest.model_dump_json(indent=1) + "\n")
+
+
+def refuse_newer(found: object, known: int, path: Path) -> None:
+    """Raise InputError unless ``found`` is a format number this version reads."""
+    if not isinstance(found, int) or found > known:
+        raise InputError(
+            f"{path}: format {found!r} is newer than {known}, the newest this version reads; "
+            "upgrade evergrow"
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; a second process is refused, naming host and pid.
+
+    The lock is the kernel's (flock), so a killed process never leaves one behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(f"{folder}: in use by {holder}; wait for it or stop it") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def save_checkpoint(
+    folder: Path, tensors: Mapping[str, Mapping[str, Any]], state: Mapping[str, Any]
+) -> None:
+    """Write a safetensors file for each group of torch tensors, and ``state.json`` with checksums."""
+    from safetensors.torch import save_file
+
+    with new_folder(folder) as temporary:
+        files = {}
+        for name, group in tensors.items():
+            path = temporary / f"{name}.safetensors"
+            try:
+                # Only `format`: the order of several metadata keys is random per process.
+                save_file(dict(group), path, metadata={"format": "pt"})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+            files[path.name] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
+        text = json.dumps({"format": FORMAT, **state, "files": files}, indent=1, sort_keys=True)
+        (temporary / "state.json").write_text(text + "\n")
+
+
+def read_checkpoint_state(folder: Path) -> dict[str, Any]:
+    """The ``state.json`` of a checkpoint; raises InputError when missing or of a newer format."""
+    path = folder / "state.json"
+    if not path.exists():
+        raise InputError(f"{folder}: no checkpoint here (state.json is missing)")
+    state = json.loads(path.read_text())
+    refuse_newer(state.get("format"), FORMAT, path)
+    return state
+
+
+def load_checkpoint(folder: Path) -> dict[str, dict[str, Any]]:
+    """The tensors of a checkpoint by file; raises EvergrowError when a file is missing or changed."""
+    from safetensors.torch import load_file
+
+    groups = {}
+    for name, facts in read_checkpoint_state(folder)["files"].items():
+        path = folder / name
+        found = checksum(path) if path.exists() else "missing"
+        if found != facts["blake3"]:
+            size = path.stat().st_size if path.exists() else 0
+            raise EvergrowError(
+                f"{path}: damaged ({size} of {facts['bytes']} bytes, and the checksum differs); "
+                f"delete {folder} to go on from the checkpoint before it"
+            )
+        groups[path.stem] = load_file(path)
+    return groups
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Delete a checkpoint; renamed first, so that a kill in between leaves no half of it."""
+    doomed = folder.with_name(f".{folder.name}.writing-dropped")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)

@@ -1,0 +1,100 @@
+"""Text to tokens: byte-level BPE trained on the run's own text, or a tokenizer from a folder."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from blake3 import blake3
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from evergrow.errors import EvergrowError, InputError
+
+EOS = "<|endoftext|>"
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE (GPT-2's splitting, no normalisation: it decodes to the same bytes).
+
+    Token 0 is ``<|endoftext|>``. The same texts in the same order give the same tokenizer; fewer merges
+    than asked for are learnt when the text has no more.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[EOS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=EOS, clean_up_tokenization_spaces=False
+    )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a Hugging Face folder; runs no code from it and asks no network.
+
+    Raises InputError when the folder holds none that loads so, or when it has no end-of-text token.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder with tokenizer.json")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{folder}: no tokenizer that loads without running its code ({reason}); "
+            "give a folder with tokenizer.json"
+        ) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise InputError(
+            f"{folder}: a {type(tokenizer).__name__} has no tokenizer.json; save it with "
+            "transformers as a fast tokenizer"
+        )
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"{folder}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
+    """A blake3 hex digest of all that decides its tokens: vocabulary, merges, rules and the EOS id.
+
+    Truncation and padding are left out; documents are encoded without them.
+    """
+    rules = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    rules.no_truncation()
+    rules.no_padding()
+    return blake3(f"{tokenizer.eos_token_id}\n{rules.to_str()}".encode()).hexdigest()
+
+
+def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[np.ndarray]:
+    """The tokens of every text, uint32, without BOS and EOS.
+
+    A special token that stands in a text as letters, such as ``<|endoftext|>``, stays letters.
+    Parallel over the texts unless TOKENIZERS_PARALLELISM=false. Raises EvergrowError when a text gives
+    the EOS token after all.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    before = backend.encode_special_tokens
+    backend.encode_special_tokens = True
+    try:
+        encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+    finally:
+        backend.encode_special_tokens = before
+    arrays = [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+    for array, text in zip(arrays, texts, strict=True):
+        if tokenizer.eos_token_id in array:
+            raise EvergrowError(
+                f"a document that begins {text[:40]!r} gives the end-of-text token "
+                f"{tokenizer.eos_token!r}; mark it special in tokenizer.json"
+            )
+    return arrays

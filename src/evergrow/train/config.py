@@ -1,0 +1,70 @@
+"""Settings of training; imports no torch."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from evergrow.config import Config, Count, PositiveCount
+
+
+class OptimizerConfig(Config):
+    """AdamW; the defaults are OLMo 2's. Embeddings never decay."""
+
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+
+
+class TrainConfig(Config):
+    """How a stage is trained."""
+
+    sequence_length: PositiveCount = Field(description="tokens a window")
+    batch_size: PositiveCount = Field(description="windows an optimiser step")
+    micro_batch_size: PositiveCount | None = Field(
+        None, description="windows a forward pass; default: the whole batch"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig()
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    z_loss: float = Field(1e-5, ge=0, description="weight of the squared log-normaliser")
+    skip_sigma: float = Field(
+        6.0, gt=0, description="skip a step whose loss or gradient norm is so many deviations high"
+    )
+    mask_repeats: bool = Field(
+        True, description="no loss on windows with an n-gram 32 times in a row"
+    )
+    separate_documents: bool = Field(
+        False, description="no attention across documents of a window; slower on a CPU"
+    )
+    activation_checkpointing: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU, fp32 elsewhere"
+    )
+    compile: bool | None = Field(None, description="default: on a GPU only")
+    threads: PositiveCount | None = Field(
+        None, description="CPU threads; default: the cores shared among the recipe's workers"
+    )
+    log_every: PositiveCount = Field(10, description="steps between writes to metrics.jsonl")
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.sequence_length
+
+    @model_validator(mode="after")
+    def _micro_batches_fit(self) -> "TrainConfig":
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple of micro_batch_size, "
+                f"got {self.micro_batch_size}"
+            )
+        return self
+
+
+class Refill(Config):
+    """Train some steps at rate 0, so that fresh Adam moments fill before the weights move."""
+
+    refill: Count = Field(gt=0, description="steps at rate 0")
+
+
+OptimizerState = Literal["keep", "reset"] | Refill

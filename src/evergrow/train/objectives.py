@@ -1,0 +1,131 @@
+"""Objectives: a batch becomes a loss and its named parts.
+
+Shapes: B windows, T tokens, D width, V vocabulary.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from evergrow.stream.batches import TokenBatch
+
+CHUNK_BYTES = 1 << 30  # logits above this are made and dropped in pieces
+# Families that change the logits after the head; they are never computed in pieces here.
+_LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+
+
+class Loss(NamedTuple):
+    """Sums over the tokens that count; divided by their number outside, so micro-batches add up."""
+
+    total: Tensor
+    cross_entropy: Tensor
+    z_loss: Tensor
+
+
+class Objective(Protocol):
+    """Turns a batch into a loss; ``weight`` is the number of targets that count in it."""
+
+    def weight(self, batch: Any) -> float: ...
+
+    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Loss: ...
+
+    def split(self, batch: Any, size: int) -> list[Any]: ...
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Cross-entropy plus z-loss of one logits tensor in a single normaliser and one backward pass.
+
+    loss = sum_n w_n (lse_n - logit_n[target]) + z * w_n * lse_n^2 (PaLM, section 5; OLMo 2, section
+    3.3.3); d loss / d logit = w_n (softmax * (1 + 2 z lse_n) - onehot).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits_NV: Tensor, targets_N: Tensor, weights_N: Tensor, z: float
+    ) -> tuple[Tensor, Tensor]:
+        logits = logits_NV.float()
+        lse = logits.logsumexp(-1)
+        picked = logits.gather(-1, targets_N[:, None])[:, 0]
+        ctx.save_for_backward(logits_NV, targets_N, weights_N, lse)
+        ctx.z = z
+        return (weights_N * (lse - picked)).sum(), z * (weights_N * lse * lse).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
+        grad_ce, grad_z = grads
+        logits_NV, targets_N, weights_N, lse = ctx.saved_tensors
+        gradient = (logits_NV.float() - lse[:, None]).exp_()
+        scale = weights_N * (grad_ce + 2 * ctx.z * lse * grad_z)
+        gradient.mul_(scale[:, None])
+        gradient.scatter_add_(1, targets_N[:, None], -(weights_N * grad_ce)[:, None])
+        return gradient.to(logits_NV.dtype), None, None, None
+
+
+class Causal:
+    """Next-token prediction with z-loss."""
+
+    def __init__(self, z_loss: float, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._z = z_loss
+        self._chunk_bytes = chunk_bytes
+
+    def weight(self, batch: TokenBatch) -> float:
+        """The number of targets that count."""
+        return float(batch.weights_B.sum()) * batch.targets_BT.shape[1]
+
+    def split(self, batch: TokenBatch, size: int) -> list[TokenBatch]:
+        """Micro-batches of ``size`` windows."""
+        return [
+            TokenBatch(
+                batch.inputs_BT[i : i + size],
+                batch.targets_BT[i : i + size],
+                batch.weights_B[i : i + size],
+                None if batch.positions_BT is None else batch.positions_BT[i : i + size],
+            )
+            for i in range(0, len(batch.inputs_BT), size)
+        ]
+
+    def loss(self, model: nn.Module, batch: TokenBatch, device: torch.device) -> Loss:
+        """Summed loss of a batch; logits above 1 GiB are made, and made again, in pieces."""
+        inputs = _to_device(batch.inputs_BT, device)
+        targets = _to_device(batch.targets_BT, device).reshape(-1)
+        weights = _to_device(batch.weights_B, device)
+        weights = weights[:, None].expand(inputs.shape).reshape(-1)
+        extra = {}
+        if batch.positions_BT is not None:
+            extra["position_ids"] = _to_device(batch.positions_BT, device)
+        config: Any = model.config
+        num_chunks = -(-targets.numel() * config.vocab_size * 4 // self._chunk_bytes)
+        if num_chunks == 1 or any(getattr(config, key, None) for key in _LOGIT_CHANGES):
+            logits = model(input_ids=inputs, use_cache=False, **extra).logits
+            parts = _CrossEntropy.apply(logits.flatten(0, 1), targets, weights, self._z)
+            return Loss(parts[0] + parts[1], *parts)
+        return self._chunked(model, inputs, targets, weights, extra, num_chunks)
+
+    def _chunked(
+        self,
+        model: Any,
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        extra: dict[str, Tensor],
+        num_chunks: int,
+    ) -> Loss:
+        hidden_ND = model.base_model(input_ids=inputs, use_cache=False, **extra)[0].flatten(0, 1)
+        head = model.get_output_embeddings()
+
+        def piece(hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+            return _CrossEntropy.apply(head(hidden), target, weight, self._z)
+
+        cross_entropy = z_loss = torch.zeros((), device=hidden_ND.device)
+        pieces = zip(*(t.chunk(num_chunks) for t in (hidden_ND, targets, weights)), strict=True)
+        for part in pieces:
+            found: Any = checkpoint(piece, *part, use_reentrant=False)
+            cross_entropy, z_loss = cross_entropy + found[0], z_loss + found[1]
+        return Loss(cross_entropy + z_loss, cross_entropy, z_loss)
+
+
+def _to_device(array: Any, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.to(device, non_blocking=True) if device.type != "cpu" else tensor

@@ -1,0 +1,78 @@
+"""AdamW as OLMo 2 uses it, and its state as named tensors."""
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from evergrow.errors import EvergrowError
+from evergrow.train.config import OptimizerConfig
+
+_STATE = ("exp_avg", "exp_avg_sq", "step")
+
+
+def build_optimizer(
+    model: nn.Module, config: OptimizerConfig, undecayed: Collection[str]
+) -> torch.optim.AdamW:
+    """Fused AdamW over all trainable parameters; those in ``undecayed`` have no weight decay."""
+    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    groups = [
+        {
+            "params": [p for n, p in trainable.items() if n not in undecayed],
+            "weight_decay": config.weight_decay,
+        },
+        {"params": [p for n, p in trainable.items() if n in undecayed], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]],
+        lr=0.0,
+        betas=(config.beta1, config.beta2),
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state by ``<moment>.<parameter>``; empty before the first step."""
+    return {
+        f"{part}.{name}": optimizer.state[parameter][part]
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+        for part in _STATE
+    }
+
+
+def load_optimizer_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what ``optimizer_tensors`` returned; raises EvergrowError when it does not fit."""
+    expected = set()
+    for name, parameter in model.named_parameters():
+        parts = {part: tensors.get(f"{part}.{name}") for part in _STATE}
+        missing = [part for part, tensor in parts.items() if tensor is None]
+        if len(missing) == len(_STATE):
+            continue
+        moment = parts["exp_avg"]
+        if missing or moment is None or moment.shape != parameter.shape:
+            raise EvergrowError(
+                f"optimiser state of {name}: does not belong to this model; "
+                "start the stage with optimizer_state: reset"
+            )
+        expected.update(f"{part}.{name}" for part in _STATE)
+        optimizer.state[parameter] = {
+            part: tensor.to(parameter.device, copy=True)
+            for part, tensor in parts.items()
+            if tensor is not None
+        }
+    if strangers := tensors.keys() - expected:
+        raise EvergrowError(
+            f"optimiser state of {min(strangers)}: no such parameter in this model; "
+            "start the stage with optimizer_state: reset"
+        )
+
+
+def clip_factor(parameters: list[Tensor], clip_norm: float) -> tuple[Tensor, Tensor]:
+    """The gradient's 2-norm and the divisor that brings it to at most ``clip_norm``, on device."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm, (norm / clip_norm).clamp(min=1.0)

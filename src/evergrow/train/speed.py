@@ -1,0 +1,45 @@
+"""Model FLOPs utilisation and peak memory."""
+
+import resource
+import time
+
+import torch
+
+# Dense bf16 FLOP/s from the vendors' data sheets.
+_PEAK_BF16 = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
+
+
+def peak_flops(device: torch.device) -> float:
+    """The device's FLOP/s: a GPU's data sheet (bf16), else an fp32 matrix product measured now.
+
+    The measurement takes about 0.1 s; it uses the threads that training will use.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for key, flops in _PEAK_BF16.items():
+            if key in name:
+                return flops
+    size = 768 if device.type == "cpu" else 4096
+    a = torch.randn(size, size, device=device)
+    best = float("inf")
+    for _ in range(4):
+        _wait(device)
+        started = time.perf_counter()
+        torch.mm(a, a)
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The largest memory held so far: on the GPU, or by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

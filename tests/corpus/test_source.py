@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.repeats import Dropped, KnownDocuments
+from evergrow.corpus.source import SourceReading, changed_files, source_documents
+from evergrow.errors import InputError
+
+
+def read(config: SourceConfig, base: Path) -> tuple[list[Document], SourceReading]:
+    reading = SourceReading(Quarantine("web"))
+    return list(source_documents(config, base, KnownDocuments(), reading)), reading
+
+
+def test_repeats_do_not_count_towards_max_bytes(tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / f"{i}.txt").write_text(f"{i % 5}" * 10)
+    documents, reading = read(SourceConfig(files=["*.txt"], max_bytes=40), tmp_path)
+    assert len({d.text for d in documents}) == len(documents) == 4
+    assert len(reading.files) == 20
+    whole, reading = read(SourceConfig(files=["*.txt"]), tmp_path)
+    assert whole[:4] == documents
+    assert reading.dropped == Dropped(exact_duplicates=15)
+
+
+def test_bad_documents_are_refused_although_reading_stops_early(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{\n" + b'{"text": "0123456789"}\n{"text": "more"}\n')
+    with pytest.raises(InputError, match=r"1 of 3 documents cannot be read"):
+        read(SourceConfig(files=["a.jsonl"], max_bytes=10), tmp_path)
+
+
+def test_a_date_field_that_no_document_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "x", "date": "2020"}))
+    with pytest.raises(InputError) as error:
+        read(SourceConfig(files=["a.jsonl"], date_field="dat"), tmp_path)
+    assert str(error.value) == (
+        "sources.web.date_field: no document has a date in 'dat'; correct the name or remove "
+        "date_field"
+    )
+    documents, reading = read(SourceConfig(files=["a.jsonl"], date_field="date"), tmp_path)
+    assert ([d.date for d in documents], reading.num_dated) == (["2020"], 1)
+
+
+def test_changed_gone_and_new_files_are_named(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    config = SourceConfig(files=["*.txt"])
+    _, reading = read(config, tmp_path)
+    recorded = [file.record() for file in reading.files]
+    assert changed_files(config, tmp_path, "web", recorded) == []
+    (tmp_path / "a.txt").write_text("A")
+    (tmp_path / "b.txt").rename(tmp_path / "d.txt")
+    assert changed_files(config, tmp_path, "web", recorded) == [
+        "a.txt changed",
+        "b.txt is gone",
+        "d.txt is new",
+    ]
+
+
+def test_installed_files_are_compared_where_they_were_read() -> None:
+    config = SourceConfig(installed="cpp", max_bytes=20_000)
+    _, reading = read(config, Path())
+    recorded = [file.record() for file in reading.files]
+    assert changed_files(config, Path(), "web", recorded) == []
+    recorded[0] = recorded[0] | {"blake3": "0" * 64}
+    assert changed_files(config, Path(), "web", recorded) == [f"{recorded[0]['path']} changed"]

@@ -1,0 +1,339 @@
+import random
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.prepare import Prepared, prepare
+from evergrow.stream.config import TokenizerConfig
+from evergrow.stream.shards import TokenSource
+
+HELD_OUT = HeldOutConfig(fraction=0.1, tokens=100)  # 500 bytes
+WEB = SourceConfig(files=["web/*.txt"])
+CODE = SourceConfig(files=["code.jsonl"], drop_repeated_lines=40)
+
+
+def words(seed: int, count: int) -> str:
+    choose = random.Random(seed)  # noqa: S311
+    return "".join(
+        choose.choice(["tree ", "root ", "leaf ", "seed\n", "grow "]) for _ in range(count)
+    )
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipe"
+    (folder / "web").mkdir(parents=True)
+    for i in range(30):
+        (folder / "web" / f"{i}.txt").write_text(words(i, 40))
+    rows = [f'{{"text": "{words(100 + i, 50)}"}}'.replace("\n", "\\n") for i in range(20)]
+    (folder / "code.jsonl").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def make(run: Path, base: Path, **changes: Any) -> Prepared:
+    settings: dict[str, Any] = {
+        "sources": {"web": WEB, "code": CODE},
+        "held_out": HELD_OUT,
+        "tokenizer": TokenizerConfig(vocab_size=270),
+        "tokenizer_sources": ["web"],
+        "on_progress": lambda sentence: None,
+    }
+    return prepare(run, base=base, **(settings | changes))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
+def texts(prepared: Prepared, name: str, part: str) -> list[str]:
+    """The training texts decoded from the shards (EOS dropped), or the held-out ones."""
+    from transformers import PreTrainedTokenizerFast
+
+    source = TokenSource.open(prepared.data[name], verify=True)
+    if part == "held_out":
+        return [document.text for document in source.held_out()]
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(prepared.tokenizer)
+    tokens = source.window(0, source.num_tokens - 1)
+    return tokenizer.decode(tokens.tolist()).split("<|endoftext|>")[:-1]
+
+
+def refusal(run: Path, base: Path, **changes: Any) -> str:
+    with pytest.raises(InputError) as error:
+        make(run, base, **changes)
+    return str(error.value)
+
+
+def test_every_byte_is_for_training_or_held_out(base: Path, tmp_path: Path) -> None:
+    prepared = make(tmp_path / "run", base)
+    whole = [p.read_text() for p in (base / "web").iterdir()]
+    training, held_out = (texts(prepared, "web", part) for part in ("train", "held_out"))
+    assert sorted("".join(training + held_out)) == sorted("".join(whole))
+    assert not set(training) & set(held_out)
+    manifest = prepared.manifests["web"]
+    total = sum(map(len, whole))
+    assert manifest["num_bytes"] + manifest["held_out"]["num_bytes"] == total
+    assert manifest["held_out"]["num_bytes"] >= max(500, total // 10)
+    assert re.fullmatch(r"web-[0-9a-f]{12}", prepared.data["web"].name)
+    assert prepared.data["web"].name.endswith(manifest["key"][:12])
+    assert len(manifest["created_from"]["files"]) == 30
+
+
+def test_the_same_input_gives_the_same_bytes_anywhere(base: Path, tmp_path: Path) -> None:
+    make(tmp_path / "run", base)
+    moved = base.rename(tmp_path / "elsewhere")
+    make(tmp_path / "again", moved)
+    assert contents(tmp_path / "run") == contents(tmp_path / "again")
+    assert not list((tmp_path / "run" / "data").glob(".*"))
+
+
+def test_finished_data_is_used_again_and_a_new_source_only_adds(base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = make(run, base, sources={"web": WEB})
+    before = contents(run)
+    stamps = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+    told: list[str] = []
+    second = make(run, base, on_progress=told.append)
+    assert told == ["code: reading", "code: tokenising"]
+    assert {name: contents(run)[name] for name in before} == before
+    assert all(p.stat().st_mtime_ns == stamps[p] for p in stamps if p.is_file())
+    assert second.data["web"] == first.data["web"]
+    make(tmp_path / "at once", base)
+    assert contents(tmp_path / "at once") == contents(run)
+
+
+def test_more_epochs_and_other_globs_for_the_same_files_change_nothing(
+    base: Path, tmp_path: Path
+) -> None:
+    first = make(tmp_path / "run", base)
+    same = SourceConfig(files=["web/?.txt", "web/??.txt"], max_epochs=9)
+    assert make(tmp_path / "run", base, sources={"web": same, "code": CODE}) == first
+
+
+def test_text_of_an_earlier_source_never_enters_a_later_one(base: Path, tmp_path: Path) -> None:
+    (base / "more").mkdir()
+    for i in range(60):
+        (base / "more" / f"m{i}.txt").write_text(words(i, 40))  # the first 30 stand in web too
+    more = SourceConfig(files=["more/*.txt"])
+    for run, steps in (("one", 1), ("two", 2)):
+        if steps == 2:  # the earlier source is read from its finished folder
+            make(tmp_path / run, base, sources={"web": WEB})
+        prepared = make(tmp_path / run, base, sources={"web": WEB, "more": more})
+        assert prepared.manifests["more"]["dropped"]["in_earlier_source"] == 30
+        later = texts(prepared, "more", "train") + texts(prepared, "more", "held_out")
+        assert sum(map(len, later)) == sum(len(words(i, 40)) for i in range(30, 60))
+        assert not set(texts(prepared, "web", "held_out")) & set(later)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_the_tokenizer_learns_from_training_text_of_its_sources_alone(
+    base: Path, tmp_path: Path
+) -> None:
+    (base / "code.jsonl").write_text(
+        '{"text": "zyzzyva zyzzyva zyzzyva"}\n' * 2 + '{"text": "%s"}\n' % ("qxqxqx " * 300)
+    )
+    prepared = make(tmp_path / "run", base)
+    vocabulary = (prepared.tokenizer / "tokenizer.json").read_text()
+    assert "seed" in vocabulary
+    assert "zy" not in vocabulary
+    assert "qxqx" not in vocabulary
+
+
+def test_a_tokenizer_folder_is_taken_over(base: Path, tmp_path: Path) -> None:
+    made = make(tmp_path / "run", base)
+    given = TokenizerConfig(folder=str(made.tokenizer))
+    prepared = make(tmp_path / "other", base, tokenizer=given, tokenizer_sources=[])
+    assert prepared.manifests == made.manifests
+    assert "folder" in refusal(tmp_path / "run", base, tokenizer=given, tokenizer_sources=[])
+
+
+def test_source_file_changed_under_an_old_manifest(base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make(run, base)
+    before = contents(run)
+    (base / "web" / "7.txt").write_text("something else")
+    assert refusal(run, base) == (
+        "sources.web: web/7.txt changed since its data was made; restore it, "
+        "give the recipe a new name: or start over with --fresh"
+    )
+    (base / "web" / "7.txt").write_text(words(7, 40))
+    (base / "web" / "new.txt").write_text("one more")
+    assert "sources.web: web/new.txt is new since" in refusal(run, base)
+    (base / "web" / "new.txt").unlink()
+    (base / "web" / "3.txt").unlink()
+    assert "sources.web: web/3.txt is gone since" in refusal(run, base)
+    assert contents(run) == before
+
+
+def test_other_settings_order_or_tokenizer_are_refused(base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make(run, base)
+    other = SourceConfig(files=["code.jsonl"], drop_repeated_lines=50)
+    assert refusal(run, base, sources={"web": WEB, "code": other}) == (
+        "sources.code: drop_repeated_lines is 50, but its finished data was made with 40; "
+        "give the recipe a new name: or start over with --fresh"
+    )
+    assert "held_out is {" in refusal(run, base, held_out=HeldOutConfig(fraction=0.2, tokens=100))
+    assert "add new sources after the old ones" in refusal(
+        run, base, sources={"code": CODE, "web": WEB}
+    )
+    assert refusal(run, base, tokenizer=TokenizerConfig(vocab_size=280)).startswith(
+        f"tokenizer: the recipe asks for vocab_size 280, but {run / 'tokenizer'} was made with "
+        "vocab_size 270 and never changes;"
+    )
+
+
+def test_raw_files_may_be_gone_when_their_data_is_finished(base: Path, tmp_path: Path) -> None:
+    first = make(tmp_path / "run", base, sources={"web": WEB})
+    for path in (base / "web").iterdir():
+        path.unlink()
+    told: list[str] = []
+    second = make(tmp_path / "run", base, on_progress=told.append)
+    assert told[0] == "web: its files are gone; its finished data is used"
+    assert second.manifests["web"] == first.manifests["web"]
+
+
+def test_a_lost_tokenizer_is_not_made_again(base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make(run, base)
+    (run / "tokenizer").rename(run / "away")
+    with pytest.raises(EvergrowError, match=r"tokenizer is missing, but .*web-.* was made with it"):
+        make(run, base)
+
+
+def test_source_too_small_for_its_held_out_part(base: Path, tmp_path: Path) -> None:
+    num_bytes = sum(p.stat().st_size for p in (base / "web").iterdir())
+    assert refusal(tmp_path / "run", base, held_out=HeldOutConfig()) == (
+        f"sources.web: {num_bytes:,} bytes of text are too few, 200,000 are needed to hold out "
+        "20,000 tokens; give it more text or lower held_out.tokens"
+    )
+    assert contents(tmp_path / "run") == {}
+
+
+def test_held_out_tokens_are_counted_after_tokenising(base: Path, tmp_path: Path) -> None:
+    # 8 words are learnt as whole tokens, so that a token has more than five bytes
+    (base / "web").rename(base / "old")
+    (base / "web").mkdir()
+    for i in range(60):
+        (base / "web" / f"{i}.txt").write_text(words(i, 30).replace("tree", "photosynthesis"))
+    message = refusal(
+        tmp_path / "run", base, sources={"web": WEB}, tokenizer=TokenizerConfig(vocab_size=400)
+    )
+    assert re.fullmatch(
+        r"sources\.web: its held-out [\d,]+ bytes are only \d+ tokens, fewer than 100; "
+        r"lower held_out\.tokens or raise held_out\.fraction",
+        message,
+    )
+    assert not list((tmp_path / "run" / "data").iterdir())
+
+
+@contextmanager
+def largest_file(num_bytes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("limit", "place"),
+    [(200, r"data/\.documents/web"), (4000, r"tokenizer"), (40_000, r"data/web-\w+")],
+)
+def test_full_disk_leaves_nothing_half_written(
+    base: Path, tmp_path: Path, limit: int, place: str
+) -> None:
+    run = tmp_path / "run"
+    (base / "web" / "big.txt").write_text(words(1000, 60_000))
+    byte_tokens = TokenizerConfig(vocab_size=257)
+    with largest_file(limit), pytest.raises(EvergrowError) as error:
+        make(run, base, sources={"web": WEB}, tokenizer=byte_tokens)
+    assert re.fullmatch(
+        rf"{run}/{place}: no space left while writing; nothing was replaced and nothing "
+        "half-written is left, so free some space and run the same command again",
+        str(error.value),
+    )
+    assert list((run / "data").iterdir()) == []
+    make(run, base, sources={"web": WEB}, tokenizer=byte_tokens)
+    make(tmp_path / "other", base, sources={"web": WEB}, tokenizer=byte_tokens)
+    assert contents(run) == contents(tmp_path / "other")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_prepare
+from evergrow.flow import prepare
+
+write = prepare.write_shards
+def write_and_die(folder, documents, tokenizer, manifest):
+    if manifest["source"] == "code":
+        write(folder, documents, tokenizer, manifest)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(folder, documents, tokenizer, manifest)
+
+prepare.write_shards = write_and_die
+test_prepare.make(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_killed_between_writing_and_renaming(base: Path, tmp_path: Path) -> None:
+    run, here = tmp_path / "run", str(Path(__file__).parent)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(run), str(base), here], check=False)  # noqa: S603
+    assert killed.returncode == -9
+    left = {p.name.split("-")[0] for p in (run / "data").iterdir()}
+    assert left == {"web", ".code", ".documents"}
+    told: list[str] = []
+    make(run, base, on_progress=told.append)
+    assert told == ["code: reading", "code: tokenising"]
+    make(tmp_path / "other", base)
+    assert contents(run) == contents(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda p: p.write_bytes(b"\xff\xfe"), "because of bytes that are not UTF-8"),
+        (lambda p: p.write_bytes(b""), "'web/0.txt' matches only empty files"),
+        (lambda p: p.unlink(), "'web/0.txt' matches no file under"),
+    ],
+)
+def test_bad_files_stop_before_anything_is_kept(
+    base: Path, tmp_path: Path, damage: Callable[[Path], None], sentence: str
+) -> None:
+    damage(base / "web" / "0.txt")
+    listed = SourceConfig(files=["web/0.txt", "web/*.txt"])
+    assert sentence in refusal(tmp_path / "run", base, sources={"web": listed})
+    assert contents(tmp_path / "run") == {}
+
+
+def test_truncated_shard_is_found_when_prepared_again(base: Path, tmp_path: Path) -> None:
+    shard = make(tmp_path / "run", base).data["web"] / "train" / "shard-00000.bin"
+    shard.write_bytes(shard.read_bytes()[:-2])
+    with pytest.raises(EvergrowError, match=r"shard-00000\.bin: truncated"):
+        make(tmp_path / "run", base)
+
+
+def test_bad_rows_within_bounds_are_listed_in_the_manifest(base: Path, tmp_path: Path) -> None:
+    rows = [f'{{"text": "number {i} {"x" * 10}"}}' for i in range(1001)]
+    (base / "code.jsonl").write_text("\n".join([*rows, "{"]) + "\n")
+    manifest = make(tmp_path / "run", base).manifests["code"]
+    offset = sum(len(row) + 1 for row in rows)
+    assert manifest["quarantine"] == [
+        {"path": "code.jsonl", "offset": offset, "reason": "rows that are not JSON"}
+    ]
+    parts = pq.read_table(next((tmp_path / "run/data").glob("code-*")) / "train/documents.parquet")
+    assert parts.num_rows == manifest["num_documents"]
+    assert manifest["num_documents"] + manifest["held_out"]["num_documents"] == 1001
