@@ -77,7 +77,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Decode YAML text that must be a mapping; ``where`` opens the error's sentence."""
     try:
-        data = yaml.load(text, _StrictLoader)  # noqa: S506  a SafeLoader that refuses double keys
+        data = yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
     except InputError as error:

@@ -30,7 +30,7 @@ class Table:
     def method(self):
         """{PROSE}method"""
 '''
-    assert list(docstrings(code.encode())) == [PROSE + "\n", PROSE + "method\n"]
+    assert list(docstrings(code.encode())) == [PROSE, PROSE + "method\n"]
 
 
 def test_modules_with_little_prose_are_not_parsed() -> None:

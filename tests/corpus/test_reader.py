@@ -12,7 +12,7 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_documents
+from evergrow.corpus.reader import read_documents, read_files
 from evergrow.errors import InputError
 
 
@@ -20,7 +20,7 @@ def read(folder: Path, **settings: object) -> tuple[list[Document], Quarantine]:
     config = SourceConfig.model_validate({"files": ["*"], **settings})
     files = [SourceFile.at(path, folder) for path in sorted(folder.iterdir())]
     quarantine = Quarantine("web")
-    return list(read_documents("web", config, files, quarantine)), quarantine
+    return list(read_files(config, files, quarantine)), quarantine
 
 
 def rows(*values: object) -> bytes:
@@ -87,8 +87,8 @@ def test_undecodable_bytes_stop_a_small_source_with_the_place(tmp_path: Path) ->
     with pytest.raises(InputError) as error:
         quarantine.check()
     assert str(error.value) == (
-        "sources.web: 1 of 2 documents cannot be read, more than 0.1 %; most often (once, first at 3 "
-        "of a.txt) because of bytes that are not UTF-8; save the file as UTF-8 "
+        "sources.web: 1 of 2 documents cannot be read, more than 0.1 %; most often (once, first "
+        "at 3 of a.txt) because of bytes that are not UTF-8; save the file as UTF-8 "
         "(iconv -f latin1 -t utf-8) or leave it out of `files`"
     )
 
@@ -168,3 +168,12 @@ def test_long_rows_are_cut_and_keep_their_parent(
     documents, _ = read(tmp_path)
     assert [d.text for d in documents] == ["one\ntwo\n", "three\n"]
     assert {d.parent for d in documents} == {Document.of("one\ntwo\nthree\n", "web", "").id}
+
+
+def test_reading_all_files_of_a_pattern_refuses_bad_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("fine")
+    config = SourceConfig(files=["*.txt"])
+    assert [d.text for d in read_documents(config, tmp_path, Quarantine("web"))] == ["fine"]
+    (tmp_path / "b.txt").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="1 of 2 documents cannot be read"):
+        list(read_documents(config, tmp_path, Quarantine("web")))

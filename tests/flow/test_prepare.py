@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.errors import EvergrowError, InputError
@@ -23,7 +24,7 @@ CODE = SourceConfig(files=["code.jsonl"], drop_repeated_lines=40)
 
 
 def words(seed: int, count: int) -> str:
-    choose = random.Random(seed)  # noqa: S311
+    choose = random.Random(seed)
     return "".join(
         choose.choice(["tree ", "root ", "leaf ", "seed\n", "grow "]) for _ in range(count)
     )
@@ -58,8 +59,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def texts(prepared: Prepared, name: str, part: str) -> list[str]:
     """The training texts decoded from the shards (EOS dropped), or the held-out ones."""
-    from transformers import PreTrainedTokenizerFast
-
     source = TokenSource.open(prepared.data[name], verify=True)
     if part == "held_out":
         return [document.text for document in source.held_out()]
@@ -139,14 +138,12 @@ def test_text_of_an_earlier_source_never_enters_a_later_one(base: Path, tmp_path
 def test_the_tokenizer_learns_from_training_text_of_its_sources_alone(
     base: Path, tmp_path: Path
 ) -> None:
-    (base / "code.jsonl").write_text(
-        '{"text": "zyzzyva zyzzyva zyzzyva"}\n' * 2 + '{"text": "%s"}\n' % ("qxqxqx " * 300)
-    )
+    rows = [f'{{"text": "{"qxqxqx " * 9}{i}"}}' for i in range(60)]
+    (base / "code.jsonl").write_text("\n".join(rows))
     prepared = make(tmp_path / "run", base)
     vocabulary = (prepared.tokenizer / "tokenizer.json").read_text()
     assert "seed" in vocabulary
-    assert "zy" not in vocabulary
-    assert "qxqx" not in vocabulary
+    assert "qx" not in vocabulary
 
 
 def test_a_tokenizer_folder_is_taken_over(base: Path, tmp_path: Path) -> None:
@@ -221,13 +218,15 @@ def test_source_too_small_for_its_held_out_part(base: Path, tmp_path: Path) -> N
 
 
 def test_held_out_tokens_are_counted_after_tokenising(base: Path, tmp_path: Path) -> None:
-    # 8 words are learnt as whole tokens, so that a token has more than five bytes
-    (base / "web").rename(base / "old")
-    (base / "web").mkdir()
-    for i in range(60):
-        (base / "web" / f"{i}.txt").write_text(words(i, 30).replace("tree", "photosynthesis"))
+    for i in range(30):  # long words become one token, far longer than the five bytes assumed
+        path = base / "web" / f"{i}.txt"
+        path.write_text(words(i, 40).replace("t", "photosynthesis").replace("l", "photoperiodism"))
     message = refusal(
-        tmp_path / "run", base, sources={"web": WEB}, tokenizer=TokenizerConfig(vocab_size=400)
+        tmp_path / "run",
+        base,
+        sources={"web": WEB},
+        held_out=HeldOutConfig(fraction=0, tokens=100),
+        tokenizer=TokenizerConfig(vocab_size=400),
     )
     assert re.fullmatch(
         r"sources\.web: its held-out [\d,]+ bytes are only \d+ tokens, fewer than 100; "
@@ -238,35 +237,44 @@ def test_held_out_tokens_are_counted_after_tokenising(base: Path, tmp_path: Path
 
 
 @contextmanager
-def largest_file(num_bytes: int) -> Iterator[None]:
+def files_limited_from(moment: str) -> Iterator[Callable[[str], None]]:
+    """A progress callback from whose sentence ``moment`` on no file may grow past 200 bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+
+    def on_progress(sentence: str) -> None:
+        if sentence == moment:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+
     try:
-        yield
+        yield on_progress
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
-    ("limit", "place"),
-    [(200, r"data/\.documents/web"), (4000, r"tokenizer"), (40_000, r"data/web-\w+")],
+    ("moment", "place"),
+    [
+        ("web: reading", r"data/\.documents/web"),
+        ("tokenizer: training on web", "tokenizer"),
+        ("web: tokenising", r"data/web-\w+"),
+        ("code: tokenising", r"data/code-\w+"),
+    ],
 )
 def test_full_disk_leaves_nothing_half_written(
-    base: Path, tmp_path: Path, limit: int, place: str
+    base: Path, tmp_path: Path, moment: str, place: str
 ) -> None:
     run = tmp_path / "run"
-    (base / "web" / "big.txt").write_text(words(1000, 60_000))
-    byte_tokens = TokenizerConfig(vocab_size=257)
-    with largest_file(limit), pytest.raises(EvergrowError) as error:
-        make(run, base, sources={"web": WEB}, tokenizer=byte_tokens)
+    with files_limited_from(moment) as on_progress, pytest.raises(EvergrowError) as error:
+        make(run, base, on_progress=on_progress)
     assert re.fullmatch(
         rf"{run}/{place}: no space left while writing; nothing was replaced and nothing "
         "half-written is left, so free some space and run the same command again",
         str(error.value),
     )
-    assert list((run / "data").iterdir()) == []
-    make(run, base, sources={"web": WEB}, tokenizer=byte_tokens)
-    make(tmp_path / "other", base, sources={"web": WEB}, tokenizer=byte_tokens)
+    whole = {"web"} if moment.startswith("code") else set()
+    assert {p.name.split("-")[0] for p in (run / "data").iterdir()} == whole
+    make(run, base)
+    make(tmp_path / "other", base)
     assert contents(run) == contents(tmp_path / "other")
 
 
@@ -291,7 +299,7 @@ test_prepare.make(Path(sys.argv[1]), Path(sys.argv[2]))
 
 def test_killed_between_writing_and_renaming(base: Path, tmp_path: Path) -> None:
     run, here = tmp_path / "run", str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(run), str(base), here], check=False)  # noqa: S603
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(run), str(base), here], check=False)
     assert killed.returncode == -9
     left = {p.name.split("-")[0] for p in (run / "data").iterdir()}
     assert left == {"web", ".code", ".documents"}

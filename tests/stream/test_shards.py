@@ -154,7 +154,7 @@ def test_changed_bytes_are_found_on_request(data: Path, name: str) -> None:
 def test_a_newer_format_and_a_broken_manifest_are_refused(data: Path) -> None:
     path = data / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
-    with pytest.raises(InputError, match="format 2 is newer than 1, .* install a newer evergrow"):
+    with pytest.raises(InputError, match=r"format 2 is newer than 1, .* install a newer evergrow"):
         TokenSource.open(data)
     path.write_text("{")
     with pytest.raises(EvergrowError, match=r"manifest\.json: cannot be read"):

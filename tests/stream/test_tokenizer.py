@@ -12,6 +12,7 @@ from evergrow.stream.tokenizer import (
     EOS,
     encode_documents,
     load_tokenizer,
+    save_tokenizer,
     tokenizer_hash,
     train_tokenizer,
 )
@@ -21,7 +22,7 @@ TEXTS = [f"the {word} and the {word}s of the {word}ing\n" for word in ("tree", "
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(TEXTS, 300)
+    return train_tokenizer(TEXTS, 280)
 
 
 def test_the_size_is_2048_unless_a_folder_is_given() -> None:
@@ -39,7 +40,7 @@ def test_the_size_is_2048_unless_a_folder_is_given() -> None:
 def test_training_fills_the_vocabulary_and_learns_what_repeats(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    assert len(tokenizer) == 300
+    assert len(tokenizer) == 280
     assert tokenizer.eos_token_id == 0
     (ids,) = encode_documents(tokenizer, ["the tree"])
     assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["the", "Ġtree"]
@@ -54,7 +55,7 @@ def test_every_byte_survives(tokenizer: PreTrainedTokenizerFast) -> None:
 
 def test_the_same_texts_give_the_same_folder(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        train_tokenizer(iter(TEXTS), 300).save_pretrained(tmp_path / name)
+        train_tokenizer(iter(TEXTS), 280).save_pretrained(tmp_path / name)
     files = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert "tokenizer.json" in files
     for name in files:
@@ -64,11 +65,11 @@ def test_the_same_texts_give_the_same_folder(tmp_path: Path) -> None:
 def test_a_saved_tokenizer_loads_as_the_same(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    tokenizer.save_pretrained(tmp_path)
+    save_tokenizer(tokenizer, tmp_path)
     loaded = load_tokenizer(tmp_path)
     assert tokenizer_hash(loaded) == tokenizer_hash(tokenizer)
     assert (loaded.eos_token, loaded.eos_token_id) == (EOS, 0)
-    assert tokenizer_hash(tokenizer) != tokenizer_hash(train_tokenizer(TEXTS, 301))
+    assert tokenizer_hash(tokenizer) != tokenizer_hash(train_tokenizer(TEXTS, 281))
 
 
 @pytest.mark.parametrize("eos", [EOS, "<eos>"])
@@ -91,7 +92,7 @@ def test_a_special_token_written_in_a_document_stays_text(
 
 
 def test_no_token_is_added_and_nothing_is_cut(tokenizer: PreTrainedTokenizerFast) -> None:
-    loaded = train_tokenizer(TEXTS, 300)
+    loaded = train_tokenizer(TEXTS, 280)
     loaded.backend_tokenizer.enable_truncation(2)
     loaded.backend_tokenizer.enable_padding(length=50)
     assert tokenizer_hash(loaded) == tokenizer_hash(tokenizer)
@@ -106,7 +107,8 @@ def test_a_folder_without_end_of_text_token_is_refused(
     with pytest.raises(InputError) as error:
         load_tokenizer(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json"
+        f"{tmp_path}: the tokenizer has no end-of-text token; "
+        "set eos_token in tokenizer_config.json"
     )
 
 
@@ -128,7 +130,7 @@ def test_remote_code_is_not_run(tmp_path: Path) -> None:
 def test_an_ordinary_token_as_end_of_text_is_refused_when_a_document_holds_it(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    odd = train_tokenizer(TEXTS, 300)
+    odd = train_tokenizer(TEXTS, 280)
     odd.eos_token_id = encode_documents(odd, ["the"])[0][0].item()
     with pytest.raises(EvergrowError, match="begins 'the tree' gives the end-of-text token"):
         encode_documents(odd, ["the tree"])

@@ -13,10 +13,11 @@ def content_id(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Text with its origin. Text never changes: an edit or a cut makes a new document with a parent.
+    """Text with its origin. It never changes: an edit or a cut makes a new document with a parent.
 
-    ``path`` names the file (relative to the recipe's folder when inside it), ``date`` is kept as the
-    file spells it or None, ``id`` is the content hash, ``parent`` the id of the document as read.
+    ``path`` names the file (relative to the recipe's folder when inside it), ``date`` is kept as
+    the file spells it or None, ``id`` is the content hash, ``parent`` the id of the document as
+    read.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Text that every install has: English in docstrings, Python and C++ in the libraries themselves."""
+"""Text that every install has: English in docstrings, Python and C++ in the libraries."""
 
 import ast
 import importlib.metadata
@@ -6,7 +6,7 @@ import importlib.util
 import re
 import sysconfig
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,9 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile
 from evergrow.errors import EvergrowError
 
-PACKAGES = (
-    "torch transformers numpy scipy pyarrow pydantic sympy networkx mpmath huggingface_hub "
-    "fsspec rich typer jinja2 tokenizers safetensors"
-).split()
+PACKAGES = ["torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "sympy", "networkx"]
+PACKAGES += ["mpmath", "huggingface_hub", "fsspec", "rich", "typer", "jinja2", "tokenizers"]
+PACKAGES += ["safetensors"]
 MIN_PROSE_CHARACTERS = 200
 MIN_PROSE_FRACTION = 0.78  # letters, spaces and , . among all characters: tables have fewer
 MIN_QUOTED_FRACTION = 0.2  # of a module's bytes; halves the time
@@ -39,7 +38,9 @@ class InstalledFile(NamedTuple):
     name: str
 
 
-def read_installed(kind: Installed, source: str, files: list[SourceFile]) -> Iterator[Document]:
+def read_installed(
+    kind: Installed, source: str, files: list[SourceFile]
+) -> Generator[Document, None, None]:
     """The documents of one built-in source, in an order fixed by a hash of the files' names.
 
     Every file is appended to ``files`` when it is read, so a reader that stops early lists no more.
@@ -117,7 +118,7 @@ def docstrings(code: bytes) -> Iterator[str]:
     for node in _definitions(_parsed(code)):
         text = ast.get_docstring(node)
         if text and len(text) >= MIN_PROSE_CHARACTERS and _is_prose(text):
-            yield text + "\n"
+            yield text.rstrip() + "\n"
 
 
 def _definitions(tree: ast.Module) -> Iterator[_WithDocstring]:
@@ -150,7 +151,7 @@ def description(metadata: bytes) -> Iterator[str]:
 
 
 def without_docstrings(code: bytes) -> Iterator[str]:
-    """Python code without its docstrings; comments and layout stay, an emptied body becomes ``pass``.
+    """Python code without docstrings; comments and layout stay, an emptied body becomes ``pass``.
 
     Works on bytes because ``ast`` counts columns in UTF-8 bytes.
     """

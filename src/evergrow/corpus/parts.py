@@ -6,7 +6,7 @@ from evergrow.corpus.document import Document
 
 
 def cut(document: Document, max_bytes: int) -> list[Document]:
-    """The document in parts of at most ``max_bytes``, about equally long, whose texts join to its own.
+    """The document in parts of at most ``max_bytes``, about equal, whose texts join to its own.
 
     Cuts fall on line ends; only a line longer than ``max_bytes`` is cut inside, after a space if it
     has one. A document that fits is returned as it is.

@@ -10,7 +10,7 @@ CHECKED_EARLY = 100  # so many bad documents stop a source before its end
 
 
 class Quarantined(NamedTuple):
-    """Where a bad document stands: byte offset in the unpacked text or JSONL file, or Parquet row."""
+    """Where a bad document stands: byte offset in the unpacked file, or row of a Parquet file."""
 
     path: str
     offset: int

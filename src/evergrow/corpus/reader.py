@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import date as Date
 from itertools import islice
@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import COMPRESSIONS, SourceFile, open_unpacked
+from evergrow.corpus.files import COMPRESSIONS, SourceFile, match_files, open_unpacked
 from evergrow.corpus.parts import cut
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.errors import InputError
@@ -25,30 +25,42 @@ OPEN_FILES = 64  # read in turn; within every system's limit on open files
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 SAVE_AS_UTF8 = "save the file as UTF-8 (iconv -f latin1 -t utf-8) or leave it out of `files`"
 
-FileReader = Callable[[SourceFile, str, SourceConfig, Quarantine], Iterator[Document]]
+FileReader = Callable[[SourceFile, SourceConfig, Quarantine], Iterator[Document]]
 
 
 def read_documents(
-    source: str, config: SourceConfig, files: Sequence[SourceFile], quarantine: Quarantine
-) -> Iterator[Document]:
-    """The documents of ``files``: one of each file in turn, the files ordered by a hash of their names.
+    config: SourceConfig, base: Path, quarantine: Quarantine
+) -> Generator[Document, None, None]:
+    """All documents of the files that ``config`` names, globs relative to ``base``; see read_files.
 
-    So any beginning of the stream is spread over the files, whatever they contain. Texts longer than
-    4 MiB come as several documents, cut at line ends. Bad documents go to ``quarantine``; whoever
-    stops reading asks it with ``check()``. Raises InputError for a broken file or a missing column.
+    Raises InputError past 0.1 % bad documents.
+    """
+    paths = match_files(config.files, base, quarantine.source)
+    yield from read_files(config, [SourceFile.at(path, base) for path in paths], quarantine)
+    quarantine.check()
+
+
+def read_files(
+    config: SourceConfig, files: Sequence[SourceFile], quarantine: Quarantine
+) -> Generator[Document, None, None]:
+    """The documents of ``files``: one of each in turn, the files ordered by a hash of their names.
+
+    So any beginning of the stream is spread over the files, whatever they contain. Texts longer
+    than 4 MiB come as several documents, cut at line ends. Bad documents go to ``quarantine``;
+    ask it with ``check()`` when done. Raises InputError for a broken file or a missing column.
     """
     ordered = sorted(files, key=lambda file: blake3(file.name.encode()).digest())
-    with closing(_in_turn(ordered, source, config, quarantine)) as documents:
+    with closing(_in_turn(ordered, config, quarantine)) as documents:
         for document in documents:
             quarantine.num_documents += 1
             yield from cut(document, MAX_DOCUMENT_BYTES)
 
 
 def _in_turn(
-    files: Sequence[SourceFile], source: str, config: SourceConfig, quarantine: Quarantine
-) -> Iterator[Document]:
+    files: Sequence[SourceFile], config: SourceConfig, quarantine: Quarantine
+) -> Generator[Document, None, None]:
     def opened(file: SourceFile) -> Iterator[Document]:
-        return READERS[_format(file, config)](file, source, config, quarantine)
+        return READERS[_format(file, config)](file, config, quarantine)
 
     waiting = iter(files)
     turns = deque(opened(file) for file in islice(waiting, OPEN_FILES))
@@ -71,9 +83,7 @@ def _format(file: SourceFile, config: SourceConfig) -> str:
     return FORMATS.get(suffixes[-1], "text") if suffixes else "text"
 
 
-def read_text(
-    file: SourceFile, source: str, config: SourceConfig, quarantine: Quarantine
-) -> Iterator[Document]:
+def read_text(file: SourceFile, config: SourceConfig, quarantine: Quarantine) -> Iterator[Document]:
     """One document a file; longer files in blocks of at most 4 MiB that end with a line."""
     with open_unpacked(file) as stream:
         offset, rest = 0, b""
@@ -82,10 +92,10 @@ def read_text(
             if len(rest) < MAX_DOCUMENT_BYTES:
                 continue
             end = rest.rfind(b"\n") + 1 or _character_start(rest)
-            yield from _decoded(rest[:end], file, offset, source, quarantine)
+            yield from _decoded(rest[:end], file, offset, quarantine)
             offset, rest = offset + end, rest[end:]
         if rest:
-            yield from _decoded(rest, file, offset, source, quarantine)
+            yield from _decoded(rest, file, offset, quarantine)
 
 
 def _character_start(block: bytes) -> int:
@@ -95,7 +105,7 @@ def _character_start(block: bytes) -> int:
 
 
 def _decoded(
-    block: bytes, file: SourceFile, offset: int, source: str, quarantine: Quarantine
+    block: bytes, file: SourceFile, offset: int, quarantine: Quarantine
 ) -> Iterator[Document]:
     try:
         text = block.decode("utf-8-sig" if offset == 0 else "utf-8")
@@ -103,11 +113,11 @@ def _decoded(
         place = offset + error.start
         quarantine.add(file.name, place, "bytes that are not UTF-8", SAVE_AS_UTF8)
         return
-    yield Document.of(text, source, file.name)
+    yield Document.of(text, quarantine.source, file.name)
 
 
 def read_jsonl(
-    file: SourceFile, source: str, config: SourceConfig, quarantine: Quarantine
+    file: SourceFile, config: SourceConfig, quarantine: Quarantine
 ) -> Iterator[Document]:
     """One document a line; blank lines are skipped."""
     offset = 0
@@ -115,7 +125,7 @@ def read_jsonl(
         for line in stream:
             if line.strip():
                 try:
-                    yield _row_document(_parse(line), source, file, config)
+                    yield _row_document(_parse(line), quarantine.source, file, config)
                 except _BadRow as bad:
                     quarantine.add(file.name, offset, bad.reason, bad.way_out)
             offset += len(line)
@@ -161,7 +171,7 @@ def _row_document(
 
 
 def read_parquet(
-    file: SourceFile, source: str, config: SourceConfig, quarantine: Quarantine
+    file: SourceFile, config: SourceConfig, quarantine: Quarantine
 ) -> Iterator[Document]:
     """One document a row; only the text and date columns are read.
 
@@ -173,14 +183,16 @@ def read_parquet(
         for column in columns:
             if column not in names:
                 raise InputError(
-                    f"{file.path}: no column {column!r}; set sources.{source}.text_field or "
-                    f"date_field to one of {', '.join(names)}"
+                    f"{file.path}: no column {column!r}; set "
+                    f"sources.{quarantine.source}.text_field or date_field to one of {', '.join(names)}"
                 )
         row = 0
         for batch in table.iter_batches(batch_size=256, columns=columns):
             for values in zip(*(batch.column(c) for c in columns), strict=True):
                 try:
-                    yield _row_document(_python_row(columns, values), source, file, config)
+                    yield _row_document(
+                        _python_row(columns, values), quarantine.source, file, config
+                    )
                 except _BadRow as bad:
                     quarantine.add(file.name, row, bad.reason, bad.way_out)
                 row += 1

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import final
 
-from xxhash import xxh3_64_intdigest
+from blake3 import blake3
 
 from evergrow.corpus.document import Document
 
@@ -45,11 +45,11 @@ def without_repeats(
 ) -> Iterator[Document]:
     """The documents that say something new, without the lines that were said before.
 
-    A document is dropped when it is blank, when an earlier source has it, or when this source had it,
-    each as read and again after lines were dropped. ``dropped`` counts while the stream is read.
+    A document is dropped when it is blank, when an earlier source has it, or when this source had
+    it, each as read and again after lines were dropped. ``dropped`` counts as the stream is read.
     """
     seen = KnownDocuments()
-    lines: set[int] = set()
+    lines: set[bytes] = set()
     for document in documents:
         if not document.text.strip():
             dropped.empty += 1
@@ -82,7 +82,7 @@ def _is_known(
 
 
 def without_repeated_lines(
-    text: str, min_characters: int, lines: set[int], dropped: Dropped
+    text: str, min_characters: int, lines: set[bytes], dropped: Dropped
 ) -> str:
     """The text without lines of at least ``min_characters`` that ``lines`` has; adds the new ones.
 
@@ -93,7 +93,7 @@ def without_repeated_lines(
     for line in text.split("\n"):
         content = line.strip()
         if len(content) >= min_characters:
-            key = xxh3_64_intdigest(content.encode())
+            key = blake3(content.encode()).digest(8)
             if key in lines:
                 dropped.repeated_lines += 1
                 dropped.repeated_line_bytes += len(line.encode()) + 1

@@ -10,7 +10,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile, match_files
 from evergrow.corpus.installed import installed_path, read_installed
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_documents
+from evergrow.corpus.reader import read_files
 from evergrow.corpus.repeats import Dropped, KnownDocuments, up_to_bytes, without_repeats
 from evergrow.errors import InputError
 
@@ -28,17 +28,17 @@ class SourceReading:
 def source_documents(
     config: SourceConfig, base: Path, earlier: KnownDocuments, reading: SourceReading
 ) -> Iterator[Document]:
-    """The documents of a source that ``earlier`` sources do not have, repeats dropped, at most max_bytes.
+    """The documents of a source that ``earlier`` ones lack, without repeats, up to max_bytes.
 
-    The order is fixed by the files' names. Raises InputError for missing, empty or broken files, past
-    0.1 % bad documents, and for a date field that no document has.
+    The order is fixed by the files' names. Raises InputError for missing, empty or broken files,
+    past 0.1 % bad documents, and for a date field that no document has.
     """
     name = reading.quarantine.source
     if config.installed:
         raw = read_installed(config.installed, name, reading.files)
     else:
         reading.files += [SourceFile.at(p, base) for p in match_files(config.files, base, name)]
-        raw = read_documents(name, config, reading.files, reading.quarantine)
+        raw = read_files(config, reading.files, reading.quarantine)
     with closing(raw):
         new = without_repeats(raw, config.drop_repeated_lines, earlier, reading.dropped)
         for document in up_to_bytes(new, config.max_bytes):
@@ -57,7 +57,7 @@ def changed_files(
 ) -> list[str]:
     """What differs between the files of a source now and those that a manifest recorded.
 
-    Every file is read for its checksum. For an installed source only the recorded files are looked at.
+    Every file is read for its checksum. Of an installed source only the recorded files are.
     """
     if config.installed:
         paths = {str(r["path"]): installed_path(config.installed, str(r["path"])) for r in recorded}

@@ -22,7 +22,7 @@ SCHEMA = pa.schema(
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> tuple[int, int]:
-    """Write the stream to a new Parquet file; returns the number of documents and of bytes of text."""
+    """Write the stream to a new Parquet file; returns the numbers of documents and of bytes."""
     num_documents = num_bytes = group_bytes = 0
     rows: list[Document] = []
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:

@@ -1,1 +1,1 @@
-"""Carry out a recipe and the verbs: order the steps, skip what is done, record the lineage."""
+"""Recipes carried out and the verbs on what they made."""

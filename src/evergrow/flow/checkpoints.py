@@ -40,6 +40,20 @@ def newest(run: Run, index: int, leg: str) -> Mark | None:
     return max(marks(run, index, leg), default=None)
 
 
+def first_usable(run: Run, index: int) -> Mark | None:
+    """The trunk's newest checkpoint that the stage can go on from.
+
+    When a stage was made longer, its fork moved: checkpoints beyond a fork that is not there yet are
+    deleted, and the trunk is trained again from before it, to the same bytes.
+    """
+    fork = run.manifest.stages[index].fork_step
+    trunk = marks(run, index, "trunk")
+    if fork is not None and all(mark.step != fork for mark in trunk):
+        for mark in [m for m in trunk if m.step > fork]:
+            drop_checkpoint(run.checkpoints / mark.name)
+    return newest(run, index, "trunk")
+
+
 def branch_points(record: StageRecord) -> set[int]:
     """The trunk's steps that are always kept: where the release leaves it, and its end."""
     return {record.first_step + record.num_steps} | (
@@ -47,7 +61,9 @@ def branch_points(record: StageRecord) -> set[int]:
     )
 
 
-def write(run: Run, mark: Mark, tensors: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+def write(
+    run: Run, mark: Mark, tensors: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any]
+) -> None:
     """Save a checkpoint and drop periodic ones that are no longer needed."""
     state = {"stage": mark.stage, "index": mark.index, "leg": mark.leg, "step": mark.step, **facts}
     save_checkpoint(run.checkpoints / mark.name, tensors, state)

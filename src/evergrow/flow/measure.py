@@ -24,9 +24,9 @@ class HeldOut:
     num_bytes: np.ndarray
 
     def part(self, num_tokens: int) -> "HeldOut":
-        """The first documents that together hold at least ``num_tokens``."""
+        """The first documents, two at least, that together hold ``num_tokens``."""
         ends = np.cumsum([len(t) for t in self.tokens])
-        kept = int(np.searchsorted(ends, num_tokens)) + 1
+        kept = max(2, int(np.searchsorted(ends, num_tokens)) + 1)
         return HeldOut(self.tokens[:kept], self.num_bytes[:kept])
 
 

@@ -101,12 +101,16 @@ def _with_seen(
 ) -> list[StageRecord]:
     """Fill in what each stage reads; refuses more epochs than a source allows."""
     stream = SampleStream([r.ledger for r in records], sizes, seed)
-    limits = {data[name]: source.max_epochs for name, source in recipe.sources.items() if name in data}
+    limits = {
+        data[name]: source.max_epochs for name, source in recipe.sources.items() if name in data
+    }
     stream.refuse_too_many_epochs(limits)
     return [r.model_copy(update={"seen": stream.seen(i)}) for i, r in enumerate(records)]
 
 
-def refuse_edits(recorded: list[StageRecord], recipe: Recipe, planned: list[str], old: Recipe) -> None:
+def refuse_edits(
+    recorded: list[StageRecord], recipe: Recipe, planned: list[str], old: Recipe
+) -> None:
     """Raise InputError when a recipe was changed under a run that exists.
 
     Allowed: more tokens in the last recorded stage, and stages after it. ``planned`` are the keys the
@@ -120,7 +124,9 @@ def refuse_edits(recorded: list[StageRecord], recipe: Recipe, planned: list[str]
     for index, record in enumerate(recorded):
         if planned[index] != record.key:
             where, before, after = first_difference(old.to_data(), recipe.to_data())
-            raise InputError(f"recipe.{where}: was {before!r} when this run began, now {after!r}; {_WAYS_OUT}")
+            raise InputError(
+                f"recipe.{where}: was {before!r} when this run began, now {after!r}; {_WAYS_OUT}"
+            )
     for index, record in enumerate(recorded):
         tokens = recipe.stages[index].tokens
         last = index == len(recorded) - 1

@@ -1,4 +1,4 @@
-"""Sources to token shards, once: documents, held-out parts, one tokenizer, one data folder a source."""
+"""Sources to token shards, once: held-out parts, one tokenizer, one data folder a source."""
 
 import json
 import re
@@ -24,7 +24,12 @@ from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest, write_shards
-from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash, train_tokenizer
+from evergrow.stream.tokenizer import (
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_hash,
+    train_tokenizer,
+)
 
 VERSION = 1  # raise by hand when the same files and settings would give other bytes
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
@@ -64,12 +69,13 @@ def prepare(
     """Make ``folder``/tokenizer and ``folder``/data/<source>-<hash12> for every source, in order.
 
     What is finished stays as it is: only sources without a data folder are read. A document that an
-    earlier source holds, for training or held out, is dropped from later ones. Relative globs start at
-    ``base``. All files of all sources are read for their checksums each time (about 1 GB/s); a source
-    whose files are all gone is taken from its finished folder.
+    earlier source holds, for training or held out, is dropped from later ones. Relative globs start
+    at ``base``. All files of all sources are read for their checksums each time (about 1 GB/s); a
+    source whose files are all gone is taken from its finished folder.
 
-    Raises InputError when files or settings differ from those of a finished folder, and for everything
-    that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written stays).
+    Raises InputError when files or settings differ from those of a finished folder, and for all
+    that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written
+    stays).
     """
     data = folder / "data"
     finished = {name: path for name in sources if (path := _finished(data, name))}
@@ -130,7 +136,7 @@ def _refuse_changes(
     manifest: dict[str, Any],
     on_progress: Callable[[str], None],
 ) -> None:
-    """Raise InputError when a source's files or settings are not those its finished data came from."""
+    """Raise InputError when files or settings are not those the finished data came from."""
     now, before = _settings(config, held_out), manifest["settings"]
     for key in now:
         if now[key] != before.get(key):
@@ -238,7 +244,7 @@ def _tokenizer(
         on_progress(f"tokenizer: training on {', '.join(sources)}")
         tokenizer = train_tokenizer(_training_texts([read[s] for s in sources]), config.vocab_size)
     with new_folder(folder) as unfinished:
-        tokenizer.save_pretrained(unfinished)
+        save_tokenizer(tokenizer, unfinished)
         (unfinished / record.name).write_text(json.dumps(asked) + "\n", encoding="utf-8")
     return load_tokenizer(folder)
 

@@ -11,7 +11,11 @@ from evergrow.run import FORMAT
 
 
 def write_release(
-    work: Work, folder: Path, name: str, schedule: list[dict[str, Any]], scores: list[dict[str, Any]]
+    work: Work,
+    folder: Path,
+    name: str,
+    schedule: list[dict[str, Any]],
+    scores: list[dict[str, Any]],
 ) -> None:
     """Write the model as it is now to ``folder``; ``scores`` are its lines of evals.jsonl."""
     manifest = work.run.manifest

@@ -8,10 +8,11 @@ from typing import Any
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.flow import checkpoints
 from evergrow.flow.checkpoints import Mark
+from evergrow.flow.listener import Listener, Progress
 from evergrow.flow.measure import measure, sample_texts
 from evergrow.flow.release import write_release
-from evergrow.flow.listener import Listener, Progress
 from evergrow.flow.work import Work, open_work
+from evergrow.models.load import load_model, model_from_config
 from evergrow.run import Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.train.config import Refill
@@ -30,7 +31,7 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
     """
     with locked(folder), listener.stop.listening():
         run = Run(folder)
-        begun = checkpoints.newest(run, index, "trunk")
+        begun = checkpoints.first_usable(run, index)
         work = open_work(folder, index, listener, fresh=index == 0 and begun is None)
         work.run.save_stage(index, status="training")
         try:
@@ -122,9 +123,7 @@ def finish(work: Work) -> None:
     release = f"releases/{record.name}"
     schedule = [*record.schedule, *(record.release_schedule or [])]
     write_release(work, work.run.folder / release, record.name, schedule, scores)
-    work.run.save_stage(
-        work.index, status="done", release=release, offsets=work.run.offsets()
-    )
+    work.run.save_stage(work.index, status="done", release=release, offsets=work.run.offsets())
     checkpoints.drop_periodic(work.run, work.index)
 
 
@@ -135,6 +134,7 @@ def _enter(work: Work) -> None:
         end = parent.first_step + parent.num_steps
         restore(work, Mark(work.index - 1, parent.name, "trunk", end))
         work.run.cut(parent.offsets)
+        measure_earlier(work)
         if work.recipe.stages[work.index].optimizer_state != "keep":
             work.state.optimizer.state.clear()
     else:
@@ -166,9 +166,7 @@ def save(work: Work, leg: str) -> None:
 def train_to(work: Work, leg: Leg, name: str, step: int) -> None:
     """Train to ``step``; a wish to stop saves first and raises Stopped."""
     stop = work.listener.stop
-    train_until(
-        work.state, step, leg, work.recipe.train, _recorder(work, name), stop.requested
-    )
+    train_until(work.state, step, leg, work.recipe.train, _recorder(work, name), stop.requested)
     if work.state.step < step:
         assert stop.signal is not None
         save(work, name)
@@ -210,7 +208,9 @@ def _recorder(work: Work, leg: str) -> Callable[[list[Record], float], None]:
     return report
 
 
-def record_evals(work: Work, leg: str, partial: bool) -> list[dict[str, Any]]:
+def record_evals(
+    work: Work, leg: str, partial: bool, branch: str | None = None
+) -> list[dict[str, Any]]:
     """Measure every stream, append the result to evals.jsonl and return its lines."""
     sources = work.held_out
     if partial:
@@ -222,11 +222,41 @@ def record_evals(work: Work, leg: str, partial: bool) -> list[dict[str, Any]]:
         "step": work.state.step,
         "tokens": work.state.step * work.recipe.train.tokens_per_step,
         "partial": partial,
+        **({"branch": branch} if branch else {}),
     }
     eos = work.tokenizer.eos_token_id
     lines = measure(work.model, sources, eos, work.sequence_length)
     work.run.append("evals", [{**place, **line} for line in lines])
     return lines
+
+
+def measure_earlier(work: Work) -> None:
+    """Measure earlier releases on sources that came later: a new stage's column of the matrix."""
+    lines = [line for line in work.run.read("evals") if line["leg"] in ("start", "release")]
+    known = {(line["stage"], line["source"]) for line in lines}
+    earlier = work.run.manifest.stages[: work.index]
+    for stage in [None, *earlier]:
+        name = None if stage is None else stage.name
+        missing = {s: held for s, held in work.held_out.items() if (name, s) not in known}
+        if not missing:
+            continue
+        if stage is None:
+            manifest = work.run.manifest
+            length = work.sequence_length
+            model = model_from_config(work.recipe.model, work.tokenizer, length, manifest.seed)
+        else:
+            model = load_model(work.run.folder / str(stage.release))
+        step = 0 if stage is None else stage.first_step + stage.num_steps
+        place = {
+            "stage": name,
+            "leg": "start" if stage is None else "release",
+            "step": step,
+            "tokens": step * work.recipe.train.tokens_per_step,
+            "partial": False,
+        }
+        eos = work.tokenizer.eos_token_id
+        found = measure(model.to(work.state.device), missing, eos, work.sequence_length)
+        work.run.append("evals", [{**place, **line} for line in found])
 
 
 def record_samples(work: Work) -> None:
@@ -271,7 +301,10 @@ def _say_what_comes(work: Work, begun: Mark | None) -> None:
     if begun is not None:
         restored, renewed = f"everything at {begun.name}", "nothing"
     elif work.index == 0:
-        restored, renewed = f"weights of {work.run.manifest.model['source']}", "optimiser, spike window"
+        restored, renewed = (
+            f"weights of {work.run.manifest.model['source']}",
+            "optimiser, spike window",
+        )
     else:
         parent = work.run.manifest.stages[work.index - 1].name
         kept = work.recipe.stages[work.index].optimizer_state == "keep"

@@ -9,32 +9,45 @@ import numpy as np
 
 from evergrow.disk import write_file
 from evergrow.evals.loss_matrix import measure
-from evergrow.flow.units import Unit
-from evergrow.recipe import Recipe
+from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
 from evergrow.statistics import t_interval
 
 MEASURES = ("average", "forgetting", "backward_transfer", "forward_transfer", "transient_peak")
 
 
-def write_summary(root: Path, recipe: Recipe, units: list[Unit], status: str) -> dict[str, Any]:
-    """Compute and write ``summary.json`` of the recipe in ``root``; returns its content."""
+def write_summary(root: Path, status: str) -> dict[str, Any]:
+    """Compute and write ``summary.json`` of the Runs below ``root``; returns its content."""
+    recipe = load_recipe(root / "recipe.yaml")
+    runs = runs_below(root, list(recipe.arms))
     arms: dict[str, dict[str, Any]] = {}
-    for arm in dict.fromkeys(unit.arm for unit in units):
-        own = [unit for unit in units if unit.arm == arm]
-        by_seed = {str(u.seed): summarise_run(Run(root / u.folder), root) for u in own}
+    for arm in dict.fromkeys(run.manifest.arm for run in runs):
+        own = [run for run in runs if run.manifest.arm == arm]
+        by_seed = {str(run.manifest.seed): summarise_run(run, root) for run in own}
         arms[arm] = next(iter(by_seed.values())) if len(own) == 1 else _over_seeds(by_seed)
+    longest = max((run.manifest.stages for run in runs), key=len)
     summary = {
         "format": FORMAT,
         "name": recipe.name,
         "status": status,
-        "streams": [stage.name for stage in recipe.stages],
+        "streams": [stage.name for stage in longest],
         "seeds": recipe.seeds,
         "arms": arms,
-        "data": _data_facts(root, recipe),
+        "data": _data_facts(root),
     }
     write_file(root / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def runs_below(root: Path, arms: list[str]) -> list[Run]:
+    """Every Run of a recipe's folder, in the order of ``arms``, then by seed."""
+    found = [
+        Run(p.parent) for p in (*root.glob("*/manifest.json"), *root.glob("*/seed-*/manifest.json"))
+    ]
+    known = {arm: place for place, arm in enumerate(arms)}
+    return sorted(
+        found, key=lambda run: (known.get(run.manifest.arm, len(known)), run.manifest.seed)
+    )
 
 
 def summarise_run(run: Run, root: Path) -> dict[str, Any]:
@@ -147,13 +160,14 @@ def _over_seeds(by_seed: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {**merged, "intervals": intervals, "seeds": by_seed}
 
 
-def _data_facts(root: Path, recipe: Recipe) -> dict[str, Any]:
+def _data_facts(root: Path) -> dict[str, Any]:
     """Counts of every prepared source, from its manifest."""
     facts = {}
+    keys = ("num_documents", "num_tokens", "num_bytes", "held_out", "dropped")
     for manifest in sorted((root / "data").glob("*/manifest.json")):
         data = json.loads(manifest.read_text())
-        if data["source"] in recipe.sources:
-            keys = ("num_documents", "num_tokens", "num_bytes", "held_out", "dropped")
-            facts[data["source"]] = {key: data[key] for key in keys}
-            facts[data["source"]]["quarantined"] = len(data["quarantine"])
+        facts[data["source"]] = {
+            **{key: data[key] for key in keys},
+            "quarantined": len(data["quarantine"]),
+        }
     return facts

@@ -76,6 +76,7 @@ def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: 
     real pass of one window (arrays that windows share count once for each); and three
     arrays of the logits' size in the loss (logits, log-probabilities, gradient). No activation
     checkpointing, no chunked loss: an upper estimate for those.
+    Measured: 12.7M parameters, 8 x 256 tokens, 8192 ids on a CPU rose by 894 MB; this says 803 MB.
     """
     parameters = sum(parameter.numel() for parameter in model.parameters())
     vocabulary = model.config.get_text_config().vocab_size

@@ -33,5 +33,13 @@ def save_release(
         except SafetensorError as error:  # no OSError, though it stands for one
             raise OSError(str(error)) from error
         tokenizer.save_pretrained(unfinished)
+        _forget_origin(unfinished / "tokenizer_config.json")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+
+
+def _forget_origin(path: Path) -> None:
+    """Drop what transformers notes of how this process came by the tokenizer: bytes must repeat."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    kept = {k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""One HTML page made from the files of a run folder: what a model learnt, forgot, was fed and became."""
+"""One HTML page made from the files of a run folder: what a model learnt, forgot and was fed."""
 
 from evergrow.report.page import write_report
 

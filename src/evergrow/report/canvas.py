@@ -1,7 +1,7 @@
 """What all charts share: colours by name, axes, stage bands, thinning of lines.
 
-A colour in a figure is ``@name`` or ``@name/opacity``; the page puts in the value of the light or the dark
-palette, so that one figure serves both and the screen can change while it is open.
+A colour in a figure is ``@name`` or ``@name/opacity``; the page puts in the value of the light or
+the dark palette, so that one figure serves both and the screen can change while it is open.
 """
 
 import html
@@ -15,11 +15,12 @@ from evergrow.report.folder import Arm, RunFolder
 
 Figure = dict[str, Any]
 
-# Arms: after Okabe & Ito 2008 (distinct with every common colour blindness), darkened for white paper and
-# lightened for a dark screen. Sources: muted, so that nobody takes one for an arm.
+# Arms: after Okabe & Ito 2008 (distinct with every common colour blindness), darkened for white
+# paper and lightened for a dark screen. Sources: muted, so that nobody takes one for an arm.
 LIGHT = {
     "page": "#ffffff", "card": "#ffffff", "ink": "#1d2329", "quiet": "#5d6873", "line": "#dde2e6",
-    "grid": "#edf0f2", "band": "#f5f7f8", "heat": "#f2a65a", "alert": "#a3341c", "replay": "#aab3bb",
+    "grid": "#edf0f2", "band": "#f5f7f8", "heat": "#f2a65a",
+    "alert": "#a3341c", "replay": "#aab3bb",
     "arm-0": "#0a6ebd", "arm-1": "#cf5a00", "arm-2": "#1f9a55", "arm-3": "#a8467f",
     "arm-4": "#8c6d00", "arm-5": "#2a93c9", "arm-6": "#6b5bb5", "arm-7": "#59636c",
     "source-0": "#b4c9de", "source-1": "#ead3a7", "source-2": "#bdd6b9",
@@ -27,7 +28,8 @@ LIGHT = {
 }  # fmt: skip
 DARK = {
     "page": "#14181c", "card": "#1b2025", "ink": "#e6eaed", "quiet": "#9aa5af", "line": "#333b43",
-    "grid": "#262d33", "band": "#1b2126", "heat": "#a85a14", "alert": "#f0876f", "replay": "#6a747d",
+    "grid": "#262d33", "band": "#1b2126", "heat": "#945012",
+    "alert": "#f0876f", "replay": "#6a747d",
     "arm-0": "#5cacee", "arm-1": "#f28e45", "arm-2": "#58c97f", "arm-3": "#df8fc0",
     "arm-4": "#d9b83a", "arm-5": "#8fd3f4", "arm-6": "#ab9df0", "arm-7": "#aab4bd",
     "source-0": "#3c5670", "source-1": "#6b5530", "source-2": "#41604a",
@@ -67,7 +69,7 @@ def plain(values: Sequence[float] | np.ndarray) -> list[float | None]:
 
 
 def thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
-    """At most ``limit`` indices spread evenly over ``count`` points, first and last always among them."""
+    """At most ``limit`` indices spread evenly over ``count`` points, both ends included."""
     if count == 0:
         return np.array([], dtype=int)
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
@@ -76,7 +78,8 @@ def thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
 def layout(**more: Any) -> dict[str, Any]:
     """The look of every chart; ``more`` adds or replaces."""
     axis = {"gridcolor": "@grid", "linecolor": "@line", "zeroline": False, "automargin": True,
-            "tickfont": {"color": "@quiet", "size": 12}, "fixedrange": True}  # fmt: skip
+            "tickfont": {"color": "@quiet", "size": 12}, "fixedrange": True,
+            "spikecolor": "@quiet", "spikethickness": 1, "spikedash": "solid"}  # fmt: skip
     basis: dict[str, Any] = {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -94,7 +97,7 @@ def layout(**more: Any) -> dict[str, Any]:
 
 
 def life_axis(folder: RunFolder) -> dict[str, Any]:
-    """The x axis that all charts over the life of the model share: tokens from the first to the last stage."""
+    """The x axis of all charts over the life of the model: tokens from first to last stage."""
     first = min(arm.first.spans[0].start for arm in folder.arms)
     last = max(arm.first.spans[-1].end for arm in folder.arms)
     room = 0.012 * (last - first)
@@ -103,17 +106,18 @@ def life_axis(folder: RunFolder) -> dict[str, Any]:
 
 
 def stage_bands(folder: RunFolder) -> dict[str, Any]:
-    """Every other stage shaded and, when there is room, each named on top; borders of the longest run."""
+    """Every other stage shaded and, as far as there is room, named on top."""
     spans = max((arm.first.spans for arm in folder.arms), key=len)
     shapes = [
-        {"type": "rect", "xref": "x", "yref": "paper", "x0": span.start, "x1": span.end, "y0": 0, "y1": 1,
-         "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}
+        {"type": "rect", "xref": "x", "yref": "paper", "x0": span.start, "x1": span.end,
+         "y0": 0, "y1": 1, "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}
         for number, span in enumerate(spans) if number % 2
     ]  # fmt: skip
     every = math.ceil(len(spans) / MAX_NAMED_BANDS)
     names = [
-        {"x": span.start, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left", "yanchor": "bottom",
-         "text": text(span.stage.name), "showarrow": False, "font": {"color": "@quiet", "size": 12}}
+        {"x": span.start, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left",
+         "yanchor": "bottom", "text": text(span.stage.name), "showarrow": False,
+         "font": {"color": "@quiet", "size": 12}}
         for span in spans[::every]
     ]  # fmt: skip
     return {"shapes": shapes, "annotations": names}

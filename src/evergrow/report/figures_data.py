@@ -8,13 +8,20 @@ from evergrow.run import StageRecord
 
 def shares(stage: StageRecord) -> dict[str | None, float]:
     """Share of each source in a stage's tokens; None is replay of earlier streams."""
-    total = sum(stage.mixture.values())
+    total, replayed = sum(stage.mixture.values()), replay_fraction(stage)
     new: dict[str | None, float] = {
-        source: (1 - stage.replay) * weight / total
+        source: (1 - replayed) * weight / total
         for source, weight in stage.mixture.items()
         if weight
     }
-    return {**new, None: stage.replay} if stage.replay else new
+    return {**new, None: replayed} if replayed else new
+
+
+def replay_fraction(stage: StageRecord) -> float:
+    """Share of replayed tokens in [0, 1]."""
+    fraction = stage.replay["fraction"]
+    assert isinstance(fraction, int | float)
+    return float(fraction)
 
 
 def mixture_groups(folder: RunFolder) -> list[list[Arm]]:
@@ -27,7 +34,7 @@ def mixture_groups(folder: RunFolder) -> list[list[Arm]]:
 
 
 def mixture(folder: RunFolder, arms: list[Arm]) -> Figure:
-    """One column a stage, as wide as its tokens, divided by source; replay is hatched, stages to come faint."""
+    """One column a stage, as wide as its tokens, divided by source; replay is hatched."""
     bars: list[Figure] = []
     for span in arms[0].first.spans:
         height = 0.0

@@ -1,4 +1,4 @@
-"""Charts over the life of the model, along trunk tokens: evaluation of each source, training loss, learning rate."""
+"""Charts over the life of the model, along trunk tokens: evaluations, losses, learning rate."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,6 @@ from evergrow.report.canvas import (
 from evergrow.report.folder import Arm, Run, RunFolder
 from evergrow.schedules import Segment, curve
 
-
 Points = list[tuple[int, float]]
 
 SETTLED = 0.04  # part of a life after which a loss is on the scale of the rest
@@ -40,14 +39,14 @@ def source_loss(folder: RunFolder, source: str) -> Figure:
         "data": traces,
         "layout": layout(
             xaxis=life_axis(folder),
-            yaxis={"range": _padded(heights), "tickformat": ".1f", "nticks": 5},
+            yaxis={"range": _padded(heights), "nticks": 6},
             **stage_bands(folder),
         ),
     }
 
 
 def training_loss(folder: RunFolder) -> Figure:
-    """Training loss (nats a token) of the trunk: a running mean within each stage over the faint raw values."""
+    """Training loss of the trunk (nats a token): a running mean over faint raw values."""
     traces, heights = [], []
     for arm in folder.arms:
         run = arm.first
@@ -57,7 +56,8 @@ def training_loss(folder: RunFolder) -> Figure:
             tokens = np.array([step.tokens for step in steps], dtype=float)
             loss = np.array([step.loss for step in steps])
             picked = thin(len(steps), points - 1)
-            smooth = running_mean(loss, max(1, len(steps) // 40))
+            learnt = np.where([step.skipped for step in steps], np.nan, loss)
+            smooth = running_mean(learnt, max(1, len(steps) // 40))
             raw = {"width": 1, "color": arm_color(arm)}
             traces.append(
                 _line(arm, tokens[picked], loss[picked], raw, opacity=0.16, hoverinfo="skip")
@@ -70,14 +70,14 @@ def training_loss(folder: RunFolder) -> Figure:
         "data": traces,
         "layout": layout(
             xaxis=life_axis(folder),
-            yaxis={"range": _padded(heights), "tickformat": ".1f", "nticks": 6},
+            yaxis={"range": _padded(heights), "nticks": 6},
             **stage_bands(folder),
         ),
     }
 
 
 def schedule_groups(folder: RunFolder) -> list[list[Arm]]:
-    """Arms that follow the same learning rate, together; by plan, so that a slower arm stays in its group."""
+    """Arms with the same rates together; by plan, so that a slower arm stays in its group."""
     groups: dict[str, list[Arm]] = {}
     for arm in folder.arms:
         plan = [[stage.tokens, stage.schedule, stage.release_schedule] for stage in arm.stages]
@@ -86,7 +86,7 @@ def schedule_groups(folder: RunFolder) -> list[list[Arm]]:
 
 
 def learning_rate(folder: RunFolder, arms: list[Arm]) -> Figure:
-    """The trunk as one line, anneal branches as thin forks that end in a ring, what is to come faint.
+    """The trunk as one line, anneal branches as forks that end in a ring, what is to come faint.
 
     Arms that share the curve stripe it in their colours.
     """
@@ -102,7 +102,8 @@ def learning_rate(folder: RunFolder, arms: list[Arm]) -> Figure:
             faint = 1.0 if is_done else 0.4
             line = {"width": 1.7, **look}
             traces.append(_curve(arm, points, line, opacity=faint, hoverinfo="skip"))
-        traces.append(_curve(arm, done, {"width": 3.2, **look}, **fill))
+        trunk = {"width": 3.2, **look}
+        traces.append(_curve(arm, done, trunk, hovertemplate="%{y:.3~g}", **fill))
         traces.append(_release_rings(arm, 8 + 5 * (len(arms) - 1 - place)))
     return {
         "data": traces,
@@ -159,7 +160,7 @@ def _release_points(run: Run, source: str) -> Points:
 
 
 def _settled(points: Points) -> Points:
-    """Without the first moments of a life, in which a random model falls from far above the rest."""
+    """Without the first moments of a life, when a random model falls from far above the rest."""
     if len(points) < 3:
         return points
     border = points[0][0] + SETTLED * (points[-1][0] - points[0][0])
@@ -171,7 +172,7 @@ def _padded(values: list[float]) -> list[float] | None:
     finite = [value for value in values if np.isfinite(value)]
     if not finite:
         return None
-    room = 0.07 * (max(finite) - min(finite)) or 0.1
+    room = max(0.07 * (max(finite) - min(finite)), 0.02)
     return [float(min(finite) - room), float(max(finite) + room)]
 
 
@@ -183,12 +184,9 @@ def _seed_lines(arm: Arm, curves: list[Points]) -> Iterator[Figure]:
         return
     for points in curves:
         yield _curve(arm, points, {"width": 1, "color": color}, opacity=0.3, hoverinfo="skip")
-    values = [dict(points) for points in curves]
-    mean = [
-        (tokens, sum(value[tokens] for value in values) / len(values))
-        for tokens, _ in curves[0]
-        if all(tokens in value for value in values)
-    ]
+    # All seeds are measured at the same moments; one that is behind ends the mean.
+    moments = zip(*curves, strict=False)
+    mean = [(points[0][0], sum(value for _, value in points) / len(points)) for points in moments]
     yield _curve(arm, mean, {"width": 2.2, "color": color})
 
 
@@ -209,7 +207,7 @@ def _line(
         "x": plain(tokens),
         "y": plain(values),
         "line": line,
-        "hovertemplate": "%{y:.4~g}",
+        "hovertemplate": "%{y:.3f}",
         **more,
     }
 
@@ -230,12 +228,12 @@ def _rings(arm: Arm, points: Points) -> Figure:
 
 
 def _stripe(place: int, number: int) -> str:
-    """The dash of the ``place``-th of ``number`` lines drawn over each other so that all stay visible."""
+    """The dash of one of ``number`` lines drawn over each other so that all stay visible."""
     return "solid" if place == 0 else f"{DASH * (number - place)}px,{DASH * place}px"
 
 
 def _release_rings(arm: Arm, size: int) -> Figure:
-    """Rings at the rate that a release ended with, on its fork or on a trunk that anneals itself."""
+    """Rings at the rate a release ended with, on its fork or on a trunk that anneals itself."""
     ends = []
     for span in arm.first.spans:
         if span.stage.release is None:

@@ -14,7 +14,7 @@ def scores_height(folder: RunFolder) -> int:
 
 
 def scores(folder: RunFolder) -> Figure:
-    """Bits per byte with whiskers: the bootstrap interval for one seed, the lowest and highest of several."""
+    """Bits per byte with whiskers: the bootstrap interval of one seed, the range of several."""
     step = len(folder.arms) + GAP
     traces = [_dots(folder, arm, step) for arm in folder.arms]
     middle = [place * step + (len(folder.arms) - 1) / 2 for place in range(len(folder.sources))]
@@ -28,7 +28,8 @@ def scores(folder: RunFolder) -> Figure:
         "layout": layout(
             hovermode="closest",
             margin={"t": 10},
-            xaxis={"tickformat": ".2f", "nticks": 7, "title": {"text": "bits per byte", "font": {"size": 12}}},
+            xaxis={"tickformat": ".2f", "nticks": 7,
+                   "title": {"text": "bits per byte", "font": {"size": 12}}},
             yaxis={"tickvals": middle, "ticktext": [text(source) for source in folder.sources],
                    "range": [len(folder.sources) * step - GAP / 2 - 0.5, -0.9], "showgrid": False,
                    "tickfont": {"color": "@ink", "size": 13}},
@@ -39,12 +40,13 @@ def scores(folder: RunFolder) -> Figure:
 
 def _dots(folder: RunFolder, arm: Arm, step: float) -> Figure:
     """One arm's dots; ``step`` rows lie between two sources."""
-    places, values, below, above = [], [], [], []
+    places, values, below, above, bounds = [], [], [], [], []
     for place, source in enumerate(folder.sources):
-        bounds = _bounds(arm, source)
-        if bounds is None:
+        interval = _interval(arm, source)
+        if interval is None:
             continue
-        value, low, high = bounds
+        value, low, high = interval
+        bounds.append([low, high])
         places.append(place * step + arm.color)
         values.append(value)
         below.append(value - low)
@@ -57,15 +59,16 @@ def _dots(folder: RunFolder, arm: Arm, step: float) -> Figure:
         "x": plain(values),
         "y": places,
         "marker": {"symbol": arm_symbol(arm), "size": 9, "color": arm_color(arm)},
-        "error_x": {"type": "data", "symmetric": False, "array": plain(above), "arrayminus": plain(below),
-                    "color": arm_color(arm), "thickness": 1.6, "width": 3},
-        "customdata": [[value - low, value + high] for value, low, high in zip(values, below, above, strict=True)],
+        "error_x": {"type": "data", "symmetric": False, "array": plain(above),
+                    "arrayminus": plain(below), "thickness": 1.6, "width": 3,
+                    "color": arm_color(arm)},
+        "customdata": bounds,
         "hovertemplate": "%{fullData.name}: %{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
         "<extra></extra>",
     }  # fmt: skip
 
 
-def _bounds(arm: Arm, source: str) -> tuple[float, float, float] | None:
+def _interval(arm: Arm, source: str) -> tuple[float, float, float] | None:
     rows = final_scores(arm, source)
     if not rows:
         return None

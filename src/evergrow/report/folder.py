@@ -243,12 +243,13 @@ def read_run_folder(path: Path) -> RunFolder:
 
 
 def read_lines(path: Path, kind: type[RecordType]) -> list[RecordType]:
-    """All lines of a JSONL file, none when it is absent; a last line without newline is half-written."""
+    """All lines of a JSONL file, none when it is absent; an unfinished last line is left out."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     try:
-        return TypeAdapter(list[kind]).validate_json(f"[{','.join(lines)}]")
+        rows = TypeAdapter(list[kind])  # pyright: ignore[reportInvalidTypeForm]
+        return rows.validate_json(f"[{','.join(lines)}]")
     except ValidationError as error:
         raise InputError(f"{path}: {_damage(error)}; run the recipe again") from error
 

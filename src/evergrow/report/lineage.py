@@ -1,7 +1,7 @@
-"""The lineage as a drawing: one lane an arm, trunk nodes along tokens, releases and branches beside the trunk.
+"""The lineage as a drawing: one lane an arm, releases and branches beside the trunk.
 
-Coordinates are those of an SVG view box WIDTH wide. A stage that several arms share is drawn once, on
-the lane of the first of them, striped in their colours.
+Coordinates are those of an SVG view box WIDTH wide. A stage that several arms share is drawn once,
+on the lane of the first of them, striped in their colours.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Place = Callable[[float], float]  # tokens -> x
 
 @dataclass(frozen=True)
 class Curve:
-    """A path; ``colors`` are the arms that share it, ``kind`` is trunk, planned, release or branch."""
+    """A path shared by the arms ``colors``; ``kind`` is trunk, planned, release or branch."""
 
     path: str
     kind: str
@@ -31,7 +31,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Node:
-    """A point; ``kind`` is start, trunk, planned, release or branch; ``title`` shows on hovering."""
+    """A point; ``kind`` as of a Curve, or start; ``title`` shows on hovering."""
 
     x: float
     y: float
@@ -63,7 +63,7 @@ def lineage(folder: RunFolder) -> Tree:
         return LEFT + (WIDTH - LEFT - RIGHT) * (tokens - first) / (last - first)
 
     arms = _side_by_side(folder, owners)
-    lanes = {arm.name: TOP + LANE * number for number, arm in enumerate(arms)}
+    lanes = {arm.name: float(TOP + LANE * number) for number, arm in enumerate(arms)}
     tree = Tree(height=TOP + LANE * (len(arms) - 1) + DROP + 24)
     tree.columns = [(place(span.start), span.stage.name) for span in spans]
     tree.lanes = [(lanes[arm.name], arm.name, arm.color) for arm in arms]
@@ -105,7 +105,7 @@ def _trunk_node(x: float, y: float, kind: str, sharing: list[Arm], stage: StageR
 
 
 def _draw_release(tree: Tree, arm: Arm, span: Span, y: float, place: Place) -> None:
-    """A fork that ends in a ring; a ring around the trunk's node where the trunk itself was annealed."""
+    """A fork that ends in a ring; a ring on the trunk where the trunk itself was annealed."""
     stage, end = span.stage, place(span.end)
     if stage.release is None:
         return
@@ -133,7 +133,7 @@ def _draw_branch(tree: Tree, arm: Arm, branch: Branch, y: float, place: Place) -
 
 
 def stripes(colors: tuple[int, ...]) -> list[tuple[str, str]]:
-    """CSS colour and dash array of each line to draw over the one before, so that all arms' colours show."""
+    """CSS colour and dash array of lines drawn over each other so that all stay visible."""
     number = len(colors)
     return [
         (
@@ -154,7 +154,7 @@ def _owners(folder: RunFolder) -> dict[str, list[Arm]]:
 
 
 def _side_by_side(folder: RunFolder, owners: dict[str, list[Arm]]) -> list[Arm]:
-    """The arms from top to bottom so that no line crosses another: in the order of their ancestors."""
+    """The arms from top to bottom in the order of their ancestors, so that lines rarely cross."""
 
     def ancestors(arm: Arm) -> list[int]:
         return [owners[stage.key][0].color for stage in arm.stages]
@@ -168,4 +168,5 @@ def _rail(x0: float, y0: float, x1: float, y1: float) -> str:
         return f"M{x0:.1f} {y0:.1f} H{x1:.1f}"
     bend = min(BEND, (x1 - x0) * 0.8)
     middle = x0 + bend / 2
-    return f"M{x0:.1f} {y0:.1f} C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x0 + bend:.1f} {y1:.1f} H{x1:.1f}"
+    turn = f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x0 + bend:.1f} {y1:.1f}"
+    return f"M{x0:.1f} {y0:.1f} {turn} H{x1:.1f}"

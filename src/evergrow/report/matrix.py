@@ -1,9 +1,9 @@
-"""The loss matrix as a heat map: a row before stage 1 and one a stage, a column a stream, one scale for all."""
+"""The loss matrix as a heat map: rows before and after each stage, columns streams, one scale."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evergrow.report.folder import Arm, Evaluation, Run, RunFolder
+from evergrow.run import StageRecord
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,25 @@ def columns(folder: RunFolder) -> list[str]:
     return [*folder.streams, *(s for s in folder.sources if s not in folder.learnt)]
 
 
+def learns(stage: StageRecord, stream: str) -> bool:
+    """Whether ``stream`` is the stage's new data."""
+    return stage.name == stream or stage.mixture.get(stream, 0) > 0
+
+
 def released(arm: Arm, stage: str | None, stream: str) -> float | None:
     """Bits per byte on all held-out text of ``stream`` after ``stage`` (None: before stage 1).
 
-    Mean over seeds. A stream is the new data of the stage of that name: sources by their weights;
-    any other name is a source.
+    Mean over seeds. A stream is a source; a stage's name stands for its sources by weight.
     """
-    mixture = next((s.mixture for s in arm.stages if s.name == stream), {stream: 1.0})
-    values = [_mixed(run, stage, mixture) for run in arm.runs]
+    values = [_measured(run, stage, stream) for run in arm.runs]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
 def best_released(arm: Arm, stream: str) -> float | None:
-    """The lowest value that any release of the arm reached."""
-    values = [released(arm, stage.name, stream) for stage in arm.stages]
+    """The lowest value of a release since the stream's own stage; None before that."""
+    first = next((place for place, stage in enumerate(arm.stages) if learns(stage, stream)), 0)
+    values = [released(arm, stage.name, stream) for stage in arm.stages[first:]]
     return min((value for value in values if value is not None), default=None)
 
 
@@ -65,25 +69,29 @@ def heat_map(folder: RunFolder, arm: Arm) -> list[Row]:
     low, high = _scale(folder)
     reached: dict[str, float] = {}
     rows = []
-    for stage in [None, *(stage.name for stage in arm.stages)]:
+    for stage in [None, *arm.stages]:
         cells = []
         for stream in columns(folder):
-            value = released(arm, stage, stream)
+            value = released(arm, stage.name if stage else None, stream)
+            own = stage is not None and learns(stage, stream)
             lost = None if value is None or stream not in reached else value - reached[stream]
             shade = 0.0 if value is None or high <= low else (value - low) / (high - low)
-            cells.append(Cell(value, min(1.0, max(0.0, shade)), stage == stream, lost))
-            if value is not None and (stage == stream or stream in reached):
+            cells.append(Cell(value, min(1.0, max(0.0, shade)), own, lost))
+            if value is not None and (own or stream in reached):
                 reached[stream] = min(value, reached.get(stream, value))
         if any(cell.value is not None for cell in cells):
-            rows.append(Row("before" if stage is None else f"after {stage}", cells))
+            rows.append(Row(f"after {stage.name}" if stage else "before", cells))
     return rows
 
 
-def _mixed(run: Run, stage: str | None, mixture: Mapping[str, float]) -> float | None:
+def _measured(run: Run, stage: str | None, stream: str) -> float | None:
     leg = "start" if stage is None else "release"
     rows = [row for row in run.evaluations if (row.stage, row.leg) == (stage, leg)]
     found = {row.source: row.bits_per_byte for row in rows}
-    if not mixture.keys() <= found.keys():
+    if stream in found:
+        return found[stream]
+    mixture = next((s.mixture for s in run.manifest.stages if s.name == stream), {})
+    if not mixture or not mixture.keys() <= found.keys():
         return None
     return sum(weight * found[source] for source, weight in mixture.items()) / sum(mixture.values())
 

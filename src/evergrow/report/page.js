@@ -23,14 +23,17 @@
     return `rgba(${parts.join(",")},${match[2]})`;
   };
 
-  const draw = (theme) => Promise.all(charts.map((chart) => {
+  const PRINT_WIDTH = 680; // pixels of an A4 or letter page between its margins
+
+  const draw = (theme, width) => Promise.all(charts.map((chart) => {
     const figure = paint(figures[chart.dataset.chart], palettes[theme]);
     for (const trace of figure.data) {
       if (trace.meta && hidden.has(trace.meta.arm)) trace.visible = false;
     }
     // A finger scrolls the page; a mouse may zoom along the tokens, double click to return.
     figure.layout.dragmode = touch ? false : "zoom";
-    figure.layout.autosize = true;
+    if (width) figure.layout.width = width;
+    else figure.layout.autosize = true;
     const options = { displayModeBar: false, responsive: true, showTips: false };
     return Plotly.react(chart, figure.data, figure.layout, options);
   }));
@@ -58,7 +61,7 @@
 
   buttons.forEach((button) => button.addEventListener("click", () => { toggle(button); drawScreen(); }));
   dark.addEventListener("change", drawScreen);
-  addEventListener("beforeprint", () => draw("light"));
+  addEventListener("beforeprint", () => draw("light", PRINT_WIDTH));
   addEventListener("afterprint", drawScreen);
 
   const seconds = Number(document.body.dataset.reload);

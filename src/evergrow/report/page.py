@@ -31,7 +31,7 @@ class Chart:
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write ``run_folder/report.html`` in one move, so that a reader never sees half a page; returns its path.
+    """Write ``run_folder/report.html`` in one move and return its path.
 
     Raises InputError when the folder holds no run, a damaged file or a newer format.
     """
@@ -59,6 +59,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         folder=folder,
         written=written,
         headline=words.headline(folder),
+        verdict=words.verdict(folder),
         facts=_facts(folder),
         errors=[run for arm in folder.arms for run in arm.runs if run.manifest.error],
         measures=words.MEASURES,
@@ -76,9 +77,9 @@ def render(folder: RunFolder, written: datetime) -> str:
         figures={chart.name: chart.figure for charts in sections.values() for chart in charts},
         palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
         reload_seconds=RELOAD_SECONDS if folder.status == "running" else 0,
-        style=Markup(_package_text("evergrow.report", "page.css")),  # noqa: S704  our own file
-        script=Markup(_package_text("evergrow.report", "page.js")),  # noqa: S704  our own file
-        plotly=Markup(_package_text("plotly", "package_data/plotly.min.js")),  # noqa: S704  its package's file
+        style=Markup(_package_text("evergrow.report", "page.css")),
+        script=Markup(_package_text("evergrow.report", "page.js")),
+        plotly=Markup(_package_text("plotly", "package_data/plotly.min.js")),
     )
 
 
@@ -88,19 +89,13 @@ def _package_text(package: str, path: str) -> str:
 
 def _charts(folder: RunFolder) -> dict[str, list[Chart]]:
     """The charts of each section of the page; a section without numbers is empty."""
-    stepped = any(arm.first.steps for arm in folder.arms)
     return {
         "losses": list(_losses(folder)),
-        "training": [
-            Chart("training", figures_life.training_loss(folder), 250, "Training loss of every arm along tokens")
-        ] if stepped else [],
         "rates": list(_rates(folder)),
+        "training": list(_training(folder)),
+        "scores": list(_scores(folder)),
         "mixtures": list(_mixtures(folder)),
-        "scores": [
-            Chart("scores", figures_scores.scores(folder), figures_scores.scores_height(folder),
-                  "Bits per byte of the last release of every arm on every source, with intervals")
-        ] if any(row.leg == "release" for arm in folder.arms for row in arm.first.evaluations) else [],
-    }  # fmt: skip
+    }
 
 
 def _losses(folder: RunFolder) -> Iterator[Chart]:
@@ -127,6 +122,19 @@ def _rates(folder: RunFolder) -> Iterator[Chart]:
         )
 
 
+def _training(folder: RunFolder) -> Iterator[Chart]:
+    if any(arm.first.steps for arm in folder.arms):
+        figure = figures_life.training_loss(folder)
+        yield Chart("training", figure, 250, "Training loss of every arm along tokens")
+
+
+def _scores(folder: RunFolder) -> Iterator[Chart]:
+    figure = figures_scores.scores(folder)
+    if figure["data"]:
+        height = figures_scores.scores_height(folder)
+        yield Chart("scores", figure, height, "Bits per byte of the last releases with intervals")
+
+
 def _mixtures(folder: RunFolder) -> Iterator[Chart]:
     for number, arms in enumerate(figures_data.mixture_groups(folder)):
         names = words.listing([arm.name for arm in arms])
@@ -139,16 +147,13 @@ def _mixtures(folder: RunFolder) -> Iterator[Chart]:
 def _facts(folder: RunFolder) -> list[str]:
     """The line under the title."""
     model = folder.arms[0].first.manifest.model
+    size = model.get("num_parameters")
     return [
         words.plural(len(folder.arms), "arm"),
-        words.plural(len(folder.streams), "stage"),
+        words.plural(max(len(arm.stages) for arm in folder.arms), "stage"),
         words.plural(folder.num_seeds, "seed"),
-        *(
-            [f"{words.count(model['num_parameters'])} parameters"]
-            if "num_parameters" in model
-            else []
-        ),
-        *([f"from {model['source']}"] if "source" in model else []),
+        *([f"{words.count(size)} parameters"] if isinstance(size, int) else []),
+        *([str(model["source"])] if "source" in model else []),
     ]
 
 

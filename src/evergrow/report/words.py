@@ -11,7 +11,7 @@ from evergrow.statistics import compare
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the table of arms; ``better`` is -1 when lower wins, 1 when higher wins, 0 when none."""
+    """A column of the table of arms; ``better``: -1 lower wins, 1 higher wins, 0 neither."""
 
     key: str
     label: str
@@ -21,45 +21,59 @@ class Measure:
 
 
 MEASURES = (
-    Measure("average", "average", "bits/byte", -1,
-            "Mean over the streams after the last stage's release. Lower is better."),
-    Measure("forgetting", "forgetting", "bits/byte", -1,
-            "How far the last release lies above the lowest value that any release reached, mean over the "
-            "streams before the last. Lower is better; 0 means nothing was lost."),
-    Measure("backward_transfer", "backward transfer", "bits/byte", 1,
-            "Value right after a stream's own stage minus its value at the end, mean over the streams before "
-            "the last. Above 0, later stages helped it; below 0, they hurt it."),
-    Measure("forward_transfer", "forward transfer", "bits/byte", 1,
-            "How much the stages before a stream's own had already lowered it, against the model before "
-            "stage 1. Higher is better."),
-    Measure("transient_peak", "transient peak", "bits/byte", -1,
-            "Largest rise of an old stream inside a stage over its value at that stage's start, on the trunk. "
-            "Lower is better."),
-    Measure("num_tokens", "tokens", "to the release", 0,
-            "Tokens from the first weights to the last release. Equal numbers make arms comparable."),
-    Measure("num_tokens_total", "tokens, all", "with forks", 0,
-            "All tokens computed, annealed forks included."),
-    Measure("tokens_per_second", "speed", "tokens/s", 0,
-            "Training tokens a second; depends on what else the machine did."),
+    Measure(
+        "average", "average", "bits/byte", -1,
+        "Mean over the streams after the last stage's release. Lower is better.",
+    ),
+    Measure(
+        "forgetting", "forgetting", "bits/byte", -1,
+        "How far the last release lies above the lowest value that any release reached, mean over "
+        "the streams before the last. Lower is better; 0 means that nothing was lost.",
+    ),
+    Measure(
+        "backward_transfer", "backward transfer", "bits/byte", 1,
+        "A stream's value right after its own stage minus its value at the end, mean over the "
+        "streams before the last. Above 0, later stages helped it; below 0, they hurt it.",
+    ),
+    Measure(
+        "forward_transfer", "forward transfer", "bits/byte", 1,
+        "How much the stages before a stream's own had already lowered it, against the model "
+        "before stage 1. Higher is better.",
+    ),
+    Measure(
+        "transient_peak", "transient peak", "bits/byte", -1,
+        "Largest rise of an old stream inside a stage over its value at that stage's start, on "
+        "the trunk. Lower is better.",
+    ),
+    Measure(
+        "num_tokens", "tokens", "to the release", 0,
+        "Tokens from the first weights to the last release. Equal numbers make arms comparable.",
+    ),
+    Measure("num_tokens_total", "tokens, all", "with forks", 0, "All tokens that were computed."),
+    Measure(
+        "tokens_per_second", "speed", "tokens/s", 0,
+        "Training tokens a second; depends on what else the machine was doing.",
+    ),
 )  # fmt: skip
+MINUS, DASH = "\u2212", "\u2013"
 
 
 def bits(value: float | None) -> str:
     """Bits per byte with three decimals; a dash when there is no number."""
     if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.3f}".replace("-", "−")
+        return DASH
+    return f"{value:.3f}".replace("-", MINUS)
 
 
 def signed(value: float) -> str:
     """A difference with its sign and two decimals."""
-    return f"{value:+.2f}".replace("-", "−")
+    return f"{value:+.2f}".replace("-", MINUS)
 
 
 def count(value: float | None) -> str:
     """A count in three digits: 812, 8.12k, 540k, 1.2M."""
     if value is None or not math.isfinite(value):
-        return "–"
+        return DASH
     for factor, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= factor * 0.9995:
             return f"{value / factor:.3g}{letter}"
@@ -85,7 +99,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def best_arms(folder: RunFolder, measure: Measure) -> set[str]:
-    """Names of the arms whose value is best as printed; none when all print the same or only one has one."""
+    """Arms whose value is the best as printed; none where nothing differs."""
     values = {arm.name: getattr(arm.scores, measure.key) for arm in folder.arms if arm.scores}
     shown = {name: round(value, 3) for name, value in values.items() if value is not None}
     if not measure.better or len(set(shown.values())) < 2:
@@ -96,8 +110,23 @@ def best_arms(folder: RunFolder, measure: Measure) -> set[str]:
 
 def headline(folder: RunFolder) -> str:
     """What was learnt, what was forgotten, which arm forgot least, and what that is worth."""
-    sentences = [_learnt(folder), _forgotten(folder), _lowest_average(folder), _worth(folder)]
+    sentences = [_learnt(folder), _forgotten(folder), _lowest_average(folder)]
+    if len(_scored(folder, "average")) > 1 and folder.num_seeds == 1:
+        sentences.append("One seed: no verdict.")
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def verdict(folder: RunFolder) -> str:
+    """Comparison, paired by seed, of the arms that forgot least and most; "" for one seed."""
+    scored = _scored(folder, "forgetting")
+    if folder.num_seeds == 1 or len(scored) < 2:
+        return ""
+    best, worst = scored[0][1], scored[-1][1]
+    pairs = _pairs(best, worst)
+    if len(pairs) < 2:
+        return ""
+    comparison = compare([a for a, _ in pairs], [b for _, b in pairs], best.name, worst.name)
+    return f"Forgetting, paired by seed: {comparison.verdict}."
 
 
 def _learnt(folder: RunFolder) -> str:
@@ -106,7 +135,7 @@ def _learnt(folder: RunFolder) -> str:
     for stream in folder.streams:
         before = [v for arm in folder.arms if (v := released(arm, None, stream)) is not None]
         after = [v for arm in folder.arms if (v := best_released(arm, stream)) is not None]
-        if before and after and any(released(arm, stream, stream) for arm in folder.arms):
+        if before and after:
             unit = "" if parts else " bits per byte"
             parts.append(f"{stream} ({sum(before) / len(before):.2f} → {_range(after)}{unit})")
     if not parts:
@@ -143,21 +172,6 @@ def _lowest_average(folder: RunFolder) -> str:
         return ""
     value, arm = scored[0]
     return f"Over all streams {arm.name} ends lowest ({bits(value)})."
-
-
-def _worth(folder: RunFolder) -> str:
-    """How much the comparison can claim; nothing when there is nothing to compare."""
-    scored = _scored(folder, "forgetting") or _scored(folder, "average")
-    if len(scored) < 2:
-        return ""
-    if folder.num_seeds == 1:
-        return "One seed: no verdict."
-    best, worst = scored[0][1], scored[-1][1]
-    pairs = _pairs(best, worst)
-    if len(pairs) < 2:
-        return "Too few seeds are complete: no verdict."
-    comparison = compare([a for a, _ in pairs], [b for _, b in pairs], best.name, worst.name)
-    return f"On forgetting: {comparison.verdict}."
 
 
 def _scored(folder: RunFolder, key: str) -> list[tuple[float, Arm]]:

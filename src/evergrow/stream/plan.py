@@ -139,6 +139,8 @@ class SampleStream:
         ancestor = self._stages[a]
         for j, source in enumerate(ancestor.sources):
             count = ancestor.mixture.count(num_samples, j)
+            if not count:
+                continue
             before = found.get(source, Seen(first=0, last=0, epochs=0, replayed=0))
             found[source] = before.model_copy(update={"replayed": before.replayed + count})
 

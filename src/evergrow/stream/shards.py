@@ -22,8 +22,8 @@ from evergrow.stream.tokenizer import encode_documents
 FORMAT = 1
 SHARD_TOKENS = 2**27  # 256 MiB of uint16
 ENCODED_AT_ONCE = 4 * 2**20  # bytes of text
-# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``parent`` is the id as read of a
-# document that was cut or lost lines, else null.
+# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``parent`` is the id as read of
+# a document that was cut or lost lines, else null.
 TRAIN_COLUMNS = {
     "id": pa.string(),
     "parent": pa.string(),
@@ -140,8 +140,8 @@ def write_shards(
 ) -> dict[str, Any]:
     """Tokenise ``documents`` (with whether each is held out) into the empty ``folder``.
 
-    ``manifest`` holds what is known already (source, key, created_from, dropped ...); the rest is added,
-    written to manifest.json and returned. The folder is the caller's to sync and to rename.
+    ``manifest`` holds what is known already (source, key, created_from, dropped ...); the rest is
+    added, written to manifest.json and returned. The folder is the caller's to sync and to rename.
     """
     eos = tokenizer.eos_token_id
     assert isinstance(eos, int)
@@ -192,8 +192,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from error
     if manifest["format"] > FORMAT:
         raise InputError(
-            f"{path}: format {manifest['format']} is newer than {FORMAT}, which this evergrow reads; "
-            "install a newer evergrow"
+            f"{path}: format {manifest['format']} is newer than {FORMAT}, which this evergrow "
+            "reads; install a newer evergrow"
         )
     return manifest
 
@@ -233,7 +233,7 @@ class TokenSource:
 
     @classmethod
     def open(cls, folder: Path, verify: bool = False) -> Self:
-        """Open a data folder; its sizes are compared with the manifest, with ``verify`` also its bytes.
+        """Open a data folder; sizes are compared with the manifest, with ``verify`` also bytes.
 
         Raises EvergrowError for a missing, truncated or (with ``verify``) changed file.
         """
@@ -258,7 +258,7 @@ class TokenSource:
         return np.memmap((self.folder / shard["file"]).with_suffix(".idx"), "<i8", mode="r")
 
     def num_windows(self, sequence_length: int) -> int:
-        """Windows of T tokens with the target of the last one; a rest shorter than T is not read."""
+        """Windows of T tokens and the target of the last one; a rest shorter than T is not read."""
         return max(0, (self.num_tokens - 1) // sequence_length)
 
     def window(self, index: int, sequence_length: int) -> np.ndarray:
@@ -290,7 +290,7 @@ class TokenSource:
         return index * sequence_length
 
     def _pieces(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
-        """(shard, begin and end inside it, place in the window) of the tokens from first to last."""
+        """(shard, begin and end in it, place in the window) of the tokens from first to last."""
         shard = int(np.searchsorted(self._first_token, first, side="right")) - 1
         position = first
         while position < last:

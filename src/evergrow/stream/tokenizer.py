@@ -16,8 +16,8 @@ EOS = "<|endoftext|>"
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE (GPT-2's splitting, no normalisation: it decodes to the same bytes).
 
-    Token 0 is ``<|endoftext|>``. The same texts in the same order give the same tokenizer; fewer merges
-    than asked for are learnt when the text has no more.
+    Token 0 is ``<|endoftext|>``. The same texts in the same order give the same tokenizer; fewer
+    merges than asked for are learnt when the text has no more.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -32,6 +32,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=EOS, clean_up_tokenization_spaces=False
     )
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
+    # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.
+    text = tokenizer.backend_tokenizer.to_str(pretty=True)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    tokenizer.save_pretrained(folder)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -58,7 +66,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         )
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"{folder}: the tokenizer has no end-of-text token; set eos_token in tokenizer_config.json"
+            f"{folder}: the tokenizer has no end-of-text token; "
+            "set eos_token in tokenizer_config.json"
         )
     return tokenizer
 
@@ -78,8 +87,8 @@ def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -
     """The tokens of every text, uint32, without BOS and EOS.
 
     A special token that stands in a text as letters, such as ``<|endoftext|>``, stays letters.
-    Parallel over the texts unless TOKENIZERS_PARALLELISM=false. Raises EvergrowError when a text gives
-    the EOS token after all.
+    Parallel over the texts unless TOKENIZERS_PARALLELISM=false. Raises EvergrowError when a text
+    gives the EOS token after all.
     """
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()

@@ -1,0 +1,248 @@
+"""The command line: parse, call one function, print. Heavy imports happen inside the commands."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Models that keep learning: one lineage from the first token to every release.",
+)
+
+RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]
+Tokens = Annotated[str, typer.Option(help="A count such as 500k, 20M or 3B.")]
+Data = Annotated[list[str], typer.Option(help="Files to learn: a glob; may be given again.")]
+RUNS = Path("runs")
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value ...")] = None,
+    runs: Runs = RUNS,
+    fresh: Annotated[bool, typer.Option(help="Delete what the run made so far.")] = False,
+    dry: Annotated[bool, typer.Option(help="Draw the plan and write nothing.")] = False,
+) -> None:
+    """Carry out a recipe; run again to go on where it stopped."""
+    from evergrow import screen
+    from evergrow.config import parse_override
+    from evergrow.flow.carry_out import carry_out
+    from evergrow.flow.dry import draw_plan
+    from evergrow.recipe import load_recipe
+
+    loaded = load_recipe(recipe, dict(parse_override(o) for o in overrides or []))
+    base = recipe.resolve().parent
+    with screen.watching() as listener:
+        if dry:
+            plan = draw_plan(loaded, base, listener)
+        else:
+            carried = carry_out(loaded, runs, base, listener, fresh)
+    if dry:
+        screen.show_plan(plan)
+    else:
+        screen.show_summary(carried.summary)
+        screen.console.print(f"report: {carried.report}", soft_wrap=True)
+
+
+@app.command("continue")
+def continue_(
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder, or a hub id.")],
+    data: Data,
+    tokens: Tokens,
+    name: Annotated[str, typer.Option(help="The new stage's name (and a new run's).")],
+    evaluate: Annotated[
+        list[str] | None, typer.Option(help="Files only measured, for a model without a run.")
+    ] = None,
+    peak_lr: Annotated[
+        float | None, typer.Option(help="Peak rate, for a model without a run.")
+    ] = None,
+    replay: Annotated[
+        float | None, typer.Option(help="Share of old data in the new stage, for a run.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
+    ] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """A new stage with new data, on a run's trunk or on a model that has no run yet."""
+    from evergrow import screen
+    from evergrow.config import parse_override
+    from evergrow.errors import InputError
+    from evergrow.flow.verbs import continue_model, continue_run
+
+    changes = dict(parse_override(text) for text in settings or [])
+    with screen.watching() as listener:
+        if (Path(model) / "config.json").exists() or not Path(model).is_dir():
+            if replay is not None:
+                raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
+            if peak_lr is not None:
+                changes["schedule.peak_lr"] = peak_lr
+            carried = continue_model(
+                model, data, _count(tokens), name, runs, listener, changes, evaluate or []
+            )
+        else:
+            if peak_lr is not None or evaluate:
+                raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
+            if replay is not None:
+                changes["replay.fraction"] = replay
+            carried = continue_run(Path(model), data, _count(tokens), name, listener, changes)
+    screen.show_summary(carried.summary)
+    screen.console.print(f"report: {carried.report}", soft_wrap=True)
+
+
+@app.command()
+def extend(run: RunPath, tokens: Tokens) -> None:
+    """More of a run's last stage; its release is made anew at the new end."""
+    from evergrow import screen
+    from evergrow.flow.verbs import extend
+
+    with screen.watching() as listener:
+        carried = extend(run, _count(tokens), listener)
+    screen.show_summary(carried.summary)
+    screen.console.print(f"report: {carried.report}", soft_wrap=True)
+
+
+@app.command()
+def anneal(
+    run: RunPath,
+    tokens: Tokens,
+    shape: Annotated[
+        str, typer.Option(help="exponential, linear, one_minus_sqrt or cosine")
+    ] = "exponential",
+    floor: Annotated[float, typer.Option(help="Last rate, as a share of the peak.")] = 0.1,
+) -> None:
+    """A release on request: branch off the trunk's head, rate to the floor, the trunk untouched."""
+    from evergrow import screen
+    from evergrow.flow.verbs import anneal
+
+    with screen.watching() as listener:
+        release = anneal(run, _count(tokens), shape, floor, listener)
+    screen.console.print(f"release: {release}", soft_wrap=True)
+
+
+@app.command("eval")
+def eval_(
+    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="Files; default: the run's held-out streams.")
+    ] = None,
+    sequence_length: Annotated[int | None, typer.Option(help="Tokens a window.")] = None,
+) -> None:
+    """Bits per byte with 95 % intervals."""
+    from evergrow import screen
+    from evergrow.flow.look import evaluate
+
+    screen.show_scores(evaluate(model, data or [], sequence_length))
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
+    tokens: Annotated[str, typer.Option(help="How much to write.")] = "100",
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+) -> None:
+    """Text from a prompt."""
+    from evergrow import screen
+    from evergrow.flow.look import sample
+
+    text = sample(model, prompt, _count(tokens), temperature, seed)
+    screen.console.print(prompt + text, markup=False, soft_wrap=True)
+
+
+@app.command()
+def report(run: RunPath) -> None:
+    """Write the report of a run's recipe again."""
+    from evergrow import screen
+    from evergrow.flow.find import find_root
+    from evergrow.report import write_report
+
+    screen.console.print(f"report: {write_report(find_root(run))}", soft_wrap=True)
+
+
+@app.command("list")
+def list_(runs: Runs = RUNS) -> None:
+    """Every run with its state and size."""
+    from evergrow import screen
+    from evergrow.flow.look import list_runs
+
+    screen.show_runs(list_runs(runs))
+
+
+@app.command()
+def log(
+    run: RunPath,
+    seen: Annotated[bool, typer.Option(help="What was read, by source and range.")] = False,
+) -> None:
+    """The lineage of a run as a tree."""
+    from evergrow import screen
+    from evergrow.flow.find import find_root, find_run, unit_of
+
+    found = find_run(run)
+    if seen:
+        recipe = unit_of(found, find_root(found.folder)).recipe
+        screen.show_seen(found, recipe.train.sequence_length)
+    else:
+        screen.show_lineage(found)
+
+
+@app.command()
+def prune(
+    run: RunPath,
+    dry: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+) -> None:
+    """Delete checkpoints that going on does not need; releases and records stay."""
+    from evergrow import screen
+    from evergrow.flow.look import prune
+
+    names, num_bytes = prune(run, dry)
+    verb = "would delete" if dry else "deleted"
+    kept = "kept the trunk's head, from which to continue, extend and anneal"
+    screen.console.print(
+        f"{verb} {len(names)} checkpoints ({screen.megabytes(num_bytes)}), {kept}: "
+        f"{', '.join(names) or 'nothing'}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of recipes, for editors."""
+    import json
+
+    from evergrow.recipe import Recipe
+
+    sys.stdout.write(json.dumps(Recipe.model_json_schema(by_alias=True), indent=1) + "\n")
+
+
+def _count(text: str) -> int:
+    from evergrow.config import parse_count
+    from evergrow.errors import InputError
+
+    try:
+        return int(str(parse_count(text)))
+    except ValueError as error:
+        raise InputError(f"{text!r}: expected a count such as 500k, 20M or 3B") from error
+
+
+def main() -> None:
+    """The entry point: errors are one line, unless ``--debug`` asks for the traceback."""
+    from evergrow.errors import EvergrowError
+
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except EvergrowError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,116 @@
+"""Looking at what there is: scores, samples, runs, the lineage, and the space it takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.files import SourceFile, match_files
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.reader import read_documents
+from evergrow.errors import InputError
+from evergrow.flow import checkpoints
+from evergrow.flow.find import find_model, find_root, find_run, last_done
+from evergrow.flow.measure import HeldOut, held_out, measure
+from evergrow.models.describe import context_window
+from evergrow.models.load import load_model
+from evergrow.models.sample import generate
+from evergrow.run import Run, drop_checkpoint, locked
+from evergrow.stream.shards import TokenSource
+from evergrow.stream.tokenizer import encode_documents, load_tokenizer
+
+SEQUENCE_LENGTH = 512
+
+
+def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[dict[str, Any]]:
+    """Bits per byte of the model at ``path`` on the files that ``data`` globs match.
+
+    Without ``data``, ``path`` must belong to a Run: its held-out streams are measured.
+    """
+    folder = find_model(path)
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    window = min(context_window(model) or SEQUENCE_LENGTH, sequence_length or SEQUENCE_LENGTH)
+    if data:
+        documents = {pattern: _from_files(tokenizer, pattern) for pattern in data}
+    else:
+        run = find_run(path if (path / "manifest.json").exists() else folder.parent.parent)
+        root = find_root(run.folder)
+        sources = {name: TokenSource.open(root / p) for name, p in run.manifest.data.items()}
+        documents = {name: held_out(source) for name, source in sources.items()}
+    return measure(model, documents, int(tokenizer.eos_token_id), window)
+
+
+def _from_files(tokenizer: Any, pattern: str) -> HeldOut:
+    base, quarantine = Path.cwd(), Quarantine(pattern)
+    files = [SourceFile.at(path, base) for path in match_files([pattern], base, pattern)]
+    read = read_documents(pattern, SourceConfig(files=[pattern]), files, quarantine)
+    texts = [document.text for document in read]
+    quarantine.check()
+    tokens = encode_documents(tokenizer, texts)
+    return HeldOut(tokens, np.array([len(text.encode()) for text in texts]))
+
+
+def sample(path: Path, prompt: str, num_tokens: int, temperature: float, seed: int) -> str:
+    """The prompt's continuation by the model at ``path``."""
+    folder = find_model(path)
+    return generate(
+        load_model(folder), load_tokenizer(folder), prompt, num_tokens, temperature, seed
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One Run in a list."""
+
+    path: Path
+    status: str
+    stages: str
+    tokens: int
+    num_bytes: int
+
+
+def list_runs(runs: Path) -> list[Listed]:
+    """Every Run below ``runs``, by path."""
+    found = sorted((*runs.glob("*/*/manifest.json"), *runs.glob("*/*/seed-*/manifest.json")))
+    listed = []
+    for run in (Run(path.parent) for path in found):
+        stages = run.manifest.stages
+        num_done = sum(stage.status == "done" for stage in stages)
+        tokens = sum(stage.tokens for stage in stages[:num_done])
+        listed.append(
+            Listed(run.folder, run.manifest.status, f"{num_done}/{len(stages)}", tokens, _size(run))
+        )
+    return listed
+
+
+def _size(run: Run) -> int:
+    """Bytes below a Run's folder; a file linked into several runs counts in each."""
+    return sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
+
+
+def prune(path: Path, dry: bool) -> tuple[list[str], int]:
+    """Delete the checkpoints that going on does not need; returns their names and their bytes.
+
+    Kept is the trunk's head, from which to continue, extend and anneal. What is lost is the way
+    back: an earlier place to branch from. Releases and records stay.
+    """
+    run = find_run(path)
+    with locked(run.folder):
+        index, record = last_done(run)
+        if index < len(run.manifest.stages) - 1 or run.manifest.status == "running":
+            raise InputError(f"{run.folder}: is not finished; prune it when its stages are done")
+        head = record.first_step + record.num_steps
+        dropped = [
+            mark
+            for mark in checkpoints.marks(run)
+            if (mark.index, mark.leg, mark.step) != (index, "trunk", head)
+        ]
+        folders = [run.checkpoints / mark.name for mark in dropped]
+        num_bytes = sum(f.stat().st_size for folder in folders for f in folder.iterdir())
+        if not dry:
+            for folder in folders:
+                drop_checkpoint(folder)
+    return [folder.name for folder in folders], num_bytes

@@ -1,0 +1,188 @@
+"""The verbs on a life that goes on: continue, extend, anneal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evergrow.config import override
+from evergrow.errors import InputError
+from evergrow.flow import checkpoints
+from evergrow.flow.carry_out import carry_out, go_on
+from evergrow.flow.dispatch import Carried, write_pages
+from evergrow.flow.find import find_root, find_run, last_done, unit_of
+from evergrow.flow.listener import Listener
+from evergrow.flow.release import write_release
+from evergrow.flow.stage import record_evals, restore, train_branch
+from evergrow.flow.units import Unit
+from evergrow.flow.work import open_work
+from evergrow.models.describe import context_window
+from evergrow.models.load import find_model, load_model
+from evergrow.recipe import Recipe, decode_recipe
+from evergrow.run import Branch, Run, locked
+from evergrow.schedules import AnnealShape, Segment, branch
+
+# For a model that is continued without a recipe.
+SEQUENCE_LENGTH = 512
+BATCH_SIZE = 8
+
+
+def continue_run(
+    folder: Path,
+    data: Sequence[str],
+    tokens: int,
+    stage: str,
+    listener: Listener,
+    settings: dict[str, Any] | None = None,
+) -> Carried:
+    """A new stage on the trunk of the Run in ``folder``, with the files that ``data`` globs match.
+
+    ``settings`` are dotted fields of the stage (replay.fraction, schedule, optimizer_state); the
+    rest stays as the Run has it. Raises InputError when the stage's name is taken, and what carrying out refuses.
+    """
+    run = find_run(folder)
+    root = find_root(run.folder)
+    old = unit_of(run, root)
+    before = old.recipe.to_data()
+    taken = [s["name"] for s in before["stages"]]
+    if stage in taken or stage in before["sources"]:
+        raise InputError(
+            f"{stage}: this run already has {', '.join(taken)}; give the new stage another name"
+        )
+    added: dict[str, Any] = {"name": stage, "data": stage, "tokens": tokens}
+    for path, value in (settings or {}).items():
+        added = override(added, path, value)
+    after = {
+        **before,
+        "sources": {**before["sources"], stage: {"files": absolute(data)}},
+        "stages": [*before["stages"], added],
+    }
+    return _carry_on(root, old, decode_recipe(after), listener)
+
+
+def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
+    """``tokens`` more of the Run's last stage; its release is made anew at the new end.
+
+    Raises InputError for a schedule that was planned to its end.
+    """
+    run = find_run(folder)
+    root = find_root(run.folder)
+    old = unit_of(run, root)
+    data = old.recipe.to_data()
+    data["stages"][-1]["tokens"] += tokens
+    return _carry_on(root, old, decode_recipe(data), listener)
+
+
+def _carry_on(root: Path, old: Unit, recipe: Recipe, listener: Listener) -> Carried:
+    unit = Unit(old.arm, old.seed, old.folder, recipe)
+    with locked(root), listener.stop.listening():
+        return go_on(root, [unit], 1, Path.cwd(), listener)
+
+
+def continue_model(
+    model: str,
+    data: Sequence[str],
+    tokens: int,
+    name: str,
+    runs: Path,
+    listener: Listener,
+    settings: dict[str, Any],
+    evaluate: Sequence[str] = (),
+) -> Carried:
+    """A first stage for a model that has no Run: a folder or a hub id, with its own tokenizer.
+
+    ``settings`` are dotted overrides of the recipe this makes; ``schedule.peak_lr`` must be among
+    them, because a finished model does not say at which rate it was trained. ``evaluate`` globs
+    are measured before and after, never trained on: the old skills.
+    """
+    if "schedule.peak_lr" not in settings:
+        raise InputError(
+            f"{model}: give --peak-lr: a finished model does not say at which rate it was trained; "
+            "0.3 to 1 times its documented peak is a start, lower forgets less"
+        )
+    folder = find_model(model)
+    window = context_window(load_model(folder)) or SEQUENCE_LENGTH
+    old = {"old": {"files": absolute(evaluate)}} if evaluate else {}
+    recipe = {
+        "name": name,
+        "sources": {name: {"files": absolute(data)}, **old},
+        "model": {"from": str(folder.resolve()) if Path(model).is_dir() else model},
+        "train": {"sequence_length": min(window, SEQUENCE_LENGTH), "batch_size": BATCH_SIZE},
+        "schedule": {"kind": "infinite"},
+        "stages": [{"name": name, "data": name, "tokens": tokens}],
+        "evaluate": {"sources": list(old)},
+    }
+    return carry_out(decode_recipe(recipe, settings), runs, Path.cwd(), listener)
+
+
+def absolute(globs: Sequence[str]) -> list[str]:
+    """Globs typed on the command line start where it was typed."""
+    return [str(Path.cwd() / Path(glob).expanduser()) for glob in globs]
+
+
+def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener: Listener) -> Path:
+    """A release on request: branch off the trunk's head, anneal to ``floor`` (of the peak rate).
+
+    The branch reads the samples that the trunk would read next; the trunk is untouched. Returns
+    the release's folder. Raises InputError when there is nothing to anneal.
+    """
+    run = find_run(folder)
+    root = find_root(run.folder)
+    with locked(root), locked(run.folder), listener.stop.listening():
+        index, record = last_done(run)
+        recipe = unit_of(run, root).recipe
+        head = record.first_step + record.num_steps
+        per_step = recipe.train.tokens_per_step
+        num_steps = max(1, tokens // per_step)
+        peak = max(float(str(s["from_lr"])) for s in record.schedule)
+        peak = max(peak, *(float(str(s["to_lr"])) for s in record.schedule))
+        trunk = [Segment.model_validate(s) for s in record.schedule]
+        segments = branch(trunk, head * per_step, num_steps * per_step, floor * peak, shape)
+        name = f"{record.name}-anneal-{num_steps * per_step}"
+        release = run.folder / "releases" / name
+        if release.exists():
+            raise InputError(f"{release}: made before; choose another number of tokens")
+        _anneal(run, index, name, segments, head, num_steps, release, listener)
+        write_pages(root, "done")
+    return release
+
+
+def _anneal(
+    run: Run,
+    index: int,
+    name: str,
+    segments: Sequence[Segment],
+    head: int,
+    num_steps: int,
+    release: Path,
+    listener: Listener,
+) -> None:
+    record = run.manifest.stages[index]
+    work = open_work(run.folder, index, listener, fresh=False)
+    listener.say(
+        f"{run.folder.name}, {name}: restored weights and optimiser at the end of {record.name}; "
+        f"re-initialised nothing; rate {segments[0].from_lr:.3g} to {segments[-1].to_lr:.3g}"
+    )
+    try:
+        begun = checkpoints.newest(run, index, "branch")
+        if begun is None:
+            run.cut(record.offsets)
+            restore(work, checkpoints.Mark(index, record.name, "trunk", head))
+        else:
+            restore(work, begun, cut=True)
+        train_branch(work, "branch", segments, head, head + num_steps)
+        scores = record_evals(work, "branch", partial=False, branch=name)
+        schedule = [*record.schedule, *(s.model_dump() for s in segments)]
+        write_release(work, release, name, schedule, scores)
+    finally:
+        work.writer.close()
+    tokens = num_steps * work.recipe.train.tokens_per_step
+    made = Branch(
+        name=name,
+        stage=record.name,
+        from_step=head,
+        tokens=tokens,
+        release=release.relative_to(run.folder).as_posix(),
+    )
+    work.run.save_stage(index, offsets=work.run.offsets())
+    work.run.save(branches=[*work.run.manifest.branches, made])
+    checkpoints.drop_periodic(work.run, index)

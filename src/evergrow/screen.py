@@ -1,0 +1,165 @@
+"""What a terminal shows: progress while a recipe runs, and short tables after."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.tree import Tree
+
+if TYPE_CHECKING:
+    from evergrow.flow.dry import Plan
+    from evergrow.flow.listener import Listener
+    from evergrow.flow.listener import Progress as StageProgress
+    from evergrow.flow.look import Listed
+    from evergrow.run import Run
+
+console = Console(highlight=False)
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+@contextmanager
+def watching() -> Iterator["Listener"]:
+    """A listener that draws one bar for each stage being trained and prints sentences above them."""
+    from evergrow.flow.listener import Listener
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[tuple[str, str], Any] = {}
+
+        def progress(state: "StageProgress") -> None:
+            key = (str(state.folder), state.stage)
+            if key not in tasks:
+                name = f"{_short(state.folder)} {state.stage}"
+                tasks[key] = bars.add_task(name, total=state.total, numbers="")
+            bars.update(tasks[key], completed=state.done, numbers=_numbers(state.record))
+            if state.done == state.total:
+                bars.remove_task(tasks.pop(key))
+
+        yield Listener(progress, lambda sentence: bars.console.print(sentence, markup=False))
+
+
+def _short(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}" if folder.name.startswith("seed-") else folder.name
+
+
+def _numbers(record: dict[str, Any]) -> str:
+    loss = "loss skipped" if record["loss"] is None else f"loss {record['loss']:.3f}"
+    return (
+        f"{loss}  lr {record['lr']:.2e}  {record['tokens_per_second']:,.0f} tok/s  "
+        f"MFU {record['mfu']:.0%}  {megabytes(record['peak_memory_bytes'])}"
+    )
+
+
+def megabytes(num_bytes: float) -> str:
+    """Bytes in MB or GB, as a person reads them."""
+    return f"{num_bytes / 1e6:,.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
+
+
+def show_summary(summary: dict[str, Any]) -> None:
+    """The arms of a finished recipe, a line each."""
+    table = Table(title=f"{summary['name']}: bits per byte on held-out text", title_justify="left")
+    table.add_column("arm")
+    for stream in summary["streams"]:
+        table.add_column(stream, justify="right")
+    for name in ("average", "forgetting", "transient peak", "tokens/s"):
+        table.add_column(name, justify="right")
+    for arm, numbers in summary["arms"].items():
+        last = numbers["loss_matrix"][-1] if numbers["loss_matrix"] else []
+        row = [_number(value) for value in last]
+        row += [""] * (len(summary["streams"]) - len(row))
+        row += [_number(numbers[k]) for k in ("average", "forgetting", "transient_peak")]
+        speed = numbers["tokens_per_second"]
+        table.add_row(arm, *row, "" if speed is None else f"{speed:,.0f}")
+    console.print(table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def show_scores(records: Sequence[dict[str, Any]]) -> None:
+    """Bits per byte with their intervals."""
+    table = Table("source", "bits per byte", "95 % interval", "documents", "bytes")
+    for r in records:
+        interval = f"{r['low']:.3f} to {r['high']:.3f}"
+        counts = (f"{r['num_documents']:,}", f"{r['num_bytes']:,}")
+        table.add_row(r["source"], f"{r['bits_per_byte']:.3f}", interval, *counts)
+    console.print(table)
+
+
+def show_runs(runs: Sequence["Listed"]) -> None:
+    """Every run with its state and size."""
+    table = Table("run", "status", "stages", "tokens", "size")
+    for run in runs:
+        size = megabytes(run.num_bytes)
+        table.add_row(str(run.path), run.status, run.stages, f"{run.tokens:,}", size)
+    console.print(table)
+
+
+def show_lineage(run: "Run") -> None:
+    """The trunk, the releases that left it, and branches made on request."""
+    manifest = run.manifest
+    start = manifest.model.get("source", "not begun")
+    tree = Tree(f"{manifest.name}, {manifest.arm}, seed {manifest.seed}: from {start}")
+    per_step = manifest.stages[0].tokens // manifest.stages[0].num_steps
+    for stage in manifest.stages:
+        end = stage.first_step + stage.num_steps
+        shared = f", shared with {stage.shared_with}" if stage.shared_with else ""
+        node = tree.add(
+            f"{stage.name} ({stage.status}{shared}): trunk to {end * per_step:,} tokens"
+        )
+        if stage.release:
+            left = end if stage.fork_step is None else stage.fork_step
+            node.add(f"release {stage.release}, left the trunk at {left * per_step:,} tokens")
+        for branch in manifest.branches:
+            if branch.stage == stage.name:
+                left = branch.from_step * per_step
+                node.add(f"release {branch.release}, {branch.tokens:,} tokens from {left:,}")
+    console.print(tree)
+
+
+def show_seen(run: "Run", sequence_length: int) -> None:
+    """What every stage read: ranges of each source's own reading order, in windows."""
+    table = Table("stage", "source", "windows read", "epochs so far", "replayed windows", "tokens")
+    for stage in run.manifest.stages:
+        for source, seen in stage.seen.items():
+            count = seen.last - seen.first + seen.replayed
+            table.add_row(
+                stage.name,
+                source,
+                f"{seen.first:,} to {seen.last:,}" if seen.last > seen.first else "",
+                f"{seen.epochs:.2f}" if seen.last else "",
+                f"{seen.replayed:,}" if seen.replayed else "",
+                f"{count * sequence_length:,}",
+            )
+    console.print(table)
+
+
+def show_plan(plan: "Plan") -> None:
+    """The plan of a recipe: rates as small pictures, tokens by source, cost."""
+    table = Table("arm", "stage", "steps", "tokens by source", "learning rate", "release leaves at")
+    top = max(rate for arm in plan.arms for stage in arm.stages for rate in stage.rates) or 1.0
+    for arm in plan.arms:
+        for stage in arm.stages:
+            shared = " (shared)" if stage.name in arm.shared else ""
+            reads = ", ".join(f"{name} {tokens:,}" for name, tokens in stage.reads.items())
+            picture = "".join(_BARS[min(7, int(rate / top * 7.99))] for rate in stage.rates[::3])
+            left = "the end" if stage.released_from is None else f"step {stage.released_from:,}"
+            name = f"{arm.arm}, seed {arm.seed}"
+            table.add_row(name, stage.name + shared, f"{stage.num_steps:,}", reads, picture, left)
+    console.print(table)
+    console.print(
+        f"{plan.num_parameters:,} parameters; memory to train about {megabytes(plan.memory_bytes)}; "
+        f"disk {megabytes(plan.disk_bytes)}; {plan.tokens_per_second:,.0f} tokens/s in one process "
+        f"(three real steps), so about {plan.seconds / 60:.1f} min; nothing was written"
+    )

@@ -1,0 +1,83 @@
+"""Counts against sums written out by hand."""
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from evergrow.models.config import ModelConfig
+from evergrow.models.describe import (
+    ModelFacts,
+    context_window,
+    describe,
+    embedding_parameter_names,
+    training_bytes,
+)
+from evergrow.models.presets import from_scratch
+
+# Width 16, feed-forward 64, 2 blocks, 270 ids: four square matrices and the gains of q, k,
+# three matrices of the MLP, two gains a block; one gain at the end; the two tables.
+BLOCK = 4 * 16 * 16 + 2 * 16 + 3 * 16 * 64 + 2 * 16
+TABLE = 270 * 16
+
+
+def test_untied_by_hand(model: PreTrainedModel) -> None:
+    parameters = 2 * BLOCK + 16 + 2 * TABLE
+    assert describe(model, 24) == ModelFacts(
+        num_parameters=parameters,
+        num_embedding_parameters=TABLE,
+        num_layers=2,
+        hidden=16,
+        flops_per_token=6 * (2 * BLOCK + 16 + TABLE) + 12 * 2 * 16 * 24,
+        checkpoint_bytes=12 * parameters,
+    )
+    assert embedding_parameter_names(model) == {"model.embed_tokens.weight"}
+
+
+def test_a_tied_table_counts_once_and_does_the_work_of_the_head(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    config = ModelConfig(preset="olmo2", hidden=16, layers=2, heads=2, tied=True)
+    model = from_scratch(config, tokenizer, 24, seed=0)
+    facts = describe(model, 24)
+    assert facts.num_parameters == 2 * BLOCK + 16 + TABLE
+    assert facts.num_embedding_parameters == TABLE
+    assert facts.flops_per_token == 6 * (2 * BLOCK + 16 + TABLE) + 12 * 2 * 16 * 24
+    assert embedding_parameter_names(model) == {"model.embed_tokens.weight", "lm_head.weight"}
+
+
+def test_learned_positions_are_an_embedding() -> None:
+    config = GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=8)
+    model = GPT2LMHeadModel(config)
+    block = 2 * 2 * 16 + (16 * 48 + 48) + (16 * 16 + 16) + (16 * 64 + 64) + (64 * 16 + 16)
+    facts = describe(model, 8)
+    assert facts.num_parameters == block + 2 * 16 + 50 * 16 + 8 * 16
+    assert facts.num_embedding_parameters == 50 * 16 + 8 * 16
+    assert facts.flops_per_token == 6 * (block + 2 * 16 + 50 * 16) + 12 * 16 * 8
+    assert "transformer.wpe.weight" in embedding_parameter_names(model)
+    assert context_window(model) == 8
+
+
+def test_training_bytes_hold_what_autograd_holds(model: PreTrainedModel) -> None:
+    # Ids, embedding and position arrays are small beside the blocks; a hand count of the MLP's
+    # gate, up, their product and the sigmoid-weighted gate alone is a floor.
+    parameters = describe(model, 24).num_parameters
+    fixed = 16 * parameters + 3 * 4 * (2 * 24) * 270
+    kept = training_bytes(model, 2, 24) - fixed
+    mlp = 2 * 4 * (2 * 24) * 64 * 4
+    assert mlp < kept < 6 * mlp
+    assert training_bytes(model, 4, 24) - training_bytes(model, 2, 24) == kept + 3 * 4 * 48 * 270
+
+
+def test_describing_leaves_the_model_as_it_was(model: PreTrainedModel) -> None:
+    before = torch.get_rng_state()
+    training_bytes(model, 2, 24)
+    assert not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("length", [8, 24])
+def test_attention_grows_with_the_window(model: PreTrainedModel, length: int) -> None:
+    difference = describe(model, length).flops_per_token - describe(model, 0).flops_per_token
+    assert difference == 12 * 2 * 16 * length

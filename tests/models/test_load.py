@@ -1,0 +1,311 @@
+"""What loads is whole; everything else is refused in one sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertForMaskedLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+)
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from evergrow.errors import InputError
+from evergrow.models.config import ModelConfig
+from evergrow.models.load import find_model, load_model, model_from_config
+from evergrow.models.presets import from_scratch
+from evergrow.models.save import save_release
+from evergrow.run import Ledger, Manifest, StageRecord, write_manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Path:
+    path = tmp_path / "release"
+    save_release(path, model, tokenizer, "card", {})
+    return path
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_same_weights_in_fp32_with_sdpa(folder: Path, model: PreTrainedModel) -> None:
+    model.half().save_pretrained(folder)
+    before = torch.get_rng_state()
+    loaded = load_model(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert loaded.config._attn_implementation == "sdpa"
+    assert not loaded.training
+    for name, weight in loaded.state_dict().items():
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight, model.state_dict()[name].float())
+
+
+def test_a_tied_model_needs_its_table_once(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config = ModelConfig(preset="olmo2", hidden=16, layers=1, tied=True)
+    save_release(tmp_path / "a", from_scratch(config, tokenizer, 24, 0), tokenizer, "card", {})
+    assert "lm_head.weight" not in load_file(tmp_path / "a" / "model.safetensors")
+    loaded = load_model(tmp_path / "a")
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+
+
+def test_other_architectures_load(tmp_path: Path) -> None:
+    config = GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=8)
+    config.eos_token_id = config.bos_token_id = 0
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "a")
+    assert type(load_model(tmp_path / "a")).__name__ == "GPT2LMHeadModel"
+
+
+def test_sharded_weights_load_and_a_lost_shard_is_refused(
+    folder: Path, model: PreTrainedModel
+) -> None:
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20KB")
+    assert torch.equal(load_model(folder).lm_head.weight, model.lm_head.weight)
+    shard = sorted(folder.glob("model-00002-*.safetensors"))[0]
+    shard.unlink()
+    with pytest.raises(InputError, match=rf"{shard.name} is missing, which model.safetensors.ind"):
+        load_model(folder)
+
+
+def test_a_missing_folder() -> None:
+    with pytest.raises(InputError, match=r"\./not/here: no such folder; give a model folder"):
+        load_model("./not/here")
+    with pytest.raises(InputError, match="no such folder"):
+        load_model(Path("not-here"))
+    with pytest.raises(InputError, match="runs/not/here: no such folder"):
+        load_model("runs/not/here")
+
+
+def test_a_hub_id_is_not_asked_for_when_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"nobody/nothing: no folder of this name, and not to be"):
+        load_model("nobody/nothing")
+    with pytest.raises(InputError, match=r"no folder of this name.*[Rr]epo id must use"):
+        load_model("not a hub id")
+
+
+def test_a_hub_id_loads_from_the_cache_when_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path
+) -> None:
+    cached = tmp_path / "cache" / "models--someone--small"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("0" * 40)
+    (cached / "snapshots").mkdir()
+    folder.rename(cached / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def from_cache(name: str, **settings: Any) -> str:
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(name, cache_dir=tmp_path / "cache", **settings)
+
+    monkeypatch.setattr("evergrow.models.load.snapshot_download", from_cache)
+    assert find_model("someone/small").name == "0" * 40
+    assert load_model("someone/small").config.hidden_size == 16
+
+
+def stage(name: str, release: str | None) -> StageRecord:
+    return StageRecord(
+        name=name,
+        key="k",
+        parent=None,
+        first_step=0,
+        num_steps=1,
+        fork_step=None,
+        tokens=1,
+        mixture={"s": 1.0},
+        replay={},
+        schedule=[],
+        release_schedule=None,
+        ledger=Ledger(shares={}, replay_shares=(0, 1), replay_order="seen", num_samples=1),
+        seen={},
+        release=release,
+    )
+
+
+def run_with(stages: list[StageRecord]) -> Manifest:
+    return Manifest(
+        evergrow="0.1.0",
+        commit=None,
+        name="n",
+        arm="main",
+        seed=0,
+        recipe={},
+        environment={},
+        model={},
+        data={},
+        stages=stages,
+    )
+
+
+def test_a_run_stands_for_its_newest_release(tmp_path: Path) -> None:
+    stages = [stage("a", "releases/a"), stage("b", "releases/b"), stage("c", None)]
+    write_manifest(tmp_path, run_with(stages))
+    assert find_model(tmp_path) == tmp_path / "." / "releases/b"
+    write_manifest(tmp_path, run_with(stages[2:]))
+    with pytest.raises(InputError, match="has no release yet; finish its first stage"):
+        find_model(tmp_path)
+
+
+def test_a_folder_without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"no model here \(config.json is missing\)"):
+        load_model(folder)
+
+
+def test_a_config_that_is_no_json(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config.json: not readable as JSON"):
+        load_model(folder)
+
+
+def test_remote_code(folder: Path) -> None:
+    edit_json(folder / "config.json", auto_map={"AutoModelForCausalLM": "mine.Mine"})
+    with pytest.raises(InputError, match=r"names code to run \(auto_map\), which is never run"):
+        load_model(folder)
+
+
+def test_quantised_weights(folder: Path) -> None:
+    edit_json(folder / "config.json", quantization_config={"quant_method": "gptq"})
+    with pytest.raises(InputError, match="quantised and cannot be trained"):
+        load_model(folder)
+
+
+def test_pickled_weights_are_not_opened(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"only pickled weights \(pytorch_model.bin\)"):
+        load_model(folder)
+
+
+def test_no_weights_at_all(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights here"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_weights(folder: Path, kept: int) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"model.safetensors: truncated or damaged"):
+        load_model(folder)
+
+
+def test_missing_weights_are_named(folder: Path) -> None:
+    edit_weights(folder, lambda weights: weights.pop("model.layers.1.mlp.up_proj.weight"))
+    with pytest.raises(
+        InputError,
+        match=r"weights of Olmo2ForCausalLM are missing \(model.layers.1.mlp.up_proj.weight\)",
+    ):
+        load_model(folder)
+
+
+def test_many_missing_weights_are_counted(folder: Path) -> None:
+    edit_json(folder / "config.json", num_hidden_layers=3)
+    with pytest.raises(InputError, match=r"model.layers.2.* and 8 more\); copy the whole model"):
+        load_model(folder)
+
+
+def test_a_table_that_is_missing_though_nothing_is_tied_to_it(folder: Path) -> None:
+    edit_weights(folder, lambda weights: weights.pop("lm_head.weight"))
+    with pytest.raises(InputError, match=r"missing \(lm_head.weight\)"):
+        load_model(folder)
+
+
+def test_weights_of_another_size(folder: Path) -> None:
+    edit_json(folder / "config.json", intermediate_size=48)
+    with pytest.raises(
+        InputError,
+        match=r"down_proj.weight is \(16, 64\) in the file and \(16, 48\) by config.json \(6 such",
+    ):
+        load_model(folder)
+
+
+def test_weights_without_a_place(folder: Path) -> None:
+    extra = {"model.layers.0.self_attn.q_proj.bias": torch.ones(16)}
+    edit_weights(folder, lambda weights: weights.update(extra))
+    with pytest.raises(InputError, match=r"has no place for weights in the file \(model.layers.0"):
+        load_model(folder)
+
+
+def test_an_architecture_that_is_not_causal(tmp_path: Path) -> None:
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path / "a")
+    with pytest.raises(InputError, match="BertForMaskedLM is not a causal language model"):
+        load_model(tmp_path / "a")
+
+
+def test_a_model_of_text_and_images_is_not_loaded_for_its_text(folder: Path) -> None:
+    edit_json(folder / "config.json", architectures=["Gemma3ForConditionalGeneration"])
+    with pytest.raises(InputError, match="Gemma3ForConditionalGeneration is not a causal"):
+        load_model(folder)
+
+
+def test_no_architecture(folder: Path) -> None:
+    edit_json(folder / "config.json", architectures=None)
+    with pytest.raises(InputError, match="architecture none is not a causal"):
+        load_model(folder)
+
+
+def test_a_recipe_starts_from_scratch_or_from_a_folder(
+    folder: Path, config: ModelConfig, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+) -> None:
+    drawn = model_from_config(config, tokenizer, 24, seed=3)
+    given = ModelConfig.model_validate({"from": str(folder)})
+    loaded = model_from_config(given, tokenizer, 24, seed=99)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(drawn.state_dict()[name], weight)
+        assert torch.equal(loaded.state_dict()[name], weight)
+
+
+def test_every_row_of_a_loaded_embedding_can_be_trained(
+    folder: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    edit_json(folder / "config.json", pad_token_id=0)
+    assert AutoModelForCausalLM.from_pretrained(folder).get_input_embeddings().padding_idx == 0
+    given = ModelConfig.model_validate({"from": str(folder)})
+    model = model_from_config(given, tokenizer, 24, seed=0)
+    model(input_ids=torch.tensor([[0, 5]]), labels=torch.tensor([[0, 5]])).loss.backward()
+    assert model.get_input_embeddings().weight.grad[0].norm() > 0
+
+
+def test_a_model_must_fit_the_tokenizer_and_the_window(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    given = ModelConfig.model_validate({"from": str(folder)})
+    with pytest.raises(InputError, match=r"train.sequence_length: 25 is longer than the 24 posit"):
+        model_from_config(given, tokenizer, 25, seed=0)
+    config = GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=8)
+    config.eos_token_id = config.bos_token_id = 0
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    small = ModelConfig.model_validate({"from": str(tmp_path / "gpt2")})
+    with pytest.raises(InputError, match="tokenizer has 270 ids, the model's embedding 50 rows"):
+        model_from_config(small, tokenizer, 8, seed=0)

@@ -1,0 +1,94 @@
+"""Curves along the trunk's tokens: what is drawn is what the files say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report.make_run import BATCH, FLOOR, PEAK, STEPS
+
+from evergrow.report.figures_life import (
+    learning_rate,
+    release_rates,
+    running_mean,
+    schedule_groups,
+    source_loss,
+    training_loss,
+    trunk_rates,
+)
+from evergrow.report.folder import read_run_folder
+
+Make = Callable[..., Path]
+
+
+def test_trunk_lines_and_release_marks_hold_the_evaluations(made: Make) -> None:
+    folder = read_run_folder(made(arms=("infinite",)))
+    line, marks = source_loss(folder, "python")["data"]
+    rows = [row for row in folder.arms[0].first.evaluations if row.source == "python"]
+    trunk = [row for row in rows if row.leg == "trunk"]
+    others = [row for row in rows if row.leg != "trunk"]
+    assert line["x"] == [row.tokens for row in trunk]
+    assert line["y"] == pytest.approx([row.bits_per_byte for row in trunk], rel=1e-5)
+    assert marks["x"] == [row.tokens for row in others] == [0, 179_200, 358_400, 537_600]
+
+
+def test_seeds_are_faint_lines_around_their_mean(made: Make) -> None:
+    folder = read_run_folder(made(arms=("cosine",), num_seeds=2))
+    first, second, mean, *_ = source_loss(folder, "cpp")["data"]
+    assert first["opacity"] == second["opacity"] == 0.3
+    assert mean["y"] == pytest.approx((np.array(first["y"]) + np.array(second["y"])) / 2, rel=1e-5)
+
+
+def test_training_lines_are_thinned_and_skipped_steps_do_not_bend_the_mean(made: Make) -> None:
+    folder = read_run_folder(made(arms=("cosine",)))
+    figure = training_loss(folder)
+    for number in (0, 1):
+        assert sum(len(trace["x"]) for trace in figure["data"][number::2]) <= 600
+    skipped = [step.loss for step in folder.arms[0].first.steps if step.skipped]
+    smooth = [value for trace in figure["data"][1::2] for value in trace["y"]]
+    assert skipped[0] > 10 > max(smooth)
+
+
+def test_running_mean_on_hand_numbers() -> None:
+    values = np.array([1.0, 3.0, np.nan, 5.0, 7.0])
+    np.testing.assert_allclose(running_mean(values, 2), [1.0, 2.0, 3.0, 5.0, 6.0])
+    np.testing.assert_allclose(running_mean(values, 9), [1.0, 2.0, 2.0, 3.0, 4.0])
+
+
+def test_arms_with_one_schedule_share_a_panel_though_one_is_ahead(made: Make) -> None:
+    groups = schedule_groups(read_run_folder(made(progress=0.5, status="running")))
+    assert [[arm.name for arm in group] for group in groups] == [
+        ["infinite", "infinite-replay"], ["cosine", "cosine-replay"]
+    ]  # fmt: skip
+
+
+def test_the_drawn_rate_goes_through_the_rates_that_were_used(made: Make) -> None:
+    run = read_run_folder(made(arms=("cosine",))).arms[0].first
+    tokens, rates = zip(*trunk_rates(run)[0], strict=True)
+    used = [step for step in run.leg("english", "trunk")]
+    drawn = np.interp([step.tokens for step in used], tokens[:60], rates[:60])
+    np.testing.assert_allclose(drawn, [step.lr for step in used], atol=0.01 * PEAK)
+
+
+def test_forks_leave_the_trunk_and_reach_the_floor(made: Make) -> None:
+    run = read_run_folder(made(arms=("infinite",))).arms[0].first
+    forks = release_rates(run)
+    assert len(forks) == 3
+    for number, (points, is_done) in enumerate(forks):
+        assert is_done
+        assert points[0] == (
+            (number + 1) * STEPS * BATCH - 52 * BATCH,
+            pytest.approx(0.55 * PEAK),
+        )
+        assert points[-1] == ((number + 1) * STEPS * BATCH, pytest.approx(FLOOR))
+
+
+def test_what_is_to_come_is_planned_and_not_done(made: Make) -> None:
+    folder = read_run_folder(made(arms=("infinite",), progress=0.5, status="running"))
+    run = folder.arms[0].first
+    done, planned = trunk_rates(run)
+    assert done[-1][0] == planned[0][0] == 525 * BATCH
+    assert planned[-1][0] == 3 * STEPS * BATCH
+    assert [is_done for _, is_done in release_rates(run)] == [True, False, False]
+    rings = learning_rate(folder, folder.arms)["data"][-1]
+    assert rings["x"] == [STEPS * BATCH]

@@ -1,0 +1,78 @@
+"""The heat map holds the evaluations of releases, and the distance to the best earlier one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evergrow.report.folder import read_run_folder
+from evergrow.report.matrix import best_released, columns, heat_map, released
+
+Make = Callable[..., Path]
+
+
+def test_rows_equal_the_summarys_loss_matrix(made: Make) -> None:
+    path = made()
+    summary = json.loads((path / "summary.json").read_text())
+    folder = read_run_folder(path)
+    for arm in folder.arms:
+        rows = heat_map(folder, arm)
+        assert [row.label for row in rows] == [
+            "before",
+            "after english",
+            "after python",
+            "after cpp",
+        ]
+        expected = summary["arms"][arm.name]
+        values = [[cell.value for cell in row.cells] for row in rows]
+        assert values == [expected["before"], *expected["loss_matrix"]]
+
+
+def test_lost_is_measured_from_the_lowest_release_since_the_streams_own_stage(made: Make) -> None:
+    folder = read_run_folder(made(arms=("cosine",)))
+    rows = heat_map(folder, folder.arms[0])
+    english = [row.cells[0].value or 0.0 for row in rows]
+    assert [row.cells[0].lost for row in rows] == pytest.approx(
+        [None, None, english[2] - english[1], english[3] - min(english[1:3])]
+    )
+    assert [row.cells[2].lost for row in rows] == [None] * 4
+    assert [[cell.own for cell in row.cells].index(True) for row in rows[1:]] == [0, 1, 2]
+
+
+def test_all_arms_share_one_scale(made: Make) -> None:
+    folder = read_run_folder(made())
+    cells = [cell for arm in folder.arms for row in heat_map(folder, arm)[1:] for cell in row.cells]
+    by_value = sorted(cells, key=lambda cell: cell.value or 0)
+    assert (by_value[0].shade, by_value[-1].shade) == (0.0, 1.0)
+    assert [cell.shade for cell in by_value] == sorted(cell.shade for cell in cells)
+
+
+def test_a_stage_that_mixes_sources_counts_by_weight(made: Make) -> None:
+    path = made(arms=("cosine",), streams=("english", "python"))
+    manifest = json.loads((path / "cosine/manifest.json").read_text())
+    manifest["stages"][1] |= {"name": "both", "mixture": {"english": 0.25, "python": 0.75}}
+    (path / "cosine/manifest.json").write_text(json.dumps(manifest))
+    rows = (path / "cosine/evals.jsonl").read_text().replace('"stage": "python"', '"stage": "both"')
+    (path / "cosine/evals.jsonl").write_text(rows)
+    arm = read_run_folder(path).arms[0]
+    parts = [released(arm, "both", name) or 0.0 for name in ("english", "python")]
+    assert released(arm, "both", "both") == pytest.approx(0.25 * parts[0] + 0.75 * parts[1])
+
+
+def test_sources_that_no_stage_learns_get_a_column_of_their_own(made: Make) -> None:
+    path = made(arms=("cosine",), streams=("english",))
+    extra = {"stage": "english", "leg": "release", "step": 350, "tokens": 179_200, "source": "wiki"}
+    with (path / "cosine/evals.jsonl").open("a") as file:
+        file.write(json.dumps({**extra, "bits_per_byte": 1.5}) + "\n")
+    folder = read_run_folder(path)
+    assert columns(folder) == ["english", "wiki"]
+    assert heat_map(folder, folder.arms[0])[1].cells[1].value == 1.5
+
+
+def test_the_best_release_starts_with_the_streams_own_stage(made: Make) -> None:
+    folder = read_run_folder(made(arms=("cosine",), progress=0.4, status="running"))
+    assert best_released(folder.arms[0], "english") == released(
+        folder.arms[0], "english", "english"
+    )
+    assert best_released(folder.arms[0], "python") is None

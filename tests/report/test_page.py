@@ -1,0 +1,100 @@
+"""The page as text: its numbers are those of the files, and nothing in them can break out of it."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evergrow.report import write_report
+
+Make = Callable[..., Path]
+
+
+def written(path: Path) -> str:
+    """The page without plotly's own source, which is 4.8 MB."""
+    page = write_report(path).read_text(encoding="utf-8")
+    return page[: page.index("plotly.js v")]
+
+
+def test_numbers_in_the_page_equal_the_files(made: Make) -> None:
+    path = made()
+    page = written(path)
+    shown = re.findall(r'<data value="([^"]+)">([^<]+)</data>', page)
+    values = [float(value) for value, _ in shown]
+    summary = json.loads((path / "summary.json").read_text())
+    for arm in summary["arms"].values():
+        for key in ("average", "forgetting", "backward_transfer", "transient_peak", "num_tokens"):
+            assert arm[key] in values
+        for row in (arm["before"], *arm["loss_matrix"]):
+            assert set(row) <= set(values)
+    text = {float(value): text for value, text in shown}
+    average = summary["arms"]["cosine"]["average"]
+    assert text[average] == f"{average:.3f}"
+    assert text[537_600] == "538k"
+
+
+def test_the_data_table_and_the_quarantine(made: Make) -> None:
+    page = written(made())
+    assert "412,346" in page
+    assert "cpp: 1 unreadable document" in page
+    assert "<code>headers/latin1.h</code> at byte 812: byte 0xe9 is not UTF-8" in page
+
+
+def test_running_pages_reload_themselves_and_finished_ones_do_not(made: Make) -> None:
+    assert 'data-reload="10"' in written(made(progress=0.5, status="running"))
+    assert 'data-reload="0"' in written(made())
+
+
+def test_a_failed_run_says_why_at_the_top(made: Make) -> None:
+    error = "step 412: the loss is not a number; last good checkpoint checkpoints/step-400"
+    page = written(made(arms=("cosine",), progress=0.5, status="failed", error=error))
+    alert = page.index('role="alert"')
+    assert alert < page.index(error) < page.index("<main>")
+    assert 'data-reload="0"' in page
+
+
+def test_optional_parts_are_left_out(made: Make) -> None:
+    page = written(made(arms=("infinite",), streams=("english",), samples=False))
+    assert "Samples by stage" not in page
+    assert '<nav class="legend"' not in page
+    early = written(made(progress=0.001, status="running"))
+    assert "Last release, stream by stream" not in early
+
+
+def test_skipped_steps_are_listed(made: Make) -> None:
+    assert "step 470 in python (trunk): loss 10.6" in written(made())
+    assert "No step was skipped." in written(made(arms=("infinite",)))
+
+
+@pytest.mark.parametrize(
+    "hostile", ["</script><script>boom()</script>", "<img src=x onerror=boom()>"]
+)
+def test_hostile_text_stays_text(made: Make, hostile: str) -> None:
+    path = made(arms=("cosine",), streams=("english",))
+    samples = path / "cosine/samples.jsonl"
+    row = {"stage": "english", "step": 350, "prompt": hostile, "text": hostile}
+    samples.write_text(json.dumps(row) + "\n")
+    with (path / "cosine/evals.jsonl").open("a") as file:
+        extra = {"stage": "english", "leg": "release", "step": 1, "tokens": 9, "source": hostile}
+        file.write(json.dumps({**extra, "bits_per_byte": 2.0}) + "\n")
+    recipe = {"name": "toy", "description": hostile}
+    (path / "recipe.yaml").write_text(json.dumps(recipe))
+    page = written(path)
+    assert hostile not in page
+    assert page.count("<script") == 3
+    assert "&lt;" in page
+
+
+def test_the_page_names_no_place_on_this_machine(made: Make) -> None:
+    path = made()
+    assert str(path) not in written(path)
+    assert "runs/toy/infinite/releases/cpp" in written(path)
+
+
+def test_a_second_report_replaces_the_first_and_leaves_no_draft(made: Make) -> None:
+    path = made(arms=("cosine",), streams=("english",))
+    assert write_report(path) == write_report(path) == path / "report.html"
+    assert [file.name for file in path.glob("*report*")] == ["report.html"]
+    assert [file.name for file in path.glob(".report*")] == []
