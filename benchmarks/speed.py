@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contestants.driver import Plan, WorkerDiedError, alternate
-from contestants.environments import CONTESTANTS, PINS, is_ready, prepare
+from contestants.environments import CONTESTANTS, PINS, InstallationError, is_ready, prepare
 from contestants.results import PEAK_FLOPS, goals, summarise, table
 from contestants.shapes import SHAPES
 
@@ -25,6 +25,7 @@ NOTES = """
 speed: the bare loop's CPU time (wall time on a GPU) over the contestant's, median over rounds; more
   than 1 is faster than the bare loop. loss: cross-entropy at the last warm-up step; where the
   mathematics is the same it agrees.
+imports: the part of the peak that is resident before a model is built, in MiB.
 evergrow also guards against spikes, masks repeated n-grams and keeps every step's metrics.
 trainer is handed the bare loop's loss function and optimiser.
 litgpt has no z-loss, sums its cross-entropy in chunks of 128 tokens, decays the embedding table,
@@ -135,7 +136,7 @@ def main() -> None:
         environment = describe_environment(arguments, gpu)
         print(f"{environment['processor']}, {arguments.threads} threads, {environment['date']}")
         results = {size: run_size(arguments, size, names, gpu) for size in sizes}
-    except (WorkerDiedError, subprocess.CalledProcessError) as error:
+    except (WorkerDiedError, InstallationError) as error:
         sys.exit(str(error))
     print(NOTES)
     default = None if arguments.smoke else Path(__file__).parent / "results"

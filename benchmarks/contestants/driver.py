@@ -23,7 +23,8 @@ class Block(NamedTuple):
 
     cpu_seconds: float
     wall_seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int  # of the process; on a GPU of the device
+    import_memory_bytes: int  # of the process before it built anything
     loss: float
 
 
@@ -55,6 +56,9 @@ class Worker:
             "tokens": str(folder / "tokens.bin"),
             "folder": str(folder / name),
         }
+        inherited = dict(os.environ)
+        if contestant.venv:
+            inherited.pop("PYTHONPATH", None)
         environment = {"OMP_NUM_THREADS": str(plan.threads), "HF_HUB_OFFLINE": "1"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -63,7 +67,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=Path(__file__).parents[1],
-                env=os.environ | environment | contestant.environment,
+                env=inherited | environment | contestant.environment,
                 text=True,
             )
         self._answer()  # built, and waiting before its first step

@@ -1,11 +1,16 @@
 """Which Python runs a contestant; the peers live in virtual environments of their own."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 VENVS = Path(__file__).parents[1] / ".venvs"
+
+
+class InstallationError(Exception):
+    """A peer's environment could not be made; the message ends with pip's own."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,23 @@ def is_ready(contestant: Contestant) -> bool:
 
 
 def prepare(contestant: Contestant) -> None:
-    """Make its environment with pip; raises CalledProcessError with pip's own message shown."""
+    """Make its environment with pip; raises InstallationError."""
     name = contestant.venv
     if name is None or is_ready(contestant):
         return
     print(f"installing {', '.join(PINS[name])} into {VENVS / name}", flush=True)
     VENVS.mkdir(exist_ok=True)
     (VENVS / ".gitignore").write_text("*\n")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENVS / name)], check=True)
-    subprocess.run([python_of(contestant), "-m", "pip", "install", "-q", *PINS[name]], check=True)
+    _run(sys.executable, "-m", "venv", "--clear", str(VENVS / name))
+    _run(python_of(contestant), "-m", "pip", "install", "-q", *PINS[name])
     (VENVS / name / "pins.txt").write_text(_pins_text(name))
+
+
+def _run(*command: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if run.returncode:
+        raise InstallationError(f"{' '.join(command)} failed:\n{run.stderr[-2000:]}")
 
 
 def _pins_text(name: str) -> str:

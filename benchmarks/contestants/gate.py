@@ -24,6 +24,7 @@ class Gate:
         settings = json.loads(sys.argv[1])
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
+        self._import_memory_bytes = peak_memory_bytes()
         self.device = torch.device(settings["device"])
         self.shape = SHAPES[settings["device"]][settings["size"]]
         self.tokens = TokenFile(Path(settings["tokens"]), self.shape)
@@ -53,6 +54,7 @@ class Gate:
             "cpu_seconds": cpu - self._clocks[0],  # of all threads
             "wall_seconds": wall - self._clocks[1],
             "peak_memory_bytes": self._peak_memory_bytes(),
+            "import_memory_bytes": self._import_memory_bytes,
             "loss": self.loss.item(),
         }
         print(json.dumps(answer), file=self._answers, flush=True)
@@ -66,5 +68,10 @@ class Gate:
     def _peak_memory_bytes(self) -> int:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated()
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident memory of this process so far; Linux counts in KiB, macOS in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -46,6 +46,7 @@ def _row(
         "speed_low": min(ratios),
         "speed_high": max(ratios),
         "peak_memory_mib": blocks[-1].peak_memory_bytes / MIB,
+        "import_memory_mib": blocks[-1].import_memory_bytes / MIB,
         "loss_after_warm_up": blocks[0].loss,
         "blocks": [block._asdict() for block in blocks],
     }
@@ -59,7 +60,7 @@ def table(plan: Plan, rows: Mapping[str, Mapping[str, Any]]) -> str:
         f"{shape.batch_size} x {shape.sequence_length}, {plan.num_blocks} blocks of "
         f"{plan.block_steps} steps",
         f"{'':16}{'CPU s/step':>11}{'wall s/step':>12}{'tokens/s':>10}{'MFU':>7}"
-        f"{'speed':>8}  {'(min to max)':15}{'peak MiB':>9}  loss",
+        f"{'speed':>8}  {'(min to max)':15}{'peak MiB':>9}{'imports':>8}  loss",
     ]
     for name, row in rows.items():
         mfu = "-" if row["mfu"] is None else f"{row['mfu']:.1%}"
@@ -67,7 +68,8 @@ def table(plan: Plan, rows: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append(
             f"{name:16}{row['cpu_seconds_per_step']:11.4f}{row['wall_seconds_per_step']:12.4f}"
             f"{row['tokens_per_second']:10.0f}{mfu:>7}{row['speed']:8.3f}  {spread:15}"
-            f"{row['peak_memory_mib']:9.0f}  {row['loss_after_warm_up']:.5f}"
+            f"{row['peak_memory_mib']:9.0f}{row['import_memory_mib']:8.0f}"
+            f"  {row['loss_after_warm_up']:.5f}"
         )
     return "\n".join(lines)
 

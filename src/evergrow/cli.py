@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,12 +12,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Models that keep learning: one lineage from the first token to every release.",
+    epilog="With --debug, anywhere, an error shows where in the code it was raised.",
 )
 
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]
 Tokens = Annotated[str, typer.Option(help="A count such as 500k, 20M or 3B.")]
 Data = Annotated[list[str], typer.Option(help="Files to learn: a glob; may be given again.")]
+Shape = Literal["exponential", "linear", "one_minus_sqrt", "cosine"]
 RUNS = Path("runs")
 
 
@@ -112,9 +114,7 @@ def extend(run: RunPath, tokens: Tokens) -> None:
 def anneal(
     run: RunPath,
     tokens: Tokens,
-    shape: Annotated[
-        str, typer.Option(help="exponential, linear, one_minus_sqrt or cosine")
-    ] = "exponential",
+    shape: Annotated[Shape, typer.Option(help="The way down.")] = "exponential",
     floor: Annotated[float, typer.Option(help="Last rate, as a share of the peak.")] = 0.1,
 ) -> None:
     """A release on request: branch off the trunk's head, rate to the floor, the trunk untouched."""
@@ -227,9 +227,12 @@ def _count(text: str) -> int:
     from evergrow.errors import InputError
 
     try:
-        return int(str(parse_count(text)))
+        tokens = int(str(parse_count(text)))
     except ValueError as error:
-        raise InputError(f"{text!r}: expected a count such as 500k, 20M or 3B") from error
+        raise InputError(f"--tokens: {error}") from error
+    if tokens == 0:
+        raise InputError("--tokens: expected at least one token, got 0")
+    return tokens
 
 
 def main() -> None:
@@ -241,8 +244,8 @@ def main() -> None:
         sys.argv.remove("--debug")
     try:
         app()
-    except EvergrowError as error:
+    except (EvergrowError, OSError) as error:
         if debug:
             raise
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        sys.exit(error.exit_code if isinstance(error, EvergrowError) else 1)

@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
+from safetensors import SafetensorError
 
 from evergrow.errors import EvergrowError
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+# Arrow and safetensors give the reason only in their text.
+_FULL_TEXT = ("No space left on device", "File too large", "Disk quota exceeded")
 
 
 @contextmanager
@@ -17,14 +22,12 @@ def _full_disk_explained(target: Path) -> Iterator[None]:
     """Turn a full disk or a file-size limit into a sentence that says what is still whole."""
     try:
         yield
-    except OSError as error:
-        # Arrow and safetensors raise OSError with the reason only in their text.
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or "No space left" in str(
-            error
-        ):
+    except (OSError, SafetensorError) as error:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if full or any(text in str(error) for text in _FULL_TEXT):
             raise EvergrowError(
-                f"{target}: no space left while writing; nothing was replaced and nothing half-written "
-                "is left, so free some space and run the same command again"
+                f"{target}: no space left while writing; nothing was replaced and nothing "
+                "half-written is left, so free some space and run the same command again"
             ) from error
         raise
 
@@ -49,6 +52,19 @@ def write_file(path: Path, data: str | bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def append_file(path: Path, text: str) -> None:
+    """Add ``text`` at the end of ``path``: all of it, or on a full disk nothing."""
+    data = text.encode()
+    with _full_disk_explained(path), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 @contextmanager

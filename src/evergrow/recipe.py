@@ -6,7 +6,16 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, JsonValue, model_validator
 
-from evergrow.config import Config, Count, Name, PositiveCount, decode, load_yaml, override
+from evergrow.config import (
+    Config,
+    Count,
+    Name,
+    PositiveCount,
+    decode,
+    load_yaml,
+    nearest,
+    override,
+)
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
@@ -18,7 +27,9 @@ from evergrow.train.config import OptimizerState, TrainConfig
 class Replay(Config):
     """Old data again: a share of every stage's samples, taken from what the ancestors read."""
 
-    fraction: float = Field(0.0, ge=0, lt=1, description="share of the samples, exact to one")
+    fraction: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the samples, exact to one"
+    )
     order: Literal["seen", "reshuffled"] = "seen"
 
 
@@ -26,8 +37,10 @@ class StageConfig(Config):
     """One stream: its data, how much of it, and what differs from the recipe's settings."""
 
     name: Name
-    data: Name | None = Field(None, description="the one source this stage reads")
-    mixture: dict[Name, float] | None = Field(None, description="weights of sources, summing to 1")
+    data: Name | None = Field(default=None, description="the one source this stage reads")
+    mixture: dict[Name, float] | None = Field(
+        default=None, description="weights of sources, summing to 1"
+    )
     tokens: PositiveCount
     schedule: ScheduleConfig | None = None
     replay: Replay | None = None
@@ -36,8 +49,9 @@ class StageConfig(Config):
     @model_validator(mode="after")
     def _mixture_is_whole(self) -> Self:
         if (self.data is None) == (self.mixture is None):
+            found = "neither" if self.data is None else "both"
             raise ValueError(
-                f"stage {self.name!r} needs either data: a source, or mixture: weights"
+                f"stage {self.name!r} needs either data: a source, or mixture: weights, got {found}"
             )
         if self.mixture is not None:
             total = sum(self.mixture.values())
@@ -56,16 +70,28 @@ class StageConfig(Config):
 class EvaluateConfig(Config):
     """What is measured besides every stage's release."""
 
-    every: Count = Field(0, description="tokens between measurements inside a stage; 0: none")
-    part: PositiveCount = Field(8_000, description="held-out tokens a source, inside a stage")
-    sources: list[Name] = Field([], description="sources that are only ever measured")
-    sample_tokens: Count = Field(60, description="length of the text sampled after each stage")
+    every: Count = Field(
+        default=0, description="tokens between measurements inside a stage; 0: none"
+    )
+    part: PositiveCount = Field(
+        default=8_000, description="held-out tokens a source, inside a stage"
+    )
+    sources: list[Name] = Field(default=[], description="sources that are only ever measured")
+    sample_tokens: Count = Field(
+        default=60, description="length of the text sampled after each stage"
+    )
 
 
 class CheckpointConfig(Config):
     """How often a running stage is saved; branch points and ends always are."""
 
-    every: PositiveCount | None = Field(None, description="tokens; default: a tenth of the stage")
+    every: PositiveCount | None = Field(
+        default=None, description="tokens; default: a tenth of the stage"
+    )
+
+
+RESERVED = {"data", "tokenizer"}  # folders beside the arms' own
+SHARED = ("name", "seeds", "workers", "sources", "held_out", "tokenizer", "arms")
 
 
 class Recipe(Config):
@@ -73,12 +99,14 @@ class Recipe(Config):
 
     name: Name
     description: str = ""
-    seeds: list[int] = Field([0], min_length=1)
-    workers: PositiveCount = Field(1, description="arms trained side by side, each in a process")
+    seeds: list[int] = Field(default=[0], min_length=1)
+    workers: PositiveCount = Field(
+        default=1, description="arms trained side by side, each in a process"
+    )
     sources: dict[Name, SourceConfig] = Field(min_length=1)
     held_out: HeldOutConfig = HeldOutConfig()
     tokenizer: TokenizerConfig | None = Field(
-        None, description="default: the model's, else trained"
+        default=None, description="default: the model's, else trained"
     )
     model: ModelConfig
     train: TrainConfig
@@ -87,7 +115,9 @@ class Recipe(Config):
     stages: list[StageConfig] = Field(min_length=1)
     evaluate: EvaluateConfig = EvaluateConfig()
     checkpoints: CheckpointConfig = CheckpointConfig()
-    arms: dict[Name, dict[str, JsonValue]] = Field({}, description="overrides by dotted path")
+    arms: dict[Name, dict[str, JsonValue]] = Field(
+        default={}, description="overrides by dotted path"
+    )
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -99,7 +129,16 @@ class Recipe(Config):
         used = {s for stage in self.stages for s in stage.weights} | set(self.evaluate.sources)
         if unknown := used - self.sources.keys():
             raise ValueError(
-                f"no source is called {min(unknown)!r}; sources: {', '.join(self.sources)}"
+                f"no source is called {min(unknown)!r}; "
+                f"{nearest(min(unknown), self.sources, 'sources')}"
+            )
+        if taken := self.arms.keys() & RESERVED:
+            raise ValueError(f"an arm's folder cannot be called {min(taken)!r}; rename the arm")
+        first = self.stages[0]
+        if first.replay and first.replay.fraction:
+            raise ValueError(
+                f"stage {first.name!r} is the first and has nothing to replay, "
+                f"got fraction {first.replay.fraction:g}; remove its replay"
             )
         return self
 
@@ -137,11 +176,28 @@ class Recipe(Config):
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
 
     def resolve(self, arm: str) -> "Recipe":
-        """The recipe of one arm: its overrides applied, no arms left."""
+        """The recipe of one arm: its overrides applied, no arms left.
+
+        Raises InputError, naming the arm, when it changes what all arms share or is no recipe.
+        """
         data = {**self.to_data(), "arms": {}}
         for path, value in self.arms.get(arm, {}).items():
-            data = override(data, path, value)
-        return decode(Recipe, data, f"recipe.arms.{arm}: recipe")
+            if (shared := path.partition(".")[0]) in SHARED:
+                raise InputError(
+                    f"recipe.arms.{arm}: {path} cannot differ, all arms share {shared}; "
+                    "set it above the arms or make another recipe"
+                )
+            try:
+                data = override(data, path, value)
+            except InputError as error:
+                raise InputError(f"recipe.arms.{arm}: {error}") from error
+        resolved = decode(Recipe, data, f"recipe.arms.{arm}: recipe")
+        if resolved.tokenizer_config != self.tokenizer_config:
+            raise InputError(
+                f"recipe.arms.{arm}: model {resolved.model.from_} would bring another tokenizer "
+                "than the other arms have; set tokenizer.folder above the arms"
+            )
+        return resolved
 
 
 MAIN_ARM = "main"
@@ -160,6 +216,6 @@ def decode_recipe(data: dict[str, Any], overrides: dict[str, Any] | None = None)
 def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule."""
     data = load_yaml(path)
-    if next(iter(data)) != "name":
-        raise InputError(f"{path}: the first key must be 'name', got {next(iter(data))!r}")
+    if (first := next(iter(data), "no key at all")) != "name":
+        raise InputError(f"{path}: the first key must be 'name', got {first!r}")
     return decode_recipe(data, overrides)

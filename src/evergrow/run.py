@@ -5,25 +5,22 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import JsonValue
-from safetensors import SafetensorError
 
 from evergrow.config import Config, Count, decode
-from evergrow.disk import checksum, new_folder, write_file
+from evergrow.disk import append_file, checksum, new_folder, write_file
 from evergrow.errors import EvergrowError, InputError
 
 FORMAT = 1
 RECORDS = ("metrics", "evals", "samples", "timing")
-REPLAYED_RECORDS = (
-    "metrics",
-    "evals",
-    "samples",
-)  # cut back on resume; timing is a clock and is not
+REPLAYED_RECORDS = ("metrics", "evals", "samples")  # cut back on resume; timing is a clock
+LOCK_PATIENCE = 3.0  # seconds: the children of a killed process need a moment to notice and end
 
 
 class Seen(Config):
@@ -120,13 +117,15 @@ class Run:
     def append(self, record: str, lines: list[dict[str, Any]]) -> None:
         """Add lines to one of RECORDS; keys are sorted, so that bytes repeat."""
         text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
-        with (self.folder / f"{record}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(text)
+        append_file(self.folder / f"{record}.jsonl", text)
 
     def read(self, record: str) -> list[dict[str, Any]]:
-        """The lines of a record written so far."""
+        """The lines of a record written so far; one that is still being written is not there."""
         path = self.folder / f"{record}.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if not path.exists():
+            return []
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def offsets(self) -> dict[str, int]:
         """The length in bytes of each replayed record, after making it durable."""
@@ -191,73 +190,94 @@ def refuse_newer(found: object, known: int, path: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; a second process is refused, naming host and pid.
 
-    The lock is the kernel's (flock), so a killed process never leaves one behind.
+    The lock is the kernel's (flock), so a killed process never leaves one behind. Raises
+    InputError when it is still held after LOCK_PATIENCE seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise InputError(f"{folder}: in use by {holder}; wait for it or stop it") from None
+        give_up = time.monotonic() + LOCK_PATIENCE
+        while not _taken(file):
+            if time.monotonic() > give_up:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise InputError(f"{folder}: in use by {holder}; wait for it or stop it")
+            time.sleep(0.05)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
 
 
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock on ``file`` is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def save_checkpoint(
     folder: Path, tensors: Mapping[str, Mapping[str, Any]], state: Mapping[str, Any]
 ) -> None:
-    """Write a safetensors file for each group of torch tensors, and ``state.json`` with checksums."""
+    """Write each group of torch tensors as a safetensors file; ``state.json`` has checksums."""
     from safetensors.torch import save_file
 
     with new_folder(folder) as temporary:
         files = {}
         for name, group in tensors.items():
             path = temporary / f"{name}.safetensors"
-            try:
-                # Only `format`: the order of several metadata keys is random per process.
-                save_file(dict(group), path, metadata={"format": "pt"})
-            except SafetensorError as error:
-                raise OSError(str(error)) from error
+            # Only `format`: the order of several metadata keys is random per process.
+            save_file(dict(group), path, metadata={"format": "pt"})
             files[path.name] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
         text = json.dumps({"format": FORMAT, **state, "files": files}, indent=1, sort_keys=True)
         (temporary / "state.json").write_text(text + "\n")
 
 
 def read_checkpoint_state(folder: Path) -> dict[str, Any]:
-    """The ``state.json`` of a checkpoint; raises InputError when missing or of a newer format."""
+    """The ``state.json`` of a checkpoint; raises InputError when missing or of a newer format.
+
+    Raises EvergrowError when it is damaged.
+    """
     path = folder / "state.json"
     if not path.exists():
         raise InputError(f"{folder}: no checkpoint here (state.json is missing)")
-    state = json.loads(path.read_text())
+    try:
+        state = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise EvergrowError(f"{path}: damaged ({error}); {_way_back(folder)}") from error
     refuse_newer(state.get("format"), FORMAT, path)
     return state
 
 
 def load_checkpoint(folder: Path) -> dict[str, dict[str, Any]]:
-    """The tensors of a checkpoint by file; raises EvergrowError when a file is missing or changed."""
+    """The tensors of a checkpoint by file; raises EvergrowError for a missing or changed one."""
     from safetensors.torch import load_file
 
     groups = {}
     for name, facts in read_checkpoint_state(folder)["files"].items():
         path = folder / name
-        found = checksum(path) if path.exists() else "missing"
-        if found != facts["blake3"]:
-            size = path.stat().st_size if path.exists() else 0
+        if not path.exists():
+            raise EvergrowError(f"{path}: missing; {_way_back(folder)}")
+        if checksum(path) != facts["blake3"]:
             raise EvergrowError(
-                f"{path}: damaged ({size} of {facts['bytes']} bytes, and the checksum differs); "
-                f"delete {folder} to go on from the checkpoint before it"
+                f"{path}: damaged ({path.stat().st_size} of {facts['bytes']} bytes, and the "
+                f"checksum differs); {_way_back(folder)}"
             )
         groups[path.stem] = load_file(path)
     return groups
 
 
+def _way_back(folder: Path) -> str:
+    return f"delete {folder} to go on from the checkpoint before it"
+
+
 def drop_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint; renamed first, so that a kill in between leaves no half of it."""
-    doomed = folder.with_name(f".{folder.name}.writing-dropped")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+    """Delete a checkpoint; renamed first, so that a kill in between leaves no half of it.
+
+    What such a kill left hidden of earlier ones goes too.
+    """
+    folder.rename(folder.with_name(f".{folder.name}.writing-dropped"))
+    for doomed in folder.parent.glob(".*.writing-dropped"):
+        shutil.rmtree(doomed)

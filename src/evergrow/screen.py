@@ -23,7 +23,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 @contextmanager
 def watching() -> Iterator["Listener"]:
-    """A listener that draws one bar for each stage being trained and prints sentences above them."""
+    """A listener that draws a bar for each stage being trained and prints sentences above them."""
     from evergrow.flow.listener import Listener
 
     columns = (
@@ -159,7 +159,8 @@ def show_plan(plan: "Plan") -> None:
             table.add_row(name, stage.name + shared, f"{stage.num_steps:,}", reads, picture, left)
     console.print(table)
     console.print(
-        f"{plan.num_parameters:,} parameters; memory to train about {megabytes(plan.memory_bytes)}; "
+        f"{plan.num_parameters:,} parameters; "
+        f"memory to train about {megabytes(plan.memory_bytes)}; "
         f"disk {megabytes(plan.disk_bytes)}; {plan.tokens_per_second:,.0f} tokens/s in one process "
         f"(three real steps), so about {plan.seconds / 60:.1f} min; nothing was written"
     )

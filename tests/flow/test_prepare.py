@@ -17,6 +17,7 @@ from evergrow.errors import EvergrowError, InputError
 from evergrow.flow.prepare import Prepared, prepare
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource
+from evergrow.stream.tokenizer import tokenizer_hash, train_tokenizer
 
 HELD_OUT = HeldOutConfig(fraction=0.1, tokens=100)  # 500 bytes
 WEB = SourceConfig(files=["web/*.txt"])
@@ -121,8 +122,10 @@ def test_more_epochs_and_other_globs_for_the_same_files_change_nothing(
 
 def test_text_of_an_earlier_source_never_enters_a_later_one(base: Path, tmp_path: Path) -> None:
     (base / "more").mkdir()
+    for i in range(30):  # long enough to be cut for the held-out part
+        (base / "web" / f"{i}.txt").write_text(words(i, 120))
     for i in range(60):
-        (base / "more" / f"m{i}.txt").write_text(words(i, 40))  # the first 30 stand in web too
+        (base / "more" / f"m{i}.txt").write_text(words(i, 120))  # the first 30 stand in web too
     more = SourceConfig(files=["more/*.txt"])
     for run, steps in (("one", 1), ("two", 2)):
         if steps == 2:  # the earlier source is read from its finished folder
@@ -130,7 +133,7 @@ def test_text_of_an_earlier_source_never_enters_a_later_one(base: Path, tmp_path
         prepared = make(tmp_path / run, base, sources={"web": WEB, "more": more})
         assert prepared.manifests["more"]["dropped"]["in_earlier_source"] == 30
         later = texts(prepared, "more", "train") + texts(prepared, "more", "held_out")
-        assert sum(map(len, later)) == sum(len(words(i, 40)) for i in range(30, 60))
+        assert sum(map(len, later)) == sum(len(words(i, 120)) for i in range(30, 60))
         assert not set(texts(prepared, "web", "held_out")) & set(later)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
@@ -144,6 +147,8 @@ def test_the_tokenizer_learns_from_training_text_of_its_sources_alone(
     vocabulary = (prepared.tokenizer / "tokenizer.json").read_text()
     assert "seed" in vocabulary
     assert "qx" not in vocabulary
+    again = train_tokenizer(texts(prepared, "web", "train"), 270)
+    assert tokenizer_hash(again) == prepared.manifests["web"]["tokenizer"]
 
 
 def test_a_tokenizer_folder_is_taken_over(base: Path, tmp_path: Path) -> None:
@@ -303,6 +308,8 @@ def test_killed_between_writing_and_renaming(base: Path, tmp_path: Path) -> None
     assert killed.returncode == -9
     left = {p.name.split("-")[0] for p in (run / "data").iterdir()}
     assert left == {"web", ".code", ".documents"}
+    (run / "data" / ".removed.writing-7").mkdir()
+    (run / "data" / ".removed.writing-7" / "half").touch()
     told: list[str] = []
     make(run, base, on_progress=told.append)
     assert told == ["code: reading", "code: tokenising"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from evergrow.report import write_report
 
@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 Make = Callable[..., Path]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]  # fmt: skip
+COSINE_RATE = "[data-chart=rate-1] .scatterlayer path.js-line[style*='width: 3.2px'] >> nth=0"
+CSS = {"light": "rgb(207, 90, 0)", "dark": "rgb(242, 142, 69)"}  # of the second arm
 CASES = {
     "four arms": {},
     "three seeds": {"num_seeds": 3},
@@ -81,21 +83,17 @@ def test_dark_and_light_differ_in_page_and_charts(made: Make, browser: Browser) 
     charts = [page.locator("[data-chart=rate-0]").screenshot() for page in pages]
     assert charts[0] != charts[1]
     pages[0].emulate_media(color_scheme="dark")
-    line = "[data-chart=rate-1] .scatterlayer .lines path"
-    pages[0].wait_for_function(
-        f"getComputedStyle(document.querySelector('{line}')).stroke === 'rgb(242, 142, 69)'"
-    )
+    expect(pages[0].locator(COSINE_RATE)).to_have_css("stroke", CSS["dark"])
     for page in pages:
         page.close()
 
 
 def test_an_arm_can_be_hidden_in_all_charts(made: Make, browser: Browser) -> None:
     page = opened(browser, write_report(made()), 1280, "light")
-    lines = "[data-chart=loss-0] .scatterlayer .trace"
-    before = page.locator(lines).count()
+    lines = page.locator("[data-chart=loss-0] .scatterlayer .trace")
+    before = lines.count()
     page.get_by_role("button", name="cosine", exact=True).click()
-    left = f"document.querySelectorAll('{lines}').length === {before - 2}"
-    page.wait_for_function(left)
+    expect(lines).to_have_count(before - 2)
     page.close()
 
 
@@ -111,4 +109,17 @@ def test_reloading_keeps_the_place_and_the_hidden_arms(made: Make, browser: Brow
     page.wait_for_selector("body[data-drawn]")
     assert page.evaluate("scrollY") == 1500
     assert page.locator('[aria-pressed="false"]').inner_text() == "cosine"
+    page.close()
+
+
+def test_paper_is_light_and_narrow(made: Make, browser: Browser) -> None:
+    page = opened(browser, write_report(made()), 1280, "dark")
+    line, chart = page.locator(COSINE_RATE), page.locator("[data-chart=rate-1] .main-svg").first
+    expect(line).to_have_css("stroke", CSS["dark"])
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(line).to_have_css("stroke", CSS["light"])
+    expect(chart).to_have_css("width", "680px")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(line).to_have_css("stroke", CSS["dark"])
+    expect(chart).to_have_css("width", "1032px")
     page.close()

@@ -1,5 +1,6 @@
 """Numbers as text, and sentences that claim no more than the run shows."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +63,14 @@ def test_best_follows_the_measures_direction_and_ignores_ties(made: Make) -> Non
     assert best_arms(folder, measures["tokens_per_second"]) == set()
     alone = read_run_folder(made(arms=("cosine",)))
     assert best_arms(alone, measures["average"]) == set()
+
+
+def test_gains_on_old_streams_are_not_called_forgetting(made: Make) -> None:
+    path = made(arms=("cosine", "cosine-replay"))
+    summary = json.loads((path / "summary.json").read_text())
+    for arm, forgetting in (("cosine", -0.077), ("cosine-replay", -0.162)):
+        summary["arms"][arm]["forgetting"] = forgetting
+    (path / "summary.json").write_text(json.dumps(summary))
+    text = headline(read_run_folder(path))
+    assert "Nothing was forgotten: earlier streams ended 0.08 to 0.16 bits per byte lower" in text
+    assert "forgot least" not in text

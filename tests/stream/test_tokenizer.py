@@ -8,11 +8,11 @@ from transformers import PreTrainedTokenizerFast
 from evergrow.config import decode
 from evergrow.errors import EvergrowError, InputError
 from evergrow.stream.config import TokenizerConfig
+from evergrow.models.save import save_tokenizer
 from evergrow.stream.tokenizer import (
     EOS,
     encode_documents,
     load_tokenizer,
-    save_tokenizer,
     tokenizer_hash,
     train_tokenizer,
 )

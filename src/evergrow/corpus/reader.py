@@ -184,7 +184,8 @@ def read_parquet(
             if column not in names:
                 raise InputError(
                     f"{file.path}: no column {column!r}; set "
-                    f"sources.{quarantine.source}.text_field or date_field to one of {', '.join(names)}"
+                    f"sources.{quarantine.source}.text_field or date_field to one of "
+                    f"{', '.join(names)}"
                 )
         row = 0
         for batch in table.iter_batches(batch_size=256, columns=columns):

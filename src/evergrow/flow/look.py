@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.files import SourceFile, match_files
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
@@ -44,11 +43,8 @@ def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> li
 
 
 def _from_files(tokenizer: Any, pattern: str) -> HeldOut:
-    base, quarantine = Path.cwd(), Quarantine(pattern)
-    files = [SourceFile.at(path, base) for path in match_files([pattern], base, pattern)]
-    read = read_documents(pattern, SourceConfig(files=[pattern]), files, quarantine)
+    read = read_documents(SourceConfig(files=[pattern]), Path.cwd(), Quarantine(pattern))
     texts = [document.text for document in read]
-    quarantine.check()
     tokens = encode_documents(tokenizer, texts)
     return HeldOut(tokens, np.array([len(text.encode()) for text in texts]))
 

@@ -22,11 +22,11 @@ from evergrow.corpus.source import SourceReading, changed_files, source_document
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
+from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest, write_shards
 from evergrow.stream.tokenizer import (
     load_tokenizer,
-    save_tokenizer,
     tokenizer_hash,
     train_tokenizer,
 )
@@ -70,8 +70,8 @@ def prepare(
 
     What is finished stays as it is: only sources without a data folder are read. A document that an
     earlier source holds, for training or held out, is dropped from later ones. Relative globs start
-    at ``base``. All files of all sources are read for their checksums each time (about 1 GB/s); a
-    source whose files are all gone is taken from its finished folder.
+    at ``base``. All files of all sources are read for their checksums each time (GB/s); a source
+    whose files are all gone is taken from its finished folder.
 
     Raises InputError when files or settings differ from those of a finished folder, and for all
     that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written

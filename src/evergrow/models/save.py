@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 from safetensors import SafetensorError
@@ -32,10 +33,19 @@ def save_release(
             model.save_pretrained(unfinished)
         except SafetensorError as error:  # no OSError, though it stands for one
             raise OSError(str(error)) from error
-        tokenizer.save_pretrained(unfinished)
+        save_tokenizer(tokenizer, unfinished)
         _forget_origin(unfinished / "tokenizer_config.json")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
+    # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.
+    backend: Any = tokenizer  # only a fast tokenizer has this file
+    text = backend.backend_tokenizer.to_str(pretty=True)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    tokenizer.save_pretrained(folder)
 
 
 def _forget_origin(path: Path) -> None:

@@ -156,6 +156,11 @@ def _forgotten(folder: RunFolder) -> str:
     if not scored:
         return ""
     (least, best), (most, worst) = scored[0], scored[-1]
+    if most <= 0:
+        gains = _range([-value for value, _ in scored])
+        return (
+            f"Nothing was forgotten: earlier streams ended {gains} bits per byte lower, on average."
+        )
     if len(scored) == 1:
         return f"It forgot {_fine(least)} bits per byte of earlier streams, on average."
     if bits(least) == bits(most):
@@ -193,4 +198,4 @@ def _pairs(first: Arm, second: Arm) -> list[tuple[float, float]]:
 
 
 def _fine(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}").replace("-", MINUS)

@@ -32,7 +32,7 @@ def token_batch(
     mask_repeats: bool,
     separate_documents: bool,
 ) -> TokenBatch:
-    """Gather the windows of ``samples``; each window holds T + 1 tokens, one more than it trains on."""
+    """Gather the windows of ``samples``; each holds T + 1 tokens, one more than it trains on."""
     windows = np.stack([sources[s.source].window(s.item, sequence_length) for s in samples])
     positions = None
     if separate_documents:
@@ -62,7 +62,7 @@ def repeated(windows: np.ndarray) -> np.ndarray:
 
 
 def document_positions(documents: np.ndarray) -> np.ndarray:
-    """Positions that restart at 0 with every new document; ``documents`` numbers each token's, [B, T]."""
+    """Positions from 0 in every document; ``documents`` numbers the one of each token, [B, T]."""
     places = np.arange(documents.shape[1])
     starts = np.zeros_like(documents)
     starts[:, 1:] = np.where(documents[:, 1:] != documents[:, :-1], places[1:], 0)

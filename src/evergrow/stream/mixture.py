@@ -1,4 +1,4 @@
-"""Which source the n-th sample comes from: a deterministic rule whose counts are exact within one sample."""
+"""Which source the n-th sample comes from: a deterministic rule, exact within one sample."""
 
 import math
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ _MAX_PERIOD = 100_000
 def share_weights(weights: Sequence[float]) -> tuple[int, ...]:
     """Whole-number shares proportional to ``weights`` (which sum to 1).
 
-    Decimal weights are kept exactly (.25 and .75 become 1 and 3); weights whose common denominator is above
-    100,000 are rounded to hundred-thousandths by largest remainder.
+    Decimals and simple fractions are kept exactly (.25 and .75 become 1 and 3). Weights without a
+    common denominator up to 100,000 are rounded to hundred-thousandths by largest remainder.
     """
     fractions = [Fraction(str(w)).limit_denominator(_MAX_PERIOD) for w in weights]
     period = math.lcm(*(f.denominator for f in fractions))
@@ -30,11 +30,11 @@ def share_weights(weights: Sequence[float]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _period(shares: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """One period of the assignment and the counts before each of its positions, [P] and [P + 1, sources].
+    """One period P of the assignment, [P], and the counts before each position, [P + 1, sources].
 
-    Tijdeman's rule for the chairman assignment (1980): among the sources that would not run more than one
-    sample ahead, take the one whose next sample is due first. Every prefix then holds each source within
-    one sample of its share.
+    Tijdeman's rule for the chairman assignment (1980): among the sources that would not run more
+    than one sample ahead, take the one whose next sample is due first. Every prefix then holds each
+    source within one sample of its share.
     """
     total = sum(shares)
     period = total // math.gcd(*shares)
@@ -43,8 +43,8 @@ def _period(shares: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     sources = np.empty(period, np.int16)
     before = np.zeros((period + 1, len(shares)), np.int64)
     for n in range(period):
-        # Source j is eligible when counts[j] < share * (n + 1) / period + 1 - its share of slack; due at
-        # the last n that keeps it within one sample: (counts[j] + 1) * period / share.
+        # Eligible: one more sample leaves source j less than one ahead of share * (n + 1) / period.
+        # Due: at (counts[j] + 1) * period / share, without one, j would be a whole sample behind.
         eligible = [j for j, s in enumerate(shares) if counts[j] * period < s * (n + 1)]
         j = min(eligible, key=lambda j: (Fraction((counts[j] + 1) * period, shares[j]), j))
         counts[j] += 1
@@ -54,7 +54,7 @@ def _period(shares: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Mixture:
-    """An endless assignment of samples to sources with the given ``shares`` (whole numbers, some above 0)."""
+    """Assigns sample after sample, without end, to sources with ``shares`` (whole numbers)."""
 
     def __init__(self, shares: Sequence[int]) -> None:
         self._sources, self._before = _period(tuple(shares))

@@ -1,4 +1,4 @@
-"""The order in which a source is read: a keyed permutation that needs no memory and no global state."""
+"""The order in which a source is read: a keyed permutation, without memory or global state."""
 
 import hashlib
 
@@ -22,8 +22,8 @@ def _mix(value: int) -> int:
 def permute(index: int, size: int, key: int) -> int:
     """Where position ``index`` of [0, size) goes under the permutation named by ``key``.
 
-    A four-round Feistel network on the smallest even number of bits that holds ``size``, walked until it
-    lands inside (Black and Rogaway 2002): O(1) memory, random access, no index to build.
+    A four-round Feistel network on the smallest even number of bits that holds ``size``, walked
+    until it lands inside (Black and Rogaway 2002): O(1) memory, random access, no index to build.
     """
     assert 0 <= index < size, f"position {index} is outside [0, {size})"
     half = max(1, ((size - 1).bit_length() + 1) // 2)

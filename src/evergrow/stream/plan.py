@@ -43,7 +43,8 @@ class SampleStream:
     """The samples of a line of stages.
 
     ``sizes`` holds the number of items of every source. A source is its data, not its name: two
-    versions of one source are two sources, and a new one starts at its own beginning.
+    versions of one source are two sources, and a new one starts at its own beginning. Raises
+    InputError for a source without items.
     """
 
     def __init__(self, ledgers: Sequence[Ledger], sizes: Mapping[str, int], seed: int) -> None:
@@ -51,10 +52,20 @@ class SampleStream:
         self._seed = seed
         self._stages: list[_Stage] = []
         for ledger in ledgers:
+            self._refuse_empty(ledger)
             self._stages.append(self._enter(ledger))
+
+    def _refuse_empty(self, ledger: Ledger) -> None:
+        for source in ledger.shares:
+            if self._sizes[source] == 0:
+                raise InputError(
+                    f"{source}: too short for one sample; give it more data or lower "
+                    "train.sequence_length"
+                )
 
     def _enter(self, ledger: Ledger) -> _Stage:
         earlier = self._stages
+        last = earlier[-1] if earlier else None
         sources = tuple(ledger.shares)
         starts = {s: 0 for s in sources}
         replayed = [0] * len(earlier)
@@ -69,9 +80,7 @@ class SampleStream:
         weights = [n / sum(fresh) for n in fresh]
         return _Stage(
             ledger=ledger,
-            first_sample=earlier[-1].first_sample + earlier[-1].ledger.num_samples
-            if earlier
-            else 0,
+            first_sample=last.first_sample + last.ledger.num_samples if last else 0,
             sources=sources,
             mixture=Mixture(tuple(ledger.shares.values())),
             kinds=Mixture(ledger.replay_shares if earlier else (0, 1)),
@@ -150,7 +159,8 @@ class SampleStream:
             for source, seen in self.seen(index).items():
                 if seen.epochs > limits.get(source, float("inf")):
                     raise InputError(
-                        f"stages[{index}] would read {source} {seen.epochs:.1f} times, more than "
-                        f"its max_epochs {limits[source]:g}; give it more data, fewer tokens, or "
+                        f"stages[{index}] would read {source} {seen.epochs:.2f} times "
+                        f"({seen.last:,} samples of {self._sizes[source]:,}), more than its "
+                        f"max_epochs {limits[source]:g}; give it more data, fewer tokens, or "
                         "raise max_epochs"
                     )

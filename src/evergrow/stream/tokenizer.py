@@ -34,14 +34,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
 
 
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
-    # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.
-    text = tokenizer.backend_tokenizer.to_str(pretty=True)
-    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
-    tokenizer.save_pretrained(folder)
-
-
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a Hugging Face folder; runs no code from it and asks no network.
 

@@ -4,16 +4,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evergrow.config import Config, Count, PositiveCount
+from evergrow.config import Config, PositiveCount
 
 
 class OptimizerConfig(Config):
     """AdamW; the defaults are OLMo 2's. Embeddings never decay."""
 
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.95, ge=0, lt=1)
-    epsilon: float = Field(1e-8, gt=0)
-    weight_decay: float = Field(0.1, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
 
 
 class TrainConfig(Config):
@@ -22,30 +22,35 @@ class TrainConfig(Config):
     sequence_length: PositiveCount = Field(description="tokens a window")
     batch_size: PositiveCount = Field(description="windows an optimiser step")
     micro_batch_size: PositiveCount | None = Field(
-        None, description="windows a forward pass; default: the whole batch"
+        default=None, description="windows a forward pass; default: the whole batch"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    z_loss: float = Field(1e-5, ge=0, description="weight of the squared log-normaliser")
+    clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    z_loss: float = Field(default=1e-5, ge=0, description="weight of the squared log-normaliser")
     skip_sigma: float = Field(
-        6.0, gt=0, description="skip a step whose loss or gradient norm is so many deviations high"
+        default=6.0,
+        gt=0,
+        description="skip a step whose loss or gradient norm is so many deviations high",
     )
     mask_repeats: bool = Field(
-        True, description="no loss on windows with an n-gram 32 times in a row"
+        default=True, description="no loss on windows with an n-gram 32 times in a row"
     )
     separate_documents: bool = Field(
-        False, description="no attention across documents of a window; slower on a CPU"
+        default=False, description="no attention across documents of a window; slower on a CPU"
     )
     activation_checkpointing: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 on a GPU, fp32 elsewhere"
+        default="auto", description="auto: bf16 on a GPU, fp32 elsewhere"
     )
-    compile: bool | None = Field(None, description="default: on a GPU only")
+    compile: bool | None = Field(default=None, description="default: on a GPU only")
     threads: PositiveCount | None = Field(
-        None, description="CPU threads; default: the cores shared among the recipe's workers"
+        default=None,
+        description="CPU threads; default: the cores shared among the recipe's workers",
     )
-    log_every: PositiveCount = Field(10, description="steps between writes to metrics.jsonl")
+    log_every: PositiveCount = Field(
+        default=10, description="steps between writes to metrics.jsonl"
+    )
 
     @property
     def tokens_per_step(self) -> int:
@@ -64,7 +69,7 @@ class TrainConfig(Config):
 class Refill(Config):
     """Train some steps at rate 0, so that fresh Adam moments fill before the weights move."""
 
-    refill: Count = Field(gt=0, description="steps at rate 0")
+    refill: PositiveCount = Field(description="steps at rate 0")
 
 
 OptimizerState = Literal["keep", "reset"] | Refill

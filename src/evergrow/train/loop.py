@@ -100,7 +100,7 @@ def train_until(
     """
     model, optimizer, device = state.model, state.optimizer, state.device
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
-    compute = torch.compile(model) if wants_compile(config, device) else model
+    compute: Any = torch.compile(model) if wants_compile(config, device) else model
     precision = autocast(config, device)
     micro_batch_size = config.micro_batch_size or config.batch_size
     pending: list[tuple[int, float, Tensor]] = []
@@ -158,14 +158,14 @@ def _flush(pending: list[tuple[int, float, Tensor]], report: Report, started: fl
         ],
         now - started,
     )
-    last = pending[-1][0]
+    for (step, _, _), (loss, _, norm, _, in_a_row) in zip(pending, rows, strict=True):
+        if in_a_row >= MAX_IN_A_ROW:
+            raise EvergrowError(
+                f"step {step}: {MAX_IN_A_ROW} steps in a row were skipped because the loss or the "
+                f"gradient spiked or was not finite (last loss {loss:.4g}, gradient norm "
+                f"{norm:.4g}); lower peak_lr or look at the data"
+            )
     pending.clear()
-    if rows[-1][-1] >= MAX_IN_A_ROW:
-        raise EvergrowError(
-            f"step {last}: {int(rows[-1][-1])} steps in a row were skipped because the loss or the "
-            f"gradient spiked or was not finite (last loss {rows[-1][0]:.4g}, gradient norm "
-            f"{rows[-1][2]:.4g}); lower peak_lr or look at the data"
-        )
     return time.perf_counter()
 
 
@@ -175,12 +175,19 @@ def finite(value: float) -> float | None:
 
 
 def choose_device(config: TrainConfig) -> torch.device:
-    """The device asked for; ``auto`` takes a GPU when there is one."""
-    if config.device != "auto":
-        return torch.device(config.device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """The device asked for; ``auto`` takes a GPU when there is one.
+
+    Raises EvergrowError when torch has no such device here.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    name = config.device
+    if name == "auto":
+        name = next((n for n, available in found.items() if available), "cpu")
+    elif not found.get(name, True):
+        raise EvergrowError(
+            f"train.device: torch {torch.__version__} finds no {name} device here; use auto or cpu"
+        )
+    return torch.device(name)
 
 
 def wants_compile(config: TrainConfig, device: torch.device) -> bool:

@@ -12,8 +12,6 @@ from torch.utils.checkpoint import checkpoint
 from evergrow.stream.batches import TokenBatch
 
 CHUNK_BYTES = 1 << 30  # logits above this are made and dropped in pieces
-# Families that change the logits after the head; they are never computed in pieces here.
-_LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 class Loss(NamedTuple):
@@ -45,7 +43,7 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, logits_NV: Tensor, targets_N: Tensor, weights_N: Tensor, z: float
     ) -> tuple[Tensor, Tensor]:
-        logits = logits_NV.float()
+        logits = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
         lse = logits.logsumexp(-1)
         picked = logits.gather(-1, targets_N[:, None])[:, 0]
         ctx.save_for_backward(logits_NV, targets_N, weights_N, lse)
@@ -56,10 +54,11 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None]:
         grad_ce, grad_z = grads
         logits_NV, targets_N, weights_N, lse = ctx.saved_tensors
-        gradient = (logits_NV.float() - lse[:, None]).exp_()
-        scale = weights_N * (grad_ce + 2 * ctx.z * lse * grad_z)
+        gradient = (logits_NV.to(lse.dtype) - lse[:, None]).exp_()
+        weights = weights_N.to(lse.dtype)
+        scale = weights * (grad_ce + 2 * ctx.z * lse * grad_z)
         gradient.mul_(scale[:, None])
-        gradient.scatter_add_(1, targets_N[:, None], -(weights_N * grad_ce)[:, None])
+        gradient.scatter_add_(1, targets_N[:, None], -(weights * grad_ce)[:, None])
         return gradient.to(logits_NV.dtype), None, None, None
 
 
@@ -69,6 +68,7 @@ class Causal:
     def __init__(self, z_loss: float, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._z = z_loss
         self._chunk_bytes = chunk_bytes
+        self._known: tuple[nn.Module, Parts | None] | None = None
 
     def weight(self, batch: TokenBatch) -> float:
         """The number of targets that count."""
@@ -97,24 +97,22 @@ class Causal:
             extra["position_ids"] = _to_device(batch.positions_BT, device)
         config: Any = model.config
         num_chunks = -(-targets.numel() * config.vocab_size * 4 // self._chunk_bytes)
-        if num_chunks == 1 or any(getattr(config, key, None) for key in _LOGIT_CHANGES):
+        parts = self._parts_of(model) if num_chunks > 1 else None
+        if parts is None:
             logits = model(input_ids=inputs, use_cache=False, **extra).logits
-            parts = _CrossEntropy.apply(logits.flatten(0, 1), targets, weights, self._z)
-            return Loss(parts[0] + parts[1], *parts)
-        return self._chunked(model, inputs, targets, weights, extra, num_chunks)
+            sums = _CrossEntropy.apply(logits.flatten(0, 1), targets, weights, self._z)
+            return Loss(sums[0] + sums[1], *sums)
+        hidden_ND = parts.backbone(input_ids=inputs, use_cache=False, **extra)[0].flatten(0, 1)
+        return self._in_pieces(parts.head, hidden_ND, targets, weights, num_chunks)
 
-    def _chunked(
-        self,
-        model: Any,
-        inputs: Tensor,
-        targets: Tensor,
-        weights: Tensor,
-        extra: dict[str, Tensor],
-        num_chunks: int,
+    def _parts_of(self, model: nn.Module) -> "Parts | None":
+        if self._known is None or self._known[0] is not model:
+            self._known = (model, backbone_and_head(model))
+        return self._known[1]
+
+    def _in_pieces(
+        self, head: Any, hidden_ND: Tensor, targets: Tensor, weights: Tensor, num_chunks: int
     ) -> Loss:
-        hidden_ND = model.base_model(input_ids=inputs, use_cache=False, **extra)[0].flatten(0, 1)
-        head = model.get_output_embeddings()
-
         def piece(hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
             return _CrossEntropy.apply(head(hidden), target, weight, self._z)
 
@@ -124,6 +122,40 @@ class Causal:
             found: Any = checkpoint(piece, *part, use_reentrant=False)
             cross_entropy, z_loss = cross_entropy + found[0], z_loss + found[1]
         return Loss(cross_entropy + z_loss, cross_entropy, z_loss)
+
+
+class Parts(NamedTuple):
+    """A language model in two: tokens to hidden states, and hidden states to logits."""
+
+    backbone: Any
+    head: Any
+
+
+def backbone_and_head(model: Any) -> Parts | None:
+    """The two parts of ``model``, the first compiled if the model is.
+
+    None for a family that does more than apply the one to the other: Gemma 2 caps its logits,
+    Granite and Cohere scale them, T5 scales the hidden states. One token is run to find out.
+    """
+    plain = getattr(model, "_orig_mod", model)  # torch.compile's name for what it wraps
+    head, seen = plain.get_output_embeddings(), {}
+    if head is None:
+        return None
+    with (
+        torch.no_grad(),
+        plain.base_model.register_forward_hook(lambda *call: seen.update(made=call[2][0])),
+        head.register_forward_hook(lambda *call: seen.update(read=call[1][0], logits=call[2])),
+    ):
+        was_training = plain.training
+        plain.eval()  # dropout would draw random numbers that a resumed run does not
+        token = torch.zeros(1, 1, dtype=torch.long, device=head.weight.device)
+        logits = plain(input_ids=token, use_cache=False).logits
+        plain.train(was_training)
+    same = [(seen["made"], seen["read"]), (seen["logits"], logits)]
+    if any(a.data_ptr() != b.data_ptr() for a, b in same):
+        return None
+    backbone = plain.base_model
+    return Parts(backbone if plain is model else torch.compile(backbone), head)
 
 
 def _to_device(array: Any, device: torch.device) -> Tensor:

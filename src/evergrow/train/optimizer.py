@@ -52,8 +52,8 @@ def load_optimizer_tensors(
         missing = [part for part, tensor in parts.items() if tensor is None]
         if len(missing) == len(_STATE):
             continue
-        moment = parts["exp_avg"]
-        if missing or moment is None or moment.shape != parameter.shape:
+        moments = [tensor for part, tensor in parts.items() if part != "step"]
+        if missing or any(m is None or m.shape != parameter.shape for m in moments):
             raise EvergrowError(
                 f"optimiser state of {name}: does not belong to this model; "
                 "start the stage with optimizer_state: reset"
@@ -74,5 +74,5 @@ def load_optimizer_tensors(
 def clip_factor(parameters: list[Tensor], clip_norm: float) -> tuple[Tensor, Tensor]:
     """The gradient's 2-norm and the divisor that brings it to at most ``clip_norm``, on device."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    return norm, (norm / clip_norm).clamp(min=1.0)
+    norm = nn.utils.get_total_norm(gradients)
+    return norm, (norm / clip_norm).clamp(min=1.0).float()  # the fused kernel reads fp32

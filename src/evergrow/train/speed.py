@@ -1,6 +1,7 @@
 """Model FLOPs utilisation and peak memory."""
 
 import resource
+import sys
 import time
 
 import torch
@@ -35,7 +36,8 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The largest memory held so far: on the GPU, or by this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _wait(device: torch.device) -> None:

@@ -8,7 +8,7 @@ MAX_IN_A_ROW = 10
 
 
 class SpikeGuard:
-    """Says whether a step is a spike: loss or gradient norm above a window's mean + sigma deviations.
+    """Says whether a step is a spike: loss or gradient norm sigma deviations above a window's mean.
 
     Off until the window is full, but a value that is not finite always counts. Emptied at a stage's
     start: a new stream lifts the loss far beyond six deviations.
@@ -35,8 +35,8 @@ class SpikeGuard:
 
     def empty(self) -> None:
         """Forget the window: a new stage or a re-warm begins."""
-        self.count.zero_()
-        self.in_a_row.zero_()
+        self.count = torch.zeros_like(self.count)
+        self.in_a_row = torch.zeros_like(self.in_a_row)
 
     def tensors(self) -> dict[str, Tensor]:
         """The window's state for a checkpoint."""

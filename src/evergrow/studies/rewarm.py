@@ -1,0 +1,83 @@
+"""A finished model learns new data: does its learning rate have to rise again, and how far?
+
+Gupta et al. 2023, How to (re)warm your model? (2308.04014): Pythia 410M, the Pile, then SlimPajama.
+Here: English of installed packages, then the standard library of Python.
+"""
+
+from typing import Any
+
+from evergrow.errors import InputError
+from evergrow.recipe import Recipe
+from evergrow.schedules import Cosine
+from evergrow.studies.harness import Claim, Study
+from evergrow.studies.readings import at_start, early_peak, released
+
+EARLY = 0.05  # of the stage
+NO_MATTER = 0.029  # bits per byte: 0.02 nats
+
+RECIPE = {
+    "name": "rewarm",
+    "description": "A finished model re-warmed on new data, after Gupta et al. 2023.",
+    "workers": 2,
+    "sources": {
+        # read once at most, so that learning the same data goes on with windows not seen before
+        "old": {"installed": "english", "max_bytes": "3M", "drop_repeated_lines": 40, "max_epochs": 1},
+        "new": {"installed": "python", "max_bytes": "3M", "drop_repeated_lines": 40},
+    },
+    "model": {"preset": "olmo2", "hidden": 96, "layers": 2},
+    "train": {"sequence_length": 128, "batch_size": 4},
+    "schedule": {"kind": "cosine", "peak_lr": 2.5e-3},
+    "stages": [
+        {"name": "old", "data": "old", "tokens": "400k"},
+        # A finished model, as one finds it, comes without the state of its optimiser.
+        {"name": "new", "data": "new", "tokens": "200k", "optimizer_state": "reset"},
+    ],
+    "evaluate": {"every": "2k", "part": "3k", "sources": ["old", "new"], "sample_tokens": 0},
+}
+
+
+def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Re-warming as the recipe says, and what differs from it in one thing."""
+    if not isinstance(recipe.schedule, Cosine):
+        raise InputError(
+            f"schedule.kind: the study is about a cosine that came to its end, "
+            f"got {recipe.schedule.kind}; for another schedule write a recipe"
+        )
+    cosine = recipe.schedule.model_dump()
+    peak = recipe.schedule.peak_lr
+    floor = {"kind": "constant"}  # goes on at the rate where stage 1 ended
+    same_data = {"stages.1.name": "again", "stages.1.data": recipe.stages[0].data}
+    return {
+        "rewarm": {},
+        "half-peak": {"stages.1.schedule": {**cosine, "peak_lr": peak / 2}},
+        "double-peak": {"stages.1.schedule": {**cosine, "peak_lr": peak * 2}},
+        "floor": {"stages.1.schedule": floor},
+        "warmup-0": {"stages.1.schedule": {**cosine, "warmup": 0.0}},
+        "warmup-2": {"stages.1.schedule": {**cosine, "warmup": 0.02}},
+        "warmup-10": {"stages.1.schedule": {**cosine, "warmup": 0.1}},
+        "same-data": same_data,
+        "same-data-floor": {**same_data, "stages.1.schedule": floor},
+        "scratch": {"stages": recipe.to_data()["stages"][1:]},
+    }
+
+
+CLAIMS = [
+    Claim("half the peak learns new data less", ("half-peak", "new"), "above", ("rewarm", "new")),
+    Claim("twice the peak learns it better", ("double-peak", "new"), "below", ("rewarm", "new")),
+]
+
+STUDY = Study(
+    question="Must the rate of a finished model rise again on new data, and how far?",
+    paper="Gupta et al. 2023, arXiv 2308.04014",
+    recipe=RECIPE,
+    arms=arms,
+    measures={
+        "new": released("new"),
+        "old": released("old"),
+        "new at start": at_start("new"),
+        "new early peak": early_peak("new", EARLY),
+        "old at start": at_start("old"),
+        "old early peak": early_peak("old", EARLY),
+    },
+    claims=CLAIMS,
+)
