@@ -119,7 +119,7 @@ def decode(kind: type[ConfigType], data: Mapping[str, Any], where: str) -> Confi
 
 
 def _sentence(kind: type[BaseModel], error: ErrorDetails, data: object, where: str) -> str:
-    path = where + _path(error, data)
+    path, context = where + _path(error, data), error.get("ctx", {})
     if error["type"] == "extra_forbidden":
         options = _options_at(kind, error["loc"][:-1])
         known = sorted({k for o in options for k in o.get("properties", {})})
@@ -129,18 +129,19 @@ def _sentence(kind: type[BaseModel], error: ErrorDetails, data: object, where: s
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         options = _options_at(kind, error["loc"])
         tags = ", ".join(tag for o in options if (tag := _tag(o)))
-        found = repr(error["ctx"]["tag"]) if "tag" in error.get("ctx", {}) else "nothing"
+        found = repr(context["tag"]) if "tag" in context else "nothing"
         return f"{path}.kind: expected one of {tags}, got {found}"
     if error["type"] == "value_error":  # our own sentence, which holds the value
         return f"{path}: {error['msg'].removeprefix('Value error, ')}"
     rule = _RULES.get(error["type"], error["msg"].replace("Input should be", "expected a value"))
-    return f"{path}: {rule.format(**error.get('ctx', {}))}, got {_short(error['input'])}"
+    return f"{path}: {rule.format(**context)}, got {_short(error['input'])}"
 
 
 _RULES = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
     "dict_type": "expected settings as 'key: value' pairs",
+    "finite_number": "expected a finite number",
     "float_parsing": "expected a number",
     "float_type": "expected a number",
     "int_parsing": "expected a whole number",

@@ -54,10 +54,11 @@ class StageConfig(Config):
                 f"stage {self.name!r} needs either data: a source, or mixture: weights, got {found}"
             )
         if self.mixture is not None:
-            total = sum(self.mixture.values())
-            if abs(total - 1) > 1e-6 or min(self.mixture.values(), default=0) <= 0:
+            total, least = sum(self.mixture.values()), min(self.mixture.values(), default=1)
+            if abs(total - 1) > 1e-6 or least <= 0:
+                also = f" and a weight of {least:g}" if least <= 0 else ""
                 raise ValueError(
-                    f"the weights of mixture must be above 0 and sum to 1, got a sum of {total:g}"
+                    f"the weights of mixture must be above 0 and sum to 1, got a sum of {total:g}{also}"
                 )
         return self
 

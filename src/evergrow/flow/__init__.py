@@ -1,1 +1,49 @@
-"""Recipes carried out and the verbs on what they made."""
+"""Recipes carried out, and the verbs on what they made; the Python names of the command line."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evergrow.flow.carry_out import carry_out
+    from evergrow.flow.dry import draw_plan
+    from evergrow.flow.listener import Listener
+    from evergrow.flow.look import evaluate, list_runs, prune, sample
+    from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
+    from evergrow.recipe import load_recipe
+
+_HOMES = {
+    "carry_out": "evergrow.flow.carry_out",
+    "draw_plan": "evergrow.flow.dry",
+    "Listener": "evergrow.flow.listener",
+    "evaluate": "evergrow.flow.look",
+    "list_runs": "evergrow.flow.look",
+    "prune": "evergrow.flow.look",
+    "sample": "evergrow.flow.look",
+    "anneal": "evergrow.flow.verbs",
+    "continue_model": "evergrow.flow.verbs",
+    "continue_run": "evergrow.flow.verbs",
+    "extend": "evergrow.flow.verbs",
+    "load_recipe": "evergrow.recipe",
+}
+
+__all__ = [
+    "Listener",
+    "anneal",
+    "carry_out",
+    "continue_model",
+    "continue_run",
+    "draw_plan",
+    "evaluate",
+    "extend",
+    "list_runs",
+    "load_recipe",
+    "prune",
+    "sample",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a verb when it is first asked for: most commands need neither torch nor transformers."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evergrow.flow' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -4,7 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from evergrow.run import Run, StageRecord, drop_checkpoint, save_checkpoint
+from pydantic import JsonValue
+
+from evergrow.errors import InputError
+from evergrow.run import (
+    Run,
+    StageRecord,
+    drop_checkpoint,
+    read_checkpoint_state,
+    save_checkpoint,
+)
 
 _NAME = re.compile(r"(\d+)-(.+)-([a-z]+)-(\d{9})")
 _PERIODIC_KEPT = 2  # a damaged newest one leaves another to go on from
@@ -26,10 +35,8 @@ class Mark(NamedTuple):
 
 def marks(run: Run, index: int | None = None, leg: str | None = None) -> list[Mark]:
     """The checkpoints of a Run, oldest first; of one stage or leg when given."""
-    found = []
-    for path in run.checkpoints.glob("[0-9]*"):
-        if match := _NAME.fullmatch(path.name):
-            found.append(Mark(int(match[1]), match[2], match[3], int(match[4])))
+    names = (_NAME.fullmatch(path.name) for path in run.checkpoints.glob("[0-9]*"))
+    found = [Mark(int(name[1]), name[2], name[3], int(name[4])) for name in names if name]
     return sorted(
         m for m in found if (index is None or m.index == index) and (leg is None or m.leg == leg)
     )
@@ -43,8 +50,8 @@ def newest(run: Run, index: int, leg: str) -> Mark | None:
 def first_usable(run: Run, index: int) -> Mark | None:
     """The trunk's newest checkpoint that the stage can go on from.
 
-    When a stage was made longer, its fork moved: checkpoints beyond a fork that is not there yet are
-    deleted, and the trunk is trained again from before it, to the same bytes.
+    When a stage was made longer, its fork moved: checkpoints beyond a fork that is not there yet
+    are deleted, and the trunk is trained again from before it, to the same bytes.
     """
     fork = run.manifest.stages[index].fork_step
     trunk = marks(run, index, "trunk")
@@ -52,6 +59,34 @@ def first_usable(run: Run, index: int) -> Mark | None:
         for mark in [m for m in trunk if m.step > fork]:
             drop_checkpoint(run.checkpoints / mark.name)
     return newest(run, index, "trunk")
+
+
+def refuse_unreachable(run: Run, index: int, record: StageRecord) -> None:
+    """Raise InputError when nothing is left from which stage ``index`` could become ``record``."""
+    fork = record.fork_step
+    before = [m for m in marks(run, index, "trunk") if fork is None or m.step <= fork]
+    if before or not index or newest(run, index - 1, "trunk") is not None:
+        return
+    raise InputError(
+        f"{run.folder}: {record.name} cannot be made longer, because its release would leave the "
+        f"trunk at step {fork} and the checkpoints before it were deleted; give it more tokens, or "
+        "continue with a new stage"
+    )
+
+
+def newest_of_branch(
+    run: Run, index: int, leg: str, schedule: list[dict[str, JsonValue]]
+) -> Mark | None:
+    """The checkpoint of a branch to go on from.
+
+    Those that another schedule made are deleted: the stage was made longer since, or a branch on
+    request was interrupted and another one asked for.
+    """
+    for mark in marks(run, index, leg):
+        folder = run.checkpoints / mark.name
+        if read_checkpoint_state(folder)["schedule"] != schedule:
+            drop_checkpoint(folder)
+    return newest(run, index, leg)
 
 
 def branch_points(record: StageRecord) -> set[int]:
@@ -75,6 +110,12 @@ def periodic(run: Run, index: int, leg: str | None = None) -> list[Mark]:
     """The checkpoints of a stage that are no branch points of its trunk, oldest first."""
     kept = branch_points(run.manifest.stages[index])
     return [m for m in marks(run, index, leg) if m.leg != "trunk" or m.step not in kept]
+
+
+def drop_leg(run: Run, index: int, leg: str) -> None:
+    """Delete the checkpoints of one leg."""
+    for mark in marks(run, index, leg):
+        drop_checkpoint(run.checkpoints / mark.name)
 
 
 def drop_periodic(run: Run, index: int) -> list[Mark]:

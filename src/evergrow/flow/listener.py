@@ -9,12 +9,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from evergrow.errors import Stopped
+
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
 
 class StopFlag:
     """Set by SIGTERM or Ctrl-C; the loop looks at it between two steps."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._at_once: str | None = None
 
     def requested(self) -> bool:
         return self.signal is not None
@@ -25,15 +31,31 @@ class StopFlag:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        previous = {s: signal.signal(s, self._set) for s in (signal.SIGTERM, signal.SIGINT)}
+        previous = {s: signal.signal(s, self._set) for s in STOPS}
         try:
             yield self
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self, saved: str) -> Iterator[None]:
+        """Inside, a signal raises Stopped: for work that may be killed anywhere and looks at no flag.
+
+        ``saved`` says what is kept.
+        """
+        self._at_once = saved
+        try:
+            if self.signal is not None:
+                raise Stopped(self.signal, saved)
+            yield
+        finally:
+            self._at_once = None
+
     def _set(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or number
+        if self._at_once is not None:
+            raise Stopped(number, self._at_once)
 
 
 @dataclass(frozen=True)

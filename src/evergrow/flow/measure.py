@@ -1,4 +1,4 @@
-"""What a model can do now: bits per byte of every held-out stream, and a text from a prompt of each."""
+"""What a model can do now: bits per byte of held-out streams, and a text from a prompt of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from torch import nn
+from transformers import PreTrainedModel
 
 from evergrow.evals.bits_per_byte import bits_per_byte, bits_per_byte_interval, document_nats
 from evergrow.models.sample import generate
@@ -59,7 +60,11 @@ def measure(
 
 
 def sample_texts(
-    model: nn.Module, tokenizer: Any, sources: Mapping[str, HeldOut], num_tokens: int, seed: int
+    model: PreTrainedModel,
+    tokenizer: Any,
+    sources: Mapping[str, HeldOut],
+    num_tokens: int,
+    seed: int,
 ) -> list[dict[str, str]]:
     """A continuation of the beginning of each source's first held-out document."""
     texts = []

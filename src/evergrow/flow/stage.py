@@ -1,9 +1,12 @@
 """One stage of one Run: trunk, branch, release, measurements; resumes wherever it was killed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
+from pydantic import JsonValue
 
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.flow import checkpoints
@@ -22,6 +25,8 @@ from evergrow.train.speed import peak_flops, peak_memory_bytes
 
 CHECKPOINTS_A_STAGE = 10
 
+Schedule = list[dict[str, JsonValue]]  # segments as manifests and checkpoints hold them
+
 
 def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
     """Train stage ``index`` of the Run in ``folder`` and release it; nothing is done twice.
@@ -35,24 +40,24 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
         work = open_work(folder, index, listener, fresh=index == 0 and begun is None)
         work.run.save_stage(index, status="training")
         try:
-            if checkpoints.newest(run, index, "anneal") is None:
+            if not _release_begun(work, begun):
+                checkpoints.drop_leg(run, index, "anneal")
                 train_trunk(work, begun)
             if work.record.fork_step is not None:
                 train_release(work)
             finish(work)
-        except EvergrowError as error:
-            raise _with_last_checkpoint(work, error) from error
         finally:
             work.writer.close()
 
 
-def _with_last_checkpoint(work: Work, error: EvergrowError) -> EvergrowError:
-    """The error, with the last good checkpoint named."""
-    if isinstance(error, Stopped):
-        return error
-    saved = checkpoints.marks(work.run)
-    last = f"the last good checkpoint is {saved[-1].name}" if saved else "nothing was saved yet"
-    return EvergrowError(f"{work.run.folder}: {error}; {last}")
+def _release_begun(work: Work, begun: Mark | None) -> bool:
+    """Whether the trunk is whole and the planned anneal has a checkpoint to go on from."""
+    record = work.record
+    if begun is None or begun.step < record.first_step + record.num_steps:
+        return False
+    schedule = record.release_schedule or []
+    found = checkpoints.newest_of_branch(work.run, work.index, "anneal", schedule)
+    return found is not None
 
 
 def train_trunk(work: Work, begun: Mark | None) -> None:
@@ -69,13 +74,12 @@ def train_trunk(work: Work, begun: Mark | None) -> None:
     measured = set(steps[every - 1 :: every]) if work.recipe.evaluate.every else set()
     saved = set(steps[_checkpoint_every(work) - 1 :: _checkpoint_every(work)])
     saved |= checkpoints.branch_points(record)
-    leg = Leg(Causal(work.recipe.train.z_loss), work.batch_at, _trunk_rate(work), _seed(work))
     for stop in sorted(s for s in measured | saved | {end} if s > work.state.step):
-        train_to(work, leg, "trunk", stop)
+        train_to(work, "trunk", record.schedule, stop)
         if stop in measured:
             record_evals(work, "trunk", partial=True)
         if stop in saved:
-            save(work, "trunk")
+            save(work, "trunk", record.schedule)
     work.writer.wait()
 
 
@@ -91,27 +95,19 @@ def train_release(work: Work) -> None:
         work.run.cut(read_checkpoint_state(work.run.checkpoints / trunk_end.name)["offsets"])
     else:
         restore(work, begun, cut=True)
-    segments = [Segment.model_validate(s) for s in record.release_schedule]
-    train_branch(work, "anneal", segments, record.fork_step, end)
+    train_branch(work, "anneal", record.release_schedule, record.fork_step, end)
 
 
 def train_branch(
-    work: Work, name: str, segments: Sequence[Segment], first_step: int, last_step: int
+    work: Work, leg: str, schedule: Schedule, first_step: int, last_step: int
 ) -> None:
     """Train a branch of the trunk, saving on the way."""
-    tokens = work.recipe.train.tokens_per_step
-    leg = Leg(
-        Causal(work.recipe.train.z_loss),
-        work.batch_at,
-        lambda step: rate(segments, step * tokens),
-        _seed(work),
-    )
     every = _checkpoint_every(work)
     for stop in [*range(first_step + every, last_step, every), last_step]:
         if stop > work.state.step:
-            train_to(work, leg, name, stop)
+            train_to(work, leg, schedule, stop)
             if stop < last_step:
-                save(work, name)
+                save(work, leg, schedule)
     work.writer.wait()
 
 
@@ -154,38 +150,49 @@ def restore(work: Work, mark: Mark, cut: bool = False) -> None:
         work.run.cut(read_checkpoint_state(folder)["offsets"])
 
 
-def save(work: Work, leg: str) -> None:
+def save(work: Work, leg: str, schedule: Schedule) -> None:
     """Checkpoint the state; files are written in the background."""
     work.writer.wait()
     mark = Mark(work.index, work.record.name, leg, work.state.step)
     tensors = work.state.tensors()
-    facts = {"offsets": work.run.offsets(), "key": work.record.key}
+    facts = {"offsets": work.run.offsets(), "key": work.record.key, "schedule": schedule}
     work.writer.submit(lambda: checkpoints.write(work.run, mark, tensors, facts))
 
 
-def train_to(work: Work, leg: Leg, name: str, step: int) -> None:
-    """Train to ``step``; a wish to stop saves first and raises Stopped."""
-    stop = work.listener.stop
-    train_until(work.state, step, leg, work.recipe.train, _recorder(work, name), stop.requested)
+def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
+    """Train to ``step``; a wish to stop saves first and raises Stopped.
+
+    Raises EvergrowError, naming the last good checkpoint, when training failed.
+    """
+    stop, train = work.listener.stop, work.recipe.train
+    way = Leg(Causal(train.z_loss), work.batch_at, _rate(work, schedule), _seed(work))
+    report = _recorder(work, leg, schedule)
+    try:
+        train_until(work.state, step, way, train, report, stop.requested)
+    except EvergrowError as error:
+        work.writer.wait()
+        saved = checkpoints.newest(work.run, work.index, leg) or (
+            checkpoints.marks(work.run) or [None]
+        )[-1]
+        last = f"the last good checkpoint is {saved.name}" if saved else "nothing was saved yet"
+        raise EvergrowError(f"{work.run.folder}: {error}; {last}") from error
     if work.state.step < step:
         assert stop.signal is not None
-        save(work, name)
+        save(work, leg, schedule)
         work.writer.wait()
         tokens = work.state.step * work.recipe.train.tokens_per_step
         where = f"step {work.state.step} ({tokens:,} tokens) of {work.record.name}"
         raise Stopped(stop.signal, where)
 
 
-def _recorder(work: Work, leg: str) -> Callable[[list[Record], float], None]:
+def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record], float], None]:
     """What turns the loop's records into lines of metrics.jsonl and timing.jsonl."""
     train, record = work.recipe.train, work.record
     per_step = train.tokens_per_step
     flops = float(work.run.manifest.model["flops_per_token"])  # pyright: ignore
     peak = peak_flops(work.state.device)
     place = {"stage": record.name, "leg": leg}
-    trunk_steps = record.num_steps
-    fork = record.fork_step
-    total = trunk_steps + (0 if fork is None else record.first_step + trunk_steps - fork)
+    first, before, total = _progress(work, leg, schedule)
 
     def report(records: list[Record], seconds: float) -> None:
         lines = [{**place, **r, "tokens": r["step"] * per_step} for r in records]
@@ -200,12 +207,26 @@ def _recorder(work: Work, leg: str) -> Callable[[list[Record], float], None]:
             "peak_memory_bytes": peak_memory_bytes(work.state.device),
         }
         work.run.append("timing", [timing])
-        local = records[-1]["step"] - record.first_step
-        done = local if leg == "trunk" or fork is None else trunk_steps + records[-1]["step"] - fork
+        done = before + records[-1]["step"] - first
         progress = Progress(work.run.folder, record.name, leg, done, total, {**lines[-1], **timing})
         work.listener.progress(progress)
 
     return report
+
+
+def _progress(work: Work, leg: str, schedule: Schedule) -> tuple[int, int, int]:
+    """A leg's first step, the steps of its stage done before it, and all that there are to do."""
+    record = work.record
+    fork, end = record.fork_step, record.first_step + record.num_steps
+    total = record.num_steps + (0 if fork is None else end - fork)
+    if leg == "trunk":
+        return record.first_step, 0, total
+    if leg == "anneal":
+        assert fork is not None
+        return fork, record.num_steps, total
+    last = Segment.model_validate(schedule[-1]).end
+    assert last is not None, "a branch ends"
+    return end, 0, last // work.recipe.train.tokens_per_step - end
 
 
 def record_evals(
@@ -255,7 +276,8 @@ def measure_earlier(work: Work) -> None:
             "partial": False,
         }
         eos = work.tokenizer.eos_token_id
-        found = measure(model.to(work.state.device), missing, eos, work.sequence_length)
+        torch.nn.Module.to(model, work.state.device)
+        found = measure(model, missing, eos, work.sequence_length)
         work.run.append("evals", [{**place, **line} for line in found])
 
 
@@ -265,13 +287,14 @@ def record_samples(work: Work) -> None:
     if not num_tokens:
         return
     place = {"stage": work.record.name, "step": work.state.step}
-    texts = sample_texts(work.model, work.tokenizer, work.held_out, num_tokens, _seed(work))
+    model: Any = work.model
+    texts = sample_texts(model, work.tokenizer, work.held_out, num_tokens, _seed(work))
     work.run.append("samples", [{**place, **text} for text in texts])
 
 
-def _trunk_rate(work: Work) -> Callable[[int], float]:
+def _rate(work: Work, schedule: Schedule) -> Callable[[int], float]:
     record = work.record
-    segments = [Segment.model_validate(s) for s in record.schedule]
+    segments = [Segment.model_validate(s) for s in schedule]
     tokens = work.recipe.train.tokens_per_step
     policy = work.recipe.stages[work.index].optimizer_state
     refilled = record.first_step + (policy.refill if isinstance(policy, Refill) else 0)
@@ -297,7 +320,7 @@ def _seed(work: Work) -> int:
 def _say_what_comes(work: Work, begun: Mark | None) -> None:
     """Say what is restored, what is re-initialised, and the next learning rate."""
     record = work.record
-    next_rate = _trunk_rate(work)(work.state.step + 1)
+    next_rate = _rate(work, record.schedule)(work.state.step + 1)
     if begun is not None:
         restored, renewed = f"everything at {begun.name}", "nothing"
     elif work.index == 0:

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# Raised by hand whenever the same recipe would give other bytes than before; part of every stage key.
+# Raised by hand when the same recipe would give other bytes than before; part of every stage key.
 VERSION = 1
 
 
@@ -17,7 +17,7 @@ def package_version() -> str:
 
 
 def commit() -> str | None:
-    """The git commit of the source tree this package runs from, or None when installed otherwise."""
+    """The git commit of the source tree this package runs from; None when there is no tree."""
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None

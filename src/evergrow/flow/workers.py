@@ -5,14 +5,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from evergrow.errors import EvergrowError
-from evergrow.flow.listener import Listener, Progress, StopFlag
+from evergrow.errors import EvergrowError, Stopped
+from evergrow.flow.listener import STOPS, Listener, Progress, StopFlag
 from evergrow.flow.stage import carry_out_stage
 
 
@@ -32,16 +31,17 @@ class Done:
     error: EvergrowError | None
 
 
-def serve(connection: Connection, threads: int) -> None:
-    """A worker process: take jobs until the connection closes."""
+def serve(connection: Connection, threads: int, parent: int) -> None:
+    """A worker process of the process ``parent``: take jobs until the connection closes."""
     import torch
 
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     stop = StopFlag()
     listener = Listener(connection.send, connection.send, stop)
     with stop.listening():
-        while not stop.requested():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        while True:
             try:
                 job: Job = connection.recv()
             except EOFError:
@@ -50,6 +50,8 @@ def serve(connection: Connection, threads: int) -> None:
 
 
 def _carry_out(job: Job, listener: Listener) -> EvergrowError | None:
+    if listener.stop.signal is not None:
+        return Stopped(listener.stop.signal, "the stages finished so far")
     try:
         carry_out_stage(job.folder, job.index, listener)
     except EvergrowError as error:
@@ -65,20 +67,25 @@ def _end_with_parent(parent: int) -> None:
 
 
 class Workers:
-    """``num_workers`` processes, ``threads`` CPU threads each; jobs are handed out as they come free."""
+    """``num_workers`` processes of ``threads`` CPU threads each; free ones are given jobs."""
 
     def __init__(self, num_workers: int, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
+        # A child that is still importing would die of a signal; it looks at it when it can.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self._processes: list[SpawnProcess] = []
         self._connections: list[Connection] = []
         self._jobs: dict[Connection, Job] = {}
         for _ in range(num_workers):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, threads), daemon=True)
+            ours, theirs = Pipe()
+            # The parent may be killed before the child can ask who it is.
+            arguments = (theirs, threads, os.getpid())
+            process = context.Process(target=serve, args=arguments, daemon=True)
             process.start()
             theirs.close()
             self._processes.append(process)
             self._connections.append(ours)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def running(self) -> list[Job]:
@@ -95,18 +102,15 @@ class Workers:
         return False
 
     def receive(self, seconds: float) -> list[Progress | str | Done]:
-        """What the workers said within ``seconds``; raises EvergrowError when one died."""
+        """What the workers said within ``seconds``; of one that died, Done with an error."""
         messages: list[Progress | str | Done] = []
         for ready in wait(list(self._jobs), timeout=seconds):
             assert isinstance(ready, Connection)
             try:
                 message = ready.recv()
             except EOFError:
-                job = self._jobs[ready]
-                raise EvergrowError(
-                    f"{job.folder}: the process training it died without a word (out of memory?); "
-                    "run the same command again to go on"
-                ) from None
+                message = Done(self._jobs[ready], _died(self._jobs[ready]))
+                self._connections.remove(ready)
             if isinstance(message, Done):
                 del self._jobs[ready]
             messages.append(message)
@@ -126,4 +130,8 @@ class Workers:
             process.join()
 
 
-Hear = Callable[[Progress | str | Done], None]
+def _died(job: Job) -> EvergrowError:
+    return EvergrowError(
+        f"{job.folder}: the process training it died without a word (out of memory?); "
+        "run the same command again to go on"
+    )
