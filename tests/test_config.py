@@ -270,7 +270,10 @@ def test_override_copies_and_reaches_everywhere() -> None:
         ("parts.2.n", "parts.2.n: expected a position from 0 to 1, got '2'"),
         ("parts.-1.n", "parts.-1.n: expected a position from 0 to 1, got '-1'"),
         ("parts.first", "parts.first: expected a position from 0 to 1, got 'first'"),
-        ("empty.0", "empty.0: expected an empty list set whole, got '0'"),
+        (
+            "empty.0",
+            "empty.0: expected a position in a list that is empty, so set it whole, got '0'",
+        ),
         ("a.b.c", "a.b.c: 1 has no 'c' below it; set it whole"),
         ("parts.0.n.x", "parts.0.n.x: 1 has no 'x' below it; set it whole"),
     ],

@@ -213,6 +213,34 @@ def prune(
 
 
 @app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="rewarm")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="key.path=value of its recipe; data.SOURCE=GLOB for your own files."),
+    ] = None,
+    runs: Runs = RUNS,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1; run again with more to add.")] = 3,
+    fresh: Annotated[bool, typer.Option(help="Delete what the run made so far.")] = False,
+) -> None:
+    """One question of one paper: paired seeds, and a verdict on each of its claims."""
+    from evergrow import screen
+    from evergrow.config import parse_override
+    from evergrow.studies import find_study
+    from evergrow.studies.harness import carry_out_study, study_recipe
+    from evergrow.studies.table import claims_table, numbers_table, what_is_missing
+
+    asked = find_study(name)
+    recipe = study_recipe(asked, seeds, dict(parse_override(o) for o in overrides or []))
+    with screen.watching() as listener:
+        findings = carry_out_study(asked, recipe, runs, listener, fresh)
+    screen.console.print(numbers_table(findings), claims_table(findings), sep="\n")
+    if sentence := what_is_missing(findings):
+        screen.console.print(sentence, soft_wrap=True)
+    screen.console.print(f"report: {runs / recipe.name / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
 def schema() -> None:
     """The JSON schema of recipes, for editors."""
     import json

@@ -159,7 +159,7 @@ _RULES = {
 def nearest(word: str, known: Iterable[str], label: str) -> str:
     """The way out for a misspelt ``word``: the most similar known one, else all under ``label``."""
     words = list(known)
-    similar = difflib.get_close_matches(word, words, 1, 0.5)
+    similar = difflib.get_close_matches(word, words, 1)
     return f"did you mean {similar[0]!r}?" if similar else f"{label}: {', '.join(words)}"
 
 
@@ -231,8 +231,9 @@ def _with(data: Any, parts: list[str], value: Any, dotted: str) -> Any:
         data = {}
     if isinstance(data, list):
         if not head.isdecimal() or int(head) >= len(data):
-            places = f"a position from 0 to {len(data) - 1}" if data else "an empty list set whole"
-            raise InputError(f"{dotted}: expected {places}, got {head!r}")
+            last = len(data) - 1
+            places = f"from 0 to {last}" if data else "in a list that is empty, so set it whole"
+            raise InputError(f"{dotted}: expected a position {places}, got {head!r}")
         copy: Any = list(data)
         place: Any = int(head)
         below = data[place]

@@ -58,7 +58,8 @@ class StageConfig(Config):
             if abs(total - 1) > 1e-6 or least <= 0:
                 also = f" and a weight of {least:g}" if least <= 0 else ""
                 raise ValueError(
-                    f"the weights of mixture must be above 0 and sum to 1, got a sum of {total:g}{also}"
+                    "the weights of mixture must be above 0 and sum to 1, "
+                    f"got a sum of {total:g}{also}"
                 )
         return self
 

@@ -168,7 +168,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{path}: not readable as JSON ({error}); restore it from a copy"
         ) from error
-    refuse_newer(data.get("format"), FORMAT, path)
+    refuse_newer(data.get("format") if isinstance(data, dict) else None, FORMAT, path)
     return decode(Manifest, data, "manifest")
 
 
@@ -179,9 +179,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def refuse_newer(found: object, known: int, path: Path) -> None:
     """Raise InputError unless ``found`` is a format number this version reads."""
-    if not isinstance(found, int) or found > known:
+    if not isinstance(found, int):
+        raise InputError(f"{path}: expected a format number, got {found!r}; restore it from a copy")
+    if found > known:
         raise InputError(
-            f"{path}: format {found!r} is newer than {known}, the newest this version reads; "
+            f"{path}: format {found} is newer than {known}, the newest this version reads; "
             "upgrade evergrow"
         )
 

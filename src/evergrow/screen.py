@@ -33,7 +33,8 @@ def watching() -> Iterator["Listener"]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[numbers]}"),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    silent = not console.is_terminal  # bars are for eyes; a log gets the sentences alone
+    with Progress(*columns, console=console, transient=True, disable=silent) as bars:
         tasks: dict[tuple[str, str], Any] = {}
 
         def progress(state: "StageProgress") -> None:

@@ -9,9 +9,10 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.document import Document
 from evergrow.errors import EvergrowError, InputError
-from evergrow.stream import shards
-from evergrow.stream.shards import TokenSource, token_dtype, write_shards
+from evergrow.stream import writer
+from evergrow.stream.shards import TokenSource
 from evergrow.stream.tokenizer import encode_documents, train_tokenizer
+from evergrow.stream.writer import token_dtype, write_shards
 
 TEXTS = [f"the tree number {i} has {'many ' * (i % 7)}leaves\n" for i in range(40)]
 HELD_OUT = {3, 17, 31}
@@ -105,7 +106,7 @@ def test_the_manifest_counts_what_the_tables_list(data: Path) -> None:
 def test_documents_are_encoded_in_batches_without_a_seam(
     data: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "ENCODED_AT_ONCE", 90)
+    monkeypatch.setattr(writer, "ENCODED_AT_ONCE", 90)
     (tmp_path / "again").mkdir()
     documents = [
         (Document.of(text, "web", f"{i}.txt"), i in HELD_OUT) for i, text in enumerate(TEXTS)

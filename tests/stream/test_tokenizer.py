@@ -7,8 +7,8 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.config import decode
 from evergrow.errors import EvergrowError, InputError
-from evergrow.stream.config import TokenizerConfig
 from evergrow.models.save import save_tokenizer
+from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.tokenizer import (
     EOS,
     encode_documents,

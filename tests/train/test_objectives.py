@@ -157,3 +157,14 @@ def test_positions_reach_the_model_and_are_split_with_the_rest(build_model, buil
     total = sum(Causal(Z).loss(model, b, CPU).total for b in micro_batches)
     torch.testing.assert_close(total, expected)
     assert (Causal(Z).loss(model, batch, CPU).total - expected).abs() > 0.1
+
+
+# torch 2.13's own compiler warns of itself when it is imported.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_a_compiled_model_has_a_compiled_backbone(build_model) -> None:
+    model = build_model("olmo2")
+    compiled = torch.compile(model, backend="eager")
+    parts = backbone_and_head(compiled)
+    assert parts is not None
+    assert parts.backbone._orig_mod is model.model
+    assert parts.head is model.lm_head

@@ -1,5 +1,6 @@
 """The main job: carry out a recipe, or go on where it stopped."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,17 @@ from typing import Any
 from evergrow.config import decode
 from evergrow.disk import write_file
 from evergrow.errors import InputError
+from evergrow.flow import checkpoints
 from evergrow.flow.dispatch import Carried, train_units
 from evergrow.flow.listener import Listener
 from evergrow.flow.plan import plan_stages, refuse_edits
 from evergrow.flow.prepare import Prepared, prepare
 from evergrow.flow.units import Unit, stage_keys, unfold
 from evergrow.flow.versions import commit, package_version
-from evergrow.recipe import Recipe
+from evergrow.models.load import find_model
+from evergrow.recipe import Recipe, load_recipe
 from evergrow.run import Manifest, Run, StageRecord, locked, write_manifest
+from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource
 
 
@@ -31,73 +35,110 @@ def carry_out(
     with locked(root), listener.stop.listening():
         if fresh:
             empty_root(root)
+        units = with_own_stages(root, unfold(recipe))
+        plan(units, recipe, root, base, listener)
         write_file(root / "recipe.yaml", recipe.to_yaml())
-        return go_on(root, unfold(recipe), recipe.workers, base, listener)
+        return train_units(root, recipe.workers, units, listener)
 
 
-def go_on(
-    root: Path, units: list[Unit], num_workers: int, base: Path, listener: Listener
-) -> Carried:
-    """Train what ``units`` still lack in the locked folder ``root``."""
-    units = [with_own_stages(root, unit) for unit in units]
-    prepared = prepare_units(units, root, base, listener)
-    plan_units(root, units, prepared)
-    return train_units(root, num_workers, units, listener)
+def plan(units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener) -> None:
+    """Prepare the data and write the manifests; a signal ends this at once."""
+    with listener.stop.at_once("the sources finished so far"):
+        prepared = prepare_units(units, recipe, root, base, listener)
+        plan_units(root, units, prepared)
 
 
-def with_own_stages(root: Path, unit: Unit) -> Unit:
-    """The unit with the stages that ``evergrow continue`` gave its Run after the recipe's."""
-    if not (root / unit.folder / "manifest.json").exists():
-        return unit
-    old = decode(Recipe, Run(root / unit.folder).manifest.recipe, "manifest.recipe")
-    new = unit.recipe
-    if [s.name for s in old.stages[: len(new.stages)]] != [s.name for s in new.stages]:
-        return unit  # edited: refused with the difference named
-    changes = {
-        "stages": [*new.stages, *old.stages[len(new.stages) :]],
-        "sources": {**old.sources, **new.sources},
-    }
-    return replace(unit, recipe=new.model_copy(update=changes))
-
-
-def prepare_units(units: list[Unit], root: Path, base: Path, listener: Listener) -> Prepared:
-    """Documents, held-out split, tokenizer and shards of every source that a unit uses."""
-    sources = {
-        name: source
+def with_own_stages(root: Path, units: list[Unit]) -> list[Unit]:
+    """The units with what ``continue`` and ``extend`` gave their Runs since the recipe was read."""
+    if not (root / "recipe.yaml").exists():
+        return units
+    asked = {unit.folder: unit.recipe for unit in unfold(load_recipe(root / "recipe.yaml"))}
+    return [
+        replace(unit, recipe=_with_own_stages(unit.recipe, asked[unit.folder], old))
+        if unit.folder in asked and (old := _recorded(root / unit.folder))
+        else unit
         for unit in units
-        for name, source in unit.recipe.sources.items()
-        if name in unit.recipe.measured
+    ]
+
+
+def _recorded(folder: Path) -> Recipe | None:
+    if not (folder / "manifest.json").exists():
+        return None
+    return decode(Recipe, Run(folder).manifest.recipe, "manifest.recipe")
+
+
+def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe) -> Recipe:
+    """``new`` with the stages of ``old`` that come after it, and with its extensions.
+
+    A stage whose tokens are still what the recipe ``asked`` for before keeps those of ``old``.
+    """
+    known = old.stages[: len(new.stages)]
+    if [s.name for s in known] != [s.name for s in new.stages[: len(known)]]:
+        return new  # edited: refused with the difference named
+    stages = list(new.stages)
+    for i, (stage, before) in enumerate(zip(known, asked.stages, strict=False)):
+        if stages[i].tokens == before.tokens:
+            stages[i] = stages[i].model_copy(update={"tokens": stage.tokens})
+    changes = {
+        "stages": [*stages, *old.stages[len(stages) :]],
+        "sources": {
+            **new.sources,
+            **{k: s for k, s in old.sources.items() if k not in new.sources},
+        },
     }
-    recipe = units[0].recipe
+    return new.model_copy(update=changes)
+
+
+def prepare_units(
+    units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener
+) -> list[Prepared]:
+    """Documents, held-out split, tokenizer and shards of every source that a unit uses.
+
+    Each unit's own later sources come after those of the whole ``recipe``: two arms that were
+    continued apart know nothing of each other.
+    """
+    measured = {name for unit in unfold(recipe) for name in unit.recipe.measured}
+    shared = [name for name in recipe.sources if name in measured]
     asked = recipe.tokenizer.sources if recipe.tokenizer else None
-    return prepare(
-        root,
-        sources,
-        recipe.held_out,
-        recipe.tokenizer_config,
-        asked or list(recipe.stages[0].weights),
-        base,
-        listener.say,
-    )
+    prepared: dict[tuple[str, ...], Prepared] = {}
+    found = []
+    for own in (unit.recipe for unit in units):
+        later = [name for name in own.sources if name in own.measured and name not in shared]
+        if tuple(later) not in prepared:
+            prepared[tuple(later)] = prepare(
+                root,
+                {name: own.sources[name] for name in [*shared, *later]},
+                recipe.held_out,
+                _tokenizer_config(recipe, root),
+                asked or list(recipe.stages[0].weights),
+                base,
+                listener.say,
+            )
+        found.append(prepared[tuple(later)])
+    return found
 
 
-def plan_units(root: Path, units: list[Unit], prepared: Prepared) -> None:
+def _tokenizer_config(recipe: Recipe, root: Path) -> TokenizerConfig:
+    """The recipe's tokenizer; that of a run or a hub id stands in the folder these mean first."""
+    if recipe.tokenizer is not None or recipe.model.from_ is None:
+        return recipe.tokenizer_config
+    made = root / "tokenizer" / "evergrow_tokenizer.json"
+    if made.exists():
+        return TokenizerConfig(folder=json.loads(made.read_text())["folder"])
+    return TokenizerConfig(folder=str(find_model(recipe.model.from_).resolve()))
+
+
+def plan_units(root: Path, units: list[Unit], prepared: list[Prepared]) -> None:
     """Write or update the manifest of every unit; refuses edits of what was already trained."""
-    data = {name: folder.relative_to(root).as_posix() for name, folder in prepared.data.items()}
-    opened = {name: TokenSource.open(folder) for name, folder in prepared.data.items()}
-    tokenizer = next(iter(prepared.manifests.values()))["tokenizer"]
-    manifests = [_planned(root, unit, data, opened, tokenizer) for unit in units]
+    manifests = [_planned(root, u, p) for u, p in zip(units, prepared, strict=True)]
     for unit, manifest in zip(units, manifests, strict=True):
         write_manifest(root / unit.folder, manifest)
 
 
-def _planned(
-    root: Path,
-    unit: Unit,
-    data: dict[str, str],
-    opened: dict[str, TokenSource],
-    tokenizer: str,
-) -> Manifest:
+def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
+    data = {name: folder.relative_to(root).as_posix() for name, folder in prepared.data.items()}
+    opened = {name: TokenSource.open(folder) for name, folder in prepared.data.items()}
+    tokenizer = next(iter(prepared.manifests.values()))["tokenizer"]
     recipe = unit.recipe
     keys = {name: Path(path).name for name, path in data.items()}
     sizes = {keys[n]: s.num_windows(recipe.train.sequence_length) for n, s in opened.items()}
@@ -110,6 +151,9 @@ def _planned(
         data = {**known.data, **data}
         _refuse_edits(known, recipe, keys, tokenizer)
     stages = plan_stages(recipe, unit.seed, keys, sizes, tokenizer, recorded)
+    for index, (before, stage) in enumerate(zip(recorded, stages, strict=False)):
+        if before.key != stage.key:
+            checkpoints.refuse_unreachable(Run(folder), index, stage)
     changes: dict[str, Any] = {
         "recipe": recipe.to_data(),
         "data": data,
@@ -141,7 +185,7 @@ def _refuse_edits(known: Manifest, recipe: Recipe, keys: dict[str, str], tokeniz
     refuse_edits(known.stages, recipe, stage_keys(as_before, known.seed, keys, tokenizer), old)
 
 
-_OWN = {".lock", "recipe.yaml", "summary.json", "report.html", "tokenizer", "data"}
+_OWN = {".lock", "recipe.yaml", "summary.json", "study.json", "report.html", "tokenizer", "data"}
 
 
 def empty_root(root: Path) -> None:

@@ -40,7 +40,7 @@ class StopFlag:
 
     @contextmanager
     def at_once(self, saved: str) -> Iterator[None]:
-        """Inside, a signal raises Stopped: for work that may be killed anywhere and looks at no flag.
+        """Inside, a signal raises Stopped: for work that looks at no flag and may be killed anywhere.
 
         ``saved`` says what is kept.
         """

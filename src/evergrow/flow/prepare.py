@@ -24,12 +24,13 @@ from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
-from evergrow.stream.shards import TokenSource, read_manifest, write_shards
+from evergrow.stream.shards import TokenSource, read_manifest
 from evergrow.stream.tokenizer import (
     load_tokenizer,
     tokenizer_hash,
     train_tokenizer,
 )
+from evergrow.stream.writer import write_shards
 
 VERSION = 1  # raise by hand when the same files and settings would give other bytes
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory

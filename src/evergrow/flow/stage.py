@@ -98,9 +98,7 @@ def train_release(work: Work) -> None:
     train_branch(work, "anneal", record.release_schedule, record.fork_step, end)
 
 
-def train_branch(
-    work: Work, leg: str, schedule: Schedule, first_step: int, last_step: int
-) -> None:
+def train_branch(work: Work, leg: str, schedule: Schedule, first_step: int, last_step: int) -> None:
     """Train a branch of the trunk, saving on the way."""
     every = _checkpoint_every(work)
     for stop in [*range(first_step + every, last_step, every), last_step]:
@@ -171,9 +169,10 @@ def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
         train_until(work.state, step, way, train, report, stop.requested)
     except EvergrowError as error:
         work.writer.wait()
-        saved = checkpoints.newest(work.run, work.index, leg) or (
-            checkpoints.marks(work.run) or [None]
-        )[-1]
+        saved = (
+            checkpoints.newest(work.run, work.index, leg)
+            or (checkpoints.marks(work.run) or [None])[-1]
+        )
         last = f"the last good checkpoint is {saved.name}" if saved else "nothing was saved yet"
         raise EvergrowError(f"{work.run.folder}: {error}; {last}") from error
     if work.state.step < step:

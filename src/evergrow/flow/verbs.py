@@ -7,17 +7,17 @@ from typing import Any
 from evergrow.config import override
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
-from evergrow.flow.carry_out import carry_out, go_on
-from evergrow.flow.dispatch import Carried, write_pages
+from evergrow.flow.carry_out import carry_out, plan
+from evergrow.flow.dispatch import Carried, train_units, write_pages
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
 from evergrow.flow.listener import Listener
 from evergrow.flow.release import write_release
-from evergrow.flow.stage import record_evals, restore, train_branch
+from evergrow.flow.stage import Schedule, record_evals, restore, train_branch
 from evergrow.flow.units import Unit
 from evergrow.flow.work import open_work
 from evergrow.models.describe import context_window
 from evergrow.models.load import find_model, load_model
-from evergrow.recipe import Recipe, decode_recipe
+from evergrow.recipe import Recipe, decode_recipe, load_recipe
 from evergrow.run import Branch, Run, locked
 from evergrow.schedules import AnnealShape, Segment, branch
 
@@ -37,17 +37,19 @@ def continue_run(
     """A new stage on the trunk of the Run in ``folder``, with the files that ``data`` globs match.
 
     ``settings`` are dotted fields of the stage (replay.fraction, schedule, optimizer_state); the
-    rest stays as the Run has it. Raises InputError when the stage's name is taken, and what carrying out refuses.
+    rest stays as the Run has it. The same once more goes on with a stage that was interrupted.
+    Raises InputError when the stage's name is taken, and what carrying out refuses.
     """
     run = find_run(folder)
     root = find_root(run.folder)
     old = unit_of(run, root)
     before = old.recipe.to_data()
-    taken = [s["name"] for s in before["stages"]]
-    if stage in taken or stage in before["sources"]:
-        raise InputError(
-            f"{stage}: this run already has {', '.join(taken)}; give the new stage another name"
-        )
+    last = run.manifest.stages[-1]
+    if last.name == stage and last.status != "done" and len(before["stages"]) > 1:
+        before = {**before, "stages": before["stages"][:-1]}
+    elif stage in {*before["sources"], *(s["name"] for s in before["stages"])}:
+        taken = ", ".join(s["name"] for s in before["stages"])
+        raise InputError(f"{stage}: this run already has {taken}; give the new stage another name")
     added: dict[str, Any] = {"name": stage, "data": stage, "tokens": tokens}
     for path, value in (settings or {}).items():
         added = override(added, path, value)
@@ -62,20 +64,31 @@ def continue_run(
 def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     """``tokens`` more of the Run's last stage; its release is made anew at the new end.
 
-    Raises InputError for a schedule that was planned to its end.
+    Raises InputError for a schedule that was planned to its end, and for an unfinished stage.
     """
     run = find_run(folder)
     root = find_root(run.folder)
     old = unit_of(run, root)
+    _refuse_unfinished(run)
     data = old.recipe.to_data()
     data["stages"][-1]["tokens"] += tokens
     return _carry_on(root, old, decode_recipe(data), listener)
 
 
+def _refuse_unfinished(run: Run) -> None:
+    last = run.manifest.stages[-1]
+    if last.status != "done":
+        raise InputError(
+            f"{run.folder}: {last.name} is not finished; run the recipe again to finish it first"
+        )
+
+
 def _carry_on(root: Path, old: Unit, recipe: Recipe, listener: Listener) -> Carried:
     unit = Unit(old.arm, old.seed, old.folder, recipe)
     with locked(root), listener.stop.listening():
-        return go_on(root, [unit], 1, Path.cwd(), listener)
+        whole = load_recipe(root / "recipe.yaml")
+        plan([unit], whole, root, Path.cwd(), listener)
+        return train_units(root, 1, [unit], listener)
 
 
 def continue_model(
@@ -128,6 +141,7 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
     run = find_run(folder)
     root = find_root(run.folder)
     with locked(root), locked(run.folder), listener.stop.listening():
+        _refuse_unfinished(run)
         index, record = last_done(run)
         recipe = unit_of(run, root).recipe
         head = record.first_step + record.num_steps
@@ -139,7 +153,7 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
         segments = branch(trunk, head * per_step, num_steps * per_step, floor * peak, shape)
         name = f"{record.name}-anneal-{num_steps * per_step}"
         release = run.folder / "releases" / name
-        if release.exists():
+        if any(made.name == name for made in run.manifest.branches):
             raise InputError(f"{release}: made before; choose another number of tokens")
         _anneal(run, index, name, segments, head, num_steps, release, listener)
         write_pages(root, "done")
@@ -162,17 +176,17 @@ def _anneal(
         f"{run.folder.name}, {name}: restored weights and optimiser at the end of {record.name}; "
         f"re-initialised nothing; rate {segments[0].from_lr:.3g} to {segments[-1].to_lr:.3g}"
     )
+    planned: Schedule = [s.model_dump() for s in segments]
     try:
-        begun = checkpoints.newest(run, index, "branch")
+        begun = checkpoints.newest_of_branch(run, index, "branch", planned)
         if begun is None:
             run.cut(record.offsets)
             restore(work, checkpoints.Mark(index, record.name, "trunk", head))
         else:
             restore(work, begun, cut=True)
-        train_branch(work, "branch", segments, head, head + num_steps)
+        train_branch(work, "branch", planned, head, head + num_steps)
         scores = record_evals(work, "branch", partial=False, branch=name)
-        schedule = [*record.schedule, *(s.model_dump() for s in segments)]
-        write_release(work, release, name, schedule, scores)
+        write_release(work, release, name, [*record.schedule, *planned], scores)
     finally:
         work.writer.close()
     tokens = num_steps * work.recipe.train.tokens_per_step

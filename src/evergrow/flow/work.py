@@ -72,7 +72,7 @@ class Work:
 def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work:
     """Open the Run in ``folder`` for its stage ``index``.
 
-    The model has its first weights when ``fresh``, else meaningless ones for a checkpoint to replace.
+    The model has its first weights when ``fresh``, else meaningless ones that await a checkpoint.
     """
     run = Run(folder)
     manifest = run.manifest

@@ -1,184 +1,19 @@
-"""Immutable token shards on disk: written once, verified when opened, read through memory maps."""
+"""Token shards as training reads them: verified when opened, read through memory maps."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Self, final
+from typing import Any, Self, final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from transformers import PreTrainedTokenizerFast
 
-from evergrow.corpus.document import Document
 from evergrow.disk import checksum
 from evergrow.errors import EvergrowError, InputError
-from evergrow.stream.tokenizer import encode_documents
 
 FORMAT = 1
-SHARD_TOKENS = 2**27  # 256 MiB of uint16
-ENCODED_AT_ONCE = 4 * 2**20  # bytes of text
-# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``parent`` is the id as read of
-# a document that was cut or lost lines, else null.
-TRAIN_COLUMNS = {
-    "id": pa.string(),
-    "parent": pa.string(),
-    "source": pa.string(),
-    "path": pa.string(),
-    "date": pa.string(),
-    "num_bytes": pa.int64(),
-    "num_tokens": pa.int64(),
-}
-HELD_OUT_COLUMNS = {
-    "id": pa.string(),
-    "parent": pa.string(),
-    "path": pa.string(),
-    "text": pa.string(),
-    "num_bytes": pa.int64(),
-}
-
-
-def token_dtype(vocab_size: int) -> np.dtype:
-    """Little-endian uint16 for up to 65,536 tokens, else uint32."""
-    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
-
-
-@final
-class _PartWriter:
-    """Writes one part (train or held_out): shards with their offsets, and the table beside them.
-
-    ``open_files`` closes what a failure leaves open; the folder is deleted by who made it.
-    """
-
-    def __init__(
-        self, folder: Path, form: "_Form", columns: dict[str, pa.DataType], open_files: ExitStack
-    ) -> None:
-        folder.mkdir()
-        self._folder, self._form, self._columns = folder, form, columns
-        schema = pa.schema(columns)
-        table = pq.ParquetWriter(folder / "documents.parquet", schema)
-        self._table = open_files.enter_context(table)
-        self._start_shard(0)
-        open_files.callback(lambda: self._bin.close())
-        self.shards: list[dict[str, Any]] = []
-        self.files: dict[str, dict[str, Any]] = {}
-        self.num_documents = self.num_tokens = self.num_bytes = 0
-
-    def write(self, documents: Sequence[Document], tokens: Sequence[np.ndarray]) -> None:
-        """Append documents with an EOS after each; a shard ends with the document that fills it."""
-        rows = []
-        for document, ids in zip(documents, tokens, strict=True):
-            if self._starts[-1] >= self._form.shard_tokens:
-                self._end_shard()
-                self._start_shard(len(self.shards))
-            self._bin.write(np.append(ids, self._form.eos).astype(self._form.dtype).tobytes())
-            self._starts.append(self._starts[-1] + len(ids) + 1)
-            row = asdict(document)
-            row |= {"num_bytes": document.num_bytes, "num_tokens": len(ids) + 1}
-            rows.append({column: row[column] for column in self._columns})
-            self.num_documents += 1
-            self.num_tokens += len(ids) + 1
-            self.num_bytes += document.num_bytes
-        if rows:
-            self._table.write_table(pa.Table.from_pylist(rows, schema=pa.schema(self._columns)))
-
-    def finish(self) -> None:
-        """End the last shard and the table."""
-        self._end_shard()
-        self._table.close()
-        self._record(self._folder / "documents.parquet")
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {
-            "num_documents": self.num_documents,
-            "num_tokens": self.num_tokens,
-            "num_bytes": self.num_bytes,
-        }
-
-    def _start_shard(self, number: int) -> None:
-        self._bin = (self._folder / f"shard-{number:05d}.bin").open("wb")
-        self._starts = [0]
-
-    def _end_shard(self) -> None:
-        self._bin.close()
-        path = Path(self._bin.name)
-        path.with_suffix(".idx").write_bytes(np.array(self._starts, dtype="<i8").tobytes())
-        self._record(path.with_suffix(".idx"))
-        self.shards.append(
-            {
-                "file": f"{self._folder.name}/{path.name}",
-                "num_tokens": self._starts[-1],
-                "num_documents": len(self._starts) - 1,
-                "blake3": checksum(path),
-            }
-        )
-
-    def _record(self, path: Path) -> None:
-        name = f"{self._folder.name}/{path.name}"
-        self.files[name] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
-
-
-class _Form(NamedTuple):
-    """How the tokens of a data folder are laid out."""
-
-    dtype: np.dtype
-    eos: int
-    shard_tokens: int
-
-
-def write_shards(
-    folder: Path,
-    documents: Iterable[tuple[Document, bool]],
-    tokenizer: PreTrainedTokenizerFast,
-    manifest: dict[str, Any],
-    shard_tokens: int = SHARD_TOKENS,
-) -> dict[str, Any]:
-    """Tokenise ``documents`` (with whether each is held out) into the empty ``folder``.
-
-    ``manifest`` holds what is known already (source, key, created_from, dropped ...); the rest is
-    added, written to manifest.json and returned. The folder is the caller's to sync and to rename.
-    """
-    eos = tokenizer.eos_token_id
-    assert isinstance(eos, int)
-    form = _Form(token_dtype(max(tokenizer.get_vocab().values()) + 1), eos, shard_tokens)
-    with ExitStack() as open_files:
-        train = _PartWriter(folder / "train", form, TRAIN_COLUMNS, open_files)
-        held_out = _PartWriter(folder / "held_out", form, HELD_OUT_COLUMNS, open_files)
-        for batch in _batches(documents):
-            tokens = encode_documents(tokenizer, [document.text for document, _ in batch])
-            for part, wanted in ((train, False), (held_out, True)):
-                places = [i for i, (_, is_held_out) in enumerate(batch) if is_held_out == wanted]
-                part.write([batch[i][0] for i in places], [tokens[i] for i in places])
-        train.finish()
-        held_out.finish()
-    manifest = manifest | {
-        "format": FORMAT,
-        "dtype": form.dtype.name,
-        "eos": eos,
-        **train.counts,
-        "shards": train.shards,
-        "held_out": held_out.counts | {"shards": held_out.shards},
-        "files": train.files | held_out.files,
-    }
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
-    return manifest
-
-
-def _batches(documents: Iterable[tuple[Document, bool]]) -> Iterator[list[tuple[Document, bool]]]:
-    batch, size = [], 0
-    for document, is_held_out in documents:
-        batch.append((document, is_held_out))
-        size += document.num_bytes
-        if size >= ENCODED_AT_ONCE:
-            yield batch
-            batch, size = [], 0
-    yield batch
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -302,7 +137,7 @@ class TokenSource:
     def held_out(self) -> list[HeldOutDocument]:
         """The held-out documents in the order of their shards; texts are read when asked for."""
         path = self.folder / "held_out" / "documents.parquet"
-        table = pq.read_table(path, columns=["id", "path", "num_bytes"]).to_pydict()
+        table = _read_table(path, ["id", "path", "num_bytes"]).to_pydict()
         tokens: list[np.ndarray] = []
         for shard in self.manifest["held_out"]["shards"]:
             ids, starts = self._map(shard), self._map_starts(shard)
@@ -316,7 +151,7 @@ class TokenSource:
     @cached_property
     def _held_out_texts(self) -> list[str]:
         path = self.folder / "held_out" / "documents.parquet"
-        return pq.read_table(path, columns=["text"])["text"].to_pylist()
+        return _read_table(path, ["text"])["text"].to_pylist()
 
 
 def _check_size(path: Path, num_bytes: int) -> None:
@@ -335,3 +170,10 @@ def _check_bytes(path: Path, digest: str) -> None:
             f"{path}: its bytes are not those the manifest recorded; "
             "restore the folder or delete it and prepare the data again"
         )
+
+
+def _read_table(path: Path, columns: list[str]) -> Any:
+    """Columns of a Parquet file; Arrow is 38 MB of memory that plain training does not need."""
+    from pyarrow import parquet
+
+    return parquet.read_table(path, columns=columns)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +95,8 @@ def carry_out_study(
     signal (the seeds finished so far are judged and written), and what carrying out raises.
     """
     root = runs / recipe.name
-    listener.say(_remaining(root, recipe))
+    if not fresh:
+        listener.say(_remaining(root, recipe))
     try:
         carry_out(recipe, runs, Path.cwd(), listener, fresh)
     except Stopped:
@@ -196,11 +197,11 @@ def verdict(claim: Claim, found: Comparison) -> str:
     "equal" needs the whole interval inside the margin: a difference that was not found is not
     equality. Three seeds suggest; six are the fewest that reproduce or contradict.
     """
-    low, high = found.interval.low, found.interval.high
+    low, high, margin = found.interval.low, found.interval.high, claim.margin
     holds, opposite = {
         "below": (high < 0, low > 0),
         "above": (low > 0, high < 0),
-        "equal": (-claim.margin < low and high < claim.margin, not -claim.margin < high or not low < claim.margin),
+        "equal": (-margin < low and high < margin, high < -margin or low > margin),
     }[claim.expected]
     if found.num_pairs < SEEDS_FOR_THE_LOG:
         return "too few seeds"

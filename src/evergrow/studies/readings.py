@@ -37,7 +37,9 @@ def early_peak(source: str, fraction: float) -> Callable[[Run], float | None]:
 
     def read(run: Run) -> float | None:
         last = run.manifest.stages[-1].num_steps * fraction
-        return max((v for step, v in _inside(run, source).items() if 0 < step <= last), default=None)
+        return max(
+            (v for step, v in _inside(run, source).items() if 0 < step <= last), default=None
+        )
 
     return read
 

@@ -21,7 +21,12 @@ RECIPE = {
     "workers": 2,
     "sources": {
         # read once at most, so that learning the same data goes on with windows not seen before
-        "old": {"installed": "english", "max_bytes": "3M", "drop_repeated_lines": 40, "max_epochs": 1},
+        "old": {
+            "installed": "english",
+            "max_bytes": "3M",
+            "drop_repeated_lines": 40,
+            "max_epochs": 1,
+        },
         "new": {"installed": "python", "max_bytes": "3M", "drop_repeated_lines": 40},
     },
     "model": {"preset": "olmo2", "hidden": 96, "layers": 2},
@@ -32,7 +37,7 @@ RECIPE = {
         # A finished model, as one finds it, comes without the state of its optimiser.
         {"name": "new", "data": "new", "tokens": "200k", "optimizer_state": "reset"},
     ],
-    "evaluate": {"every": "2k", "part": "3k", "sources": ["old", "new"], "sample_tokens": 0},
+    "evaluate": {"every": "2k", "part": "2k", "sources": ["old", "new"], "sample_tokens": 0},
 }
 
 
@@ -61,9 +66,69 @@ def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
+def _same(arm: str, percent: int, beyond: str = "") -> list[Claim]:
+    """The length of the warm-up does not matter at the end, on new data and on old."""
+    return [
+        Claim(
+            f"a warm-up of {percent} % ends like one of 1 %{beyond}",
+            (arm, measure),
+            "equal",
+            ("rewarm", measure),
+            NO_MATTER,
+        )
+        for measure in ("new", "old")
+    ]
+
+
 CLAIMS = [
-    Claim("half the peak learns new data less", ("half-peak", "new"), "above", ("rewarm", "new")),
-    Claim("twice the peak learns it better", ("double-peak", "new"), "below", ("rewarm", "new")),
+    Claim(
+        "a lower peak learns the new data less", ("half-peak", "new"), "above", ("rewarm", "new")
+    ),
+    Claim("a higher peak learns it better", ("double-peak", "new"), "below", ("rewarm", "new")),
+    Claim("a lower peak forgets less", ("half-peak", "old"), "below", ("rewarm", "old")),
+    Claim("a higher peak forgets more", ("double-peak", "old"), "above", ("rewarm", "old")),
+    Claim("re-warming learns more than staying low", ("rewarm", "new"), "below", ("floor", "new")),
+    Claim("staying low forgets less", ("floor", "old"), "below", ("rewarm", "old")),
+    Claim("re-warming beats a new model", ("rewarm", "new"), "below", ("scratch", "new")),
+    Claim(
+        "re-warming first raises the old loss",
+        ("rewarm", "old early peak"),
+        "above",
+        ("rewarm", "old at start"),
+    ),
+    Claim(
+        "more than new data alone does",
+        ("rewarm", "old early peak"),
+        "above",
+        ("floor", "old early peak"),
+    ),
+    Claim(
+        "re-warming first raises the new loss",
+        ("rewarm", "new early peak"),
+        "above",
+        ("rewarm", "new at start"),
+    ),
+    Claim(
+        "re-warming on the same data raises its loss",
+        ("same-data", "old early peak"),
+        "above",
+        ("same-data", "old at start"),
+    ),
+    Claim(
+        "more than an emptied optimiser alone does",
+        ("same-data", "old early peak"),
+        "above",
+        ("same-data-floor", "old early peak"),
+    ),
+    Claim(
+        "no warm-up gives a spike",
+        ("warmup-0", "old early peak"),
+        "above",
+        ("rewarm", "old early peak"),
+    ),
+    *_same("warmup-0", 0),
+    *_same("warmup-2", 2),
+    *_same("warmup-10", 10, ", beyond the paper's 2 %"),
 ]
 
 STUDY = Study(
