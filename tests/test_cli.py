@@ -39,6 +39,7 @@ COMMANDS = {
     "run": ["recipe", "overrides", "--dry", "--fresh", "--runs"],
     "sample": ["model", "--prompt", "--seed", "--temperature", "--tokens"],
     "schema": [],
+    "study": ["name", "overrides", "--fresh", "--runs", "--seeds"],
 }
 
 

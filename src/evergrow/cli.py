@@ -15,9 +15,25 @@ app = typer.Typer(
     epilog="With --debug, anywhere, an error shows where in the code it was raised.",
 )
 
+
+def _count(text: str) -> int:
+    from evergrow.config import parse_count
+    from evergrow.errors import InputError
+
+    try:
+        tokens = int(str(parse_count(text)))
+    except ValueError as error:
+        raise InputError(f"--tokens: {error}") from error
+    if tokens == 0:
+        raise InputError("--tokens: expected at least one token, got 0")
+    return tokens
+
+
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]
-Tokens = Annotated[str, typer.Option(help="A count such as 500k, 20M or 3B.")]
+Tokens = Annotated[
+    int, typer.Option(parser=_count, metavar="COUNT", help="A count such as 500k, 20M or 3B.")
+]
 Data = Annotated[list[str], typer.Option(help="Files to learn: a glob; may be given again.")]
 Shape = Literal["exponential", "linear", "one_minus_sqrt", "cosine"]
 RUNS = Path("runs")
@@ -32,13 +48,14 @@ def run(
     dry: Annotated[bool, typer.Option(help="Draw the plan and write nothing.")] = False,
 ) -> None:
     """Carry out a recipe; run again to go on where it stopped."""
-    from evergrow import screen
     from evergrow.config import parse_override
-    from evergrow.flow.carry_out import carry_out
-    from evergrow.flow.dry import draw_plan
     from evergrow.recipe import load_recipe
 
     loaded = load_recipe(recipe, dict(parse_override(o) for o in overrides or []))
+    from evergrow import screen  # after the recipe: its mistakes are told before torch is loaded
+    from evergrow.flow.carry_out import carry_out
+    from evergrow.flow.dry import draw_plan
+
     base = recipe.resolve().parent
     with screen.watching() as listener:
         if dry:
@@ -86,14 +103,14 @@ def continue_(
             if peak_lr is not None:
                 changes["schedule.peak_lr"] = peak_lr
             carried = continue_model(
-                model, data, _count(tokens), name, runs, listener, changes, evaluate or []
+                model, data, tokens, name, runs, listener, changes, evaluate or []
             )
         else:
             if peak_lr is not None or evaluate:
                 raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
             if replay is not None:
                 changes["replay.fraction"] = replay
-            carried = continue_run(Path(model), data, _count(tokens), name, listener, changes)
+            carried = continue_run(Path(model), data, tokens, name, listener, changes)
     screen.show_summary(carried.summary)
     screen.console.print(f"report: {carried.report}", soft_wrap=True)
 
@@ -105,7 +122,7 @@ def extend(run: RunPath, tokens: Tokens) -> None:
     from evergrow.flow.verbs import extend
 
     with screen.watching() as listener:
-        carried = extend(run, _count(tokens), listener)
+        carried = extend(run, tokens, listener)
     screen.show_summary(carried.summary)
     screen.console.print(f"report: {carried.report}", soft_wrap=True)
 
@@ -122,7 +139,7 @@ def anneal(
     from evergrow.flow.verbs import anneal
 
     with screen.watching() as listener:
-        release = anneal(run, _count(tokens), shape, floor, listener)
+        release = anneal(run, tokens, shape, floor, listener)
     screen.console.print(f"release: {release}", soft_wrap=True)
 
 
@@ -145,7 +162,9 @@ def eval_(
 def sample(
     model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
     prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
-    tokens: Annotated[str, typer.Option(help="How much to write.")] = "100",
+    tokens: Annotated[
+        int, typer.Option(parser=_count, metavar="COUNT", help="How much to write.")
+    ] = 100,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
 ) -> None:
@@ -153,7 +172,7 @@ def sample(
     from evergrow import screen
     from evergrow.flow.look import sample
 
-    text = sample(model, prompt, _count(tokens), temperature, seed)
+    text = sample(model, prompt, tokens, temperature, seed)
     screen.console.print(prompt + text, markup=False, soft_wrap=True)
 
 
@@ -248,19 +267,6 @@ def schema() -> None:
     from evergrow.recipe import Recipe
 
     sys.stdout.write(json.dumps(Recipe.model_json_schema(by_alias=True), indent=1) + "\n")
-
-
-def _count(text: str) -> int:
-    from evergrow.config import parse_count
-    from evergrow.errors import InputError
-
-    try:
-        tokens = int(str(parse_count(text)))
-    except ValueError as error:
-        raise InputError(f"--tokens: {error}") from error
-    if tokens == 0:
-        raise InputError("--tokens: expected at least one token, got 0")
-    return tokens
 
 
 def main() -> None:

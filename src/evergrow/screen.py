@@ -46,7 +46,9 @@ def watching() -> Iterator["Listener"]:
             if state.done == state.total:
                 bars.remove_task(tasks.pop(key))
 
-        yield Listener(progress, lambda sentence: bars.console.print(sentence, markup=False))
+        yield Listener(
+            progress, lambda text: bars.console.print(text, markup=False, soft_wrap=True)
+        )
 
 
 def _short(folder: Path) -> str:

@@ -2,7 +2,13 @@ import pytest
 
 from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.held_out import Split, choose_held_out, held_out_bytes, split_documents
+from evergrow.corpus.held_out import (
+    EVERYTHING,
+    Split,
+    choose_held_out,
+    held_out_bytes,
+    split_documents,
+)
 from evergrow.errors import InputError
 
 SMALL = HeldOutConfig(fraction=0.1, tokens=200)  # 1,000 bytes
@@ -87,3 +93,13 @@ def test_a_text_that_occurs_twice_is_not_held_out() -> None:
     assert len(held_out) == 18
     assert set(held_out) < set(unique)
     assert sorted("".join(training + held_out)) == sorted("".join(texts))
+
+
+def test_of_a_source_that_is_only_measured_everything_is_held_out() -> None:
+    texts = ["".join(f"line {j} of text {i}\n" for j in range(30)) for i in range(5)]
+    documents = [Document.of(text, "old", f"{i}") for i, text in enumerate(texts)]
+    num_bytes = sum(d.num_bytes for d in documents)
+    split = choose_held_out(lambda: documents, num_bytes, EVERYTHING, "old")
+    parts = list(split_documents(documents, split))
+    assert all(is_held_out for _, is_held_out in parts)
+    assert sum(part.num_bytes for part, _ in parts) == num_bytes

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_orders_of_other_keys_have_nothing_in_common() -> None:
 def test_neighbours_are_spread_over_the_whole_source() -> None:
     size = 4096
     places = [permute(i, size, key_of("order", 0, "web", 0)) for i in range(size)]
-    jumps = [abs(a - b) for a, b in zip(places, places[1:], strict=False)]
+    jumps = [abs(a - b) for a, b in pairwise(places)]
     assert sum(jumps) / len(jumps) == pytest.approx(size / 3, rel=0.05)
 
 

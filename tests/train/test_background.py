@@ -41,7 +41,12 @@ def test_an_error_surfaces_once_at_the_next_call(call: str) -> None:
 
 def test_close_waits_for_the_last_job() -> None:
     writer, done = BackgroundWriter(), []
-    writer.submit(lambda: (time.sleep(0.05), done.append(1)) and None)
+
+    def slow() -> None:
+        time.sleep(0.05)
+        done.append(1)
+
+    writer.submit(slow)
     writer.close()
     assert done == [1]
     with pytest.raises(RuntimeError, match="after shutdown"):

@@ -32,7 +32,7 @@ def give_gradients(model: nn.Module, step: int) -> list[Tensor]:
 
 def take_steps(model: nn.Module, optimizer: torch.optim.AdamW, steps: range) -> None:
     for step in steps:
-        norm, divisor = clip_factor(give_gradients(model, step), 1.0)
+        _, divisor = clip_factor(give_gradients(model, step), 1.0)
         optimizer.grad_scale, optimizer.found_inf = divisor, torch.zeros(())  # type: ignore
         for group in optimizer.param_groups:
             group["lr"] = RATES[step]
@@ -145,7 +145,7 @@ def test_a_lost_moment_and_a_strange_one_are_refused() -> None:
     take_steps(model, optimizer, range(1))
     tensors = optimizer_tensors(model, optimizer)
     lost = {name: t for name, t in tensors.items() if name != "step.2.bias"}
-    with pytest.raises(EvergrowError, match="state of 2.bias: does not belong to this model"):
+    with pytest.raises(EvergrowError, match=r"state of 2\.bias: does not belong to this model"):
         load_optimizer_tensors(model, optimizer, lost)
     strange = tensors | {"exp_avg.3.weight": torch.zeros(2)}
     with pytest.raises(EvergrowError) as error:

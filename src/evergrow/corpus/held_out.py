@@ -17,6 +17,8 @@ from evergrow.errors import InputError
 
 BYTES_PER_TOKEN = 5  # an upper bound before a tokenizer exists: usual are 2.5 to 4.5
 MIN_DOCUMENTS = 32  # a bootstrap over documents needs some
+# Of a source that is only ever measured, everything is held out; no recipe can ask for it.
+EVERYTHING = HeldOutConfig.model_construct(fraction=1.0, tokens=1)
 MIN_PART_BYTES = 256  # shorter parts hold no context to predict from
 
 
@@ -39,10 +41,10 @@ def choose_held_out(
     """Take parts in the order of their hashes until the held-out bytes are reached.
 
     ``documents`` opens the stream; ``num_bytes`` is its text in all. Raises InputError when the
-    source has less than twice the held-out bytes.
+    source has less than twice the held-out bytes, unless all of it is held out.
     """
     wanted = held_out_bytes(config, num_bytes)
-    if num_bytes < 2 * wanted:
+    if config.fraction < 1 and num_bytes < 2 * wanted:
         raise InputError(
             f"sources.{source}: {num_bytes:,} bytes of text are too few, {2 * wanted:,} are needed "
             f"to hold out {config.tokens:,} tokens; give it more text or lower held_out.tokens"

@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a verb when it is first asked for: many commands need neither torch nor transformers."""
+    """Import a verb when it is first asked for: many need neither torch nor transformers."""
     if name not in _HOMES:
         raise AttributeError(f"module 'evergrow.flow' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from evergrow.flow.carry_out import plan_units, prepare_units
+from evergrow.flow.carry_out import plan
 from evergrow.flow.checkpoints import branch_points
 from evergrow.flow.listener import Listener
 from evergrow.flow.units import Unit, unfold
@@ -57,11 +57,11 @@ class Plan:
 
 
 def draw_plan(recipe: Recipe, base: Path, listener: Listener) -> Plan:
-    """Prepare the data in a temporary folder, take three steps, and say what the recipe would do."""
+    """Prepare the data in a temporary folder, take three steps, say what the recipe would do."""
     with TemporaryDirectory(prefix="evergrow-dry-") as folder:
         root = Path(folder)
         units = unfold(recipe)
-        plan_units(root, units, prepare_units(units, root, base, listener))
+        plan(units, recipe, root, base, listener)
         manifests = [Run(root / unit.folder).manifest for unit in units]
         work = open_work(root / units[0].folder, 0, listener, fresh=True)
         speed = _tokens_per_second(work)
@@ -72,8 +72,9 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener) -> Plan:
 def _plan(
     recipe: Recipe, units: list[Unit], manifests: list[Manifest], work: Work, speed: float
 ) -> Plan:
-    train, model = recipe.train, work.model
-    facts = describe(model, train.sequence_length)  # pyright: ignore[reportArgumentType]
+    train = recipe.train
+    model: Any = work.model
+    facts = describe(model, train.sequence_length)
     trained: set[str] = set()
     arms, tokens, kept = [], 0, 0
     for unit, manifest in zip(units, manifests, strict=True):
@@ -86,7 +87,7 @@ def _plan(
         arms.append(ArmPlan(unit.arm, unit.seed, stages, shared))
     releases = 4 * facts.num_parameters * len(trained)
     windows = train.micro_batch_size or train.batch_size
-    memory = training_bytes(model, windows, train.sequence_length)  # pyright: ignore
+    memory = training_bytes(model, windows, train.sequence_length)
     workers = min(recipe.workers, os.cpu_count() or 1)
     return Plan(
         arms=arms,

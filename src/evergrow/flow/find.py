@@ -11,6 +11,7 @@ from evergrow.run import Run, StageRecord
 
 def find_run(path: Path) -> Run:
     """The Run at ``path``, or the only one below it; raises InputError when there are several."""
+    path = path.absolute()  # "." has no parents
     if (path / "manifest.json").exists():
         return Run(path)
     found = sorted(p.parent for p in path.glob("*/manifest.json"))
@@ -25,6 +26,7 @@ def find_run(path: Path) -> Run:
 
 def find_root(path: Path) -> Path:
     """The recipe folder that ``path`` is, or that holds the Run at ``path``."""
+    path = path.absolute()
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "recipe.yaml").exists() and (folder / "data").is_dir():
             return folder

@@ -11,7 +11,6 @@ from typing import Any
 
 from evergrow.errors import Stopped
 
-
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -40,7 +39,7 @@ class StopFlag:
 
     @contextmanager
     def at_once(self, saved: str) -> Iterator[None]:
-        """Inside, a signal raises Stopped: for work that looks at no flag and may be killed anywhere.
+        """Inside, a signal raises Stopped: for work without a flag, that may be killed anywhere.
 
         ``saved`` says what is kept.
         """

@@ -16,6 +16,7 @@ from evergrow.flow.find import find_model, find_root, find_run, last_done
 from evergrow.flow.measure import HeldOut, held_out, measure
 from evergrow.models.describe import context_window
 from evergrow.models.load import load_model
+from evergrow.models.presets import token_id
 from evergrow.models.sample import generate
 from evergrow.run import Run, drop_checkpoint, locked
 from evergrow.stream.shards import TokenSource
@@ -35,11 +36,20 @@ def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> li
     if data:
         documents = {pattern: _from_files(tokenizer, pattern) for pattern in data}
     else:
-        run = find_run(path if (path / "manifest.json").exists() else folder.parent.parent)
+        run = _run_of(folder)
         root = find_root(run.folder)
         sources = {name: TokenSource.open(root / p) for name, p in run.manifest.data.items()}
         documents = {name: held_out(source) for name, source in sources.items()}
-    return measure(model, documents, int(tokenizer.eos_token_id), window)
+    eos = token_id(tokenizer, "eos")
+    assert eos is not None, "load_tokenizer refuses one without EOS"
+    return measure(model, documents, eos, window)
+
+
+def _run_of(release: Path) -> Run:
+    folder = release.parent.parent
+    if release.parent.name != "releases" or not (folder / "manifest.json").exists():
+        raise InputError(f"{release}: belongs to no run; say with --data on which files to measure")
+    return Run(folder)
 
 
 def _from_files(tokenizer: Any, pattern: str) -> HeldOut:
@@ -90,20 +100,17 @@ def _size(run: Run) -> int:
 def prune(path: Path, dry: bool) -> tuple[list[str], int]:
     """Delete the checkpoints that going on does not need; returns their names and their bytes.
 
-    Kept is the trunk's head, from which to continue, extend and anneal. What is lost is the way
-    back: an earlier place to branch from. Releases and records stay.
+    Kept are the trunk's head, from which to continue and anneal, and the fork before it: a stage
+    made a little longer leaves its trunk between the two. What is lost is the way back to earlier
+    stages. Releases and records stay.
     """
     run = find_run(path)
     with locked(run.folder):
-        index, record = last_done(run)
+        index, _ = last_done(run)
         if index < len(run.manifest.stages) - 1 or run.manifest.status == "running":
             raise InputError(f"{run.folder}: is not finished; prune it when its stages are done")
-        head = record.first_step + record.num_steps
-        dropped = [
-            mark
-            for mark in checkpoints.marks(run)
-            if (mark.index, mark.leg, mark.step) != (index, "trunk", head)
-        ]
+        dropped = [m for m in checkpoints.marks(run) if m.index < index]
+        dropped += checkpoints.periodic(run, index)
         folders = [run.checkpoints / mark.name for mark in dropped]
         num_bytes = sum(f.stat().st_size for folder in folders for f in folder.iterdir())
         if not dry:

@@ -1,5 +1,6 @@
-"""From a unit's recipe to its manifest: stages with their steps, schedules and ledgers, all resolved."""
+"""From a unit's recipe to its stage records: steps, schedules and ledgers, all resolved."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +23,8 @@ def plan_stages(
 ) -> list[StageRecord]:
     """The stage records of a unit; ``recorded`` ones are kept, the last may be extended.
 
-    ``data`` names the data folder of each source and ``sizes`` its windows. Raises InputError when a
-    recorded stage was edited, or when a source would be read more often than it allows.
+    ``data`` names the data folder of each source and ``sizes`` its windows. Raises InputError for
+    a schedule that cannot be, and when a source would be read more often than it allows.
     """
     keys = stage_keys(recipe, seed, data, tokenizer)
     per_step = recipe.train.tokens_per_step
@@ -113,42 +114,51 @@ def refuse_edits(
 ) -> None:
     """Raise InputError when a recipe was changed under a run that exists.
 
-    Allowed: more tokens in the last recorded stage, and stages after it. ``planned`` are the keys the
-    recipe would have with the recorded token counts.
+    Allowed: more tokens in the last recorded stage, and stages after it. ``planned`` are the keys
+    that ``recipe`` would have with the recorded token counts.
     """
     if len(recipe.stages) < len(recorded):
         raise InputError(
             f"recipe.stages: {len(recipe.stages)} given where the run already has {len(recorded)} "
             f"({recorded[-1].name!r} is the last); {_WAYS_OUT}"
         )
-    for index, record in enumerate(recorded):
-        if planned[index] != record.key:
-            where, before, after = first_difference(old.to_data(), recipe.to_data())
+    if any(key != record.key for key, record in zip(planned, recorded, strict=False)):
+        where, before, after = first_difference(old.to_data(), recipe.to_data())
+        if not where:
             raise InputError(
-                f"recipe.{where}: was {before!r} when this run began, now {after!r}; {_WAYS_OUT}"
+                "this run was begun by a version of evergrow that gives other bytes, or its data "
+                f"folders were exchanged; {_WAYS_OUT}"
             )
-    for index, record in enumerate(recorded):
-        tokens = recipe.stages[index].tokens
+        raise InputError(
+            f"recipe.{where}: was {before!r} when this run began, now {after!r}; {_WAYS_OUT}"
+        )
+    for index in range(len(recorded)):
+        before, now = old.stages[index].tokens, recipe.stages[index].tokens
         last = index == len(recorded) - 1
-        if tokens < old.stages[index].tokens or (tokens > old.stages[index].tokens and not last):
+        if now < before or (now > before and not last):
             raise InputError(
-                f"recipe.stages[{index}].tokens: was {old.stages[index].tokens:,} when this run began, "
-                f"now {tokens:,}; only the last stage may grow; {_WAYS_OUT}"
+                f"recipe.stages[{index}].tokens: was {before:,} when this run began, "
+                f"now {now:,}; only the last stage may grow; {_WAYS_OUT}"
             )
 
 
 _WAYS_OUT = "give the recipe a new name, or start over with --fresh"
-_NOT_COMPARED = {"name", "description", "seeds", "workers", "arms"}
+# What may change under a run; files and tokens have refusals of their own.
+_NOT_COMPARED = re.compile(
+    r"name|description|seeds|workers|arms|sources|held_out|tokenizer|checkpoints"
+    r"|train\.(log_every|threads|device)|stages\[\d+\]\.tokens"
+)
 
 
 def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]:
-    """The first dotted path at which two recipes differ, with both values."""
+    """The first dotted path at which two recipes differ, with both values; "" when none does."""
+    if old == new or _NOT_COMPARED.fullmatch(path):
+        return "", None, None
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(k for k in new if k not in old)]:
-            if old.get(key) != new.get(key) and (path or key not in _NOT_COMPARED):
-                return first_difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-    if isinstance(old, list) and isinstance(new, list):
-        for i, (a, b) in enumerate(zip(old, new, strict=False)):
-            if a != b:
-                return first_difference(a, b, f"{path}[{i}]")
-    return path, old, new
+        keys = [*old, *(k for k in new if k not in old)]
+        parts = [(old.get(k), new.get(k), f"{path}.{k}".lstrip(".")) for k in keys]
+    elif isinstance(old, list) and isinstance(new, list):
+        parts = [(*p, f"{path}[{i}]") for i, p in enumerate(zip(old, new, strict=False))]
+    else:
+        return path, old, new
+    return next((d for d in (first_difference(*p) for p in parts) if d[0]), ("", None, None))

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.held_out import Split, choose_held_out, split_documents
+from evergrow.corpus.held_out import EVERYTHING, Split, choose_held_out, split_documents
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.repeats import KnownDocuments
 from evergrow.corpus.source import SourceReading, changed_files, source_documents
@@ -66,6 +66,7 @@ def prepare(
     tokenizer_sources: Sequence[str],
     base: Path,
     on_progress: Callable[[str], None],
+    only_measured: Collection[str] = (),
 ) -> Prepared:
     """Make ``folder``/tokenizer and ``folder``/data/<source>-<hash12> for every source, in order.
 
@@ -74,16 +75,19 @@ def prepare(
     at ``base``. All files of all sources are read for their checksums each time (GB/s); a source
     whose files are all gone is taken from its finished folder.
 
+    Of ``only_measured`` sources everything is held out.
+
     Raises InputError when files or settings differ from those of a finished folder, and for all
     that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written
     stays).
     """
     data = folder / "data"
+    kept = {name: EVERYTHING if name in only_measured else held_out for name in sources}
     finished = {name: path for name in sources if (path := _finished(data, name))}
     for name, path in finished.items():
-        _refuse_changes(name, sources[name], held_out, base, read_manifest(path), on_progress)
+        _refuse_changes(name, sources[name], kept[name], base, read_manifest(path), on_progress)
     with _scratch(data) as scratch:
-        read = _read_sources(sources, held_out, finished, base, scratch, on_progress)
+        read = _read_sources(sources, kept, finished, base, scratch, on_progress)
         found = _tokenizer(
             folder / "tokenizer", tokenizer, tokenizer_sources, base, read, finished, on_progress
         )
@@ -91,9 +95,11 @@ def prepare(
         keys: list[str] = []
         for name, config in sources.items():
             if name in read:
-                settings = _settings(config, held_out)
+                settings = _settings(config, kept[name])
                 on_progress(f"{name}: tokenising")
-                paths[name] = _write(data, name, settings, read[name], found, keys, held_out.tokens)
+                paths[name] = _write(
+                    data, name, settings, read[name], found, keys, kept[name].tokens
+                )
             else:
                 paths[name] = finished[name]
                 _refuse_other_key(name, read_manifest(paths[name]), found, keys)
@@ -158,7 +164,7 @@ def _refuse_changes(
 
 def _read_sources(
     sources: Mapping[str, SourceConfig],
-    held_out: HeldOutConfig,
+    held_out: Mapping[str, HeldOutConfig],
     finished: Mapping[str, Path],
     base: Path,
     scratch: Path,
@@ -176,7 +182,7 @@ def _read_sources(
             continue
         missing.remove(name)
         on_progress(f"{name}: reading")
-        read[name] = _read(name, config, held_out, base, earlier, scratch / name)
+        read[name] = _read(name, config, held_out[name], base, earlier, scratch / name)
         if missing:
             for document, _ in read[name].documents():
                 earlier.add(document.id)

@@ -70,7 +70,8 @@ def summarise_run(run: Run, root: Path) -> dict[str, Any]:
         "before": before,
         **numbers,
         "num_tokens": (done[-1].first_step + done[-1].num_steps) * per_step if done else 0,
-        "num_tokens_total": sum(_compute(record) for record in done) * per_step,
+        "num_tokens_total": sum(_compute(record) for record in done) * per_step
+        + sum(branch.tokens for branch in run.manifest.branches),
         "tokens_per_second": _speed(run, per_step),
         "releases": {
             record.name: (run.folder / str(record.release)).relative_to(root).as_posix()

@@ -197,6 +197,7 @@ def _anneal(
         tokens=tokens,
         release=release.relative_to(run.folder).as_posix(),
     )
-    work.run.save_stage(index, offsets=work.run.offsets())
-    work.run.save(branches=[*work.run.manifest.branches, made])
-    checkpoints.drop_periodic(work.run, index)
+    checkpoints.drop_leg(work.run, index, "branch")
+    stages = list(work.run.manifest.stages)
+    stages[index] = record.model_copy(update={"offsets": work.run.offsets()})
+    work.run.save(stages=stages, branches=[*work.run.manifest.branches, made])

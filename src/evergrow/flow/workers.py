@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.flow.listener import STOPS, Listener, Progress, StopFlag
@@ -77,7 +78,8 @@ class Workers:
         self._connections: list[Connection] = []
         self._jobs: dict[Connection, Job] = {}
         for _ in range(num_workers):
-            ours, theirs = Pipe()
+            pipe: tuple[Any, Any] = Pipe()  # of another class on Windows
+            ours, theirs = pipe
             # The parent may be killed before the child can ask who it is.
             arguments = (theirs, threads, os.getpid())
             process = context.Process(target=serve, args=arguments, daemon=True)

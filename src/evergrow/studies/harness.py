@@ -56,8 +56,9 @@ class Study:
 def study_recipe(study: Study, num_seeds: int, overrides: Mapping[str, Any]) -> Recipe:
     """The recipe that answers ``study`` over seeds 0 to ``num_seeds`` - 1.
 
-    ``overrides`` are dotted paths; ``data.<source>`` is a glob of the user's files, from the current
-    folder. Raises InputError for fewer than two seeds, and for arms and seeds given as overrides.
+    ``overrides`` are dotted paths; ``data.<source>`` is a glob of the user's files that starts in
+    the current folder. Raises InputError for fewer than two seeds, and for overrides of arms or
+    seeds.
     """
     if num_seeds < 2:
         raise InputError(f"a study compares paired seeds, got {num_seeds}; give it 2 or more")
@@ -118,7 +119,7 @@ def _is_done(folder: Path) -> bool:
 
 
 def write_findings(study: Study, recipe: Recipe, root: Path, status: str) -> dict[str, Any]:
-    """Read the numbers of the finished Runs below ``root``, judge the claims, write ``study.json``."""
+    """Judge the claims by the finished Runs below ``root``; writes and returns ``study.json``."""
     done = [run for run in runs_below(root, list(recipe.arms)) if run.manifest.status == "done"]
     numbers = read_numbers(study.measures, done)
     findings = {
@@ -137,7 +138,7 @@ def write_findings(study: Study, recipe: Recipe, root: Path, status: str) -> dic
 
 
 def read_numbers(measures: Mapping[str, Measure], runs: Sequence[Run]) -> Values:
-    """Every measure of every Run, by arm, measure and seed; what a Run does not have is left out."""
+    """Every measure of every Run by arm, measure and seed, without what a Run does not have."""
     numbers: Values = {}
     for run in runs:
         of_arm = numbers.setdefault(run.manifest.arm, {name: {} for name in measures})

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from evergrow.statistics import SEEDS_FOR_A_CLAIM
+from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG
 
 
 def numbers_table(findings: dict[str, Any]) -> Table:
@@ -61,8 +61,8 @@ def what_is_missing(findings: dict[str, Any]) -> str | None:
     if have >= SEEDS_FOR_A_CLAIM:
         return None
     return (
-        f"{_seeds(findings)}, lines for the log; --seeds {SEEDS_FOR_A_CLAIM} trains "
-        f"{SEEDS_FOR_A_CLAIM - have} more, and then a claim can be called reproduced"
+        f"{_seeds(findings)}: {SEEDS_FOR_THE_LOG} suggest, {SEEDS_FOR_A_CLAIM} make a claim; "
+        f"--seeds {SEEDS_FOR_A_CLAIM} trains {SEEDS_FOR_A_CLAIM - have} more"
     )
 
 

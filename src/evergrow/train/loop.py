@@ -96,7 +96,8 @@ def train_until(
     """Train up to and including ``last_step``; stops early, between two steps, when asked to.
 
     ``report`` gets a record a step, ``config.log_every`` at a time, and the seconds they took: only
-    then does the host wait for the device. Raises EvergrowError after ten skipped steps in a row.
+    then does the loop wait for the device (transformers' models, unless compiled, also do so in
+    every forward pass). Raises EvergrowError after ten skipped steps in a row.
     """
     model, optimizer, device = state.model, state.optimizer, state.device
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]

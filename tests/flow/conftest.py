@@ -1,0 +1,32 @@
+"""Texts, and what an uninterrupted run of the tiny recipe leaves, made once for this room."""
+
+from pathlib import Path
+
+import pytest
+from flow.tiny import carry, run_of, tiny, write_texts
+
+from evergrow.flow import dispatch
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the recipe, with its texts."""
+    return write_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(autouse=True)
+def _without_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report has tests of its own and takes a third of the time."""
+    if "with_pages" not in request.fixturenames:
+        monkeypatch.setattr(dispatch, "write_report", lambda root: root / "report.html")
+
+
+@pytest.fixture
+def with_pages() -> None:
+    """Asked for by a test that wants the report written."""
+
+
+@pytest.fixture(scope="session")
+def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Run of the tiny recipe, never interrupted."""
+    return run_of(carry(tiny(), tmp_path_factory.mktemp("whole"), base)).folder

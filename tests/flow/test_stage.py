@@ -1,0 +1,237 @@
+import errno
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from flow.tiny import PER_STEP, Killed, assert_same, carry, killed_at, run_of, tiny
+from safetensors.torch import load_file
+
+from evergrow import run as run_room
+from evergrow.errors import EvergrowError, InputError, Stopped
+from evergrow.flow import checkpoints, dispatch, release, stage
+from evergrow.flow.listener import Listener, Progress
+from evergrow.run import Run, locked
+from evergrow.train.objectives import Causal, Loss
+
+# where.name is called for the n-th time: before or after its work the process is gone
+KILLS: dict[str, tuple[Any, str, int, bool]] = {
+    "before any checkpoint": (checkpoints, "save_checkpoint", 1, False),
+    "while a checkpoint is written": (run_room, "checksum", 4, False),
+    "after the second checkpoint": (checkpoints, "save_checkpoint", 2, True),
+    "while an old checkpoint is dropped": (run_room.shutil, "rmtree", 1, False),
+    "inside the trunk, its records written": (stage, "record_evals", 4, True),
+    "between the trunk and the anneal": (stage, "train_release", 1, False),
+    "inside the anneal": (stage, "train_branch", 1, False),
+    "after the release was measured": (stage, "record_samples", 1, True),
+    "while the release is written": (release, "model_card", 1, False),
+    "before the stage is marked done": (stage, "write_release", 1, True),
+    "before its periodic checkpoints go": (checkpoints, "drop_periodic", 1, False),
+    "at the start of the second stage": (stage, "measure_earlier", 1, False),
+    "inside the second stage's trunk": (checkpoints, "save_checkpoint", 8, True),
+    "before the summary": (dispatch, "write_summary", 2, False),
+}
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_killed_and_run_again_gives_the_same_bytes(
+    kill: str, base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, name, call, after = KILLS[kill]
+    with killed_at(monkeypatch, where, name, call, after):
+        carry(tiny(), tmp_path, base)
+    assert_same(run_of(carry(tiny(), tmp_path, base)).folder, whole)
+
+
+def test_killed_inside_the_anneal_it_goes_on_from_the_anneals_checkpoint(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(
+        schedule__anneal__fraction=0.5, checkpoints__every=2 * PER_STEP, train__log_every=1
+    )
+    whole = run_of(carry(recipe, tmp_path / "whole", base)).folder
+
+    def kill(progress: Progress) -> None:
+        if progress.leg == "anneal" and progress.record["step"] == 11:
+            raise Killed
+
+    with pytest.raises(Killed):
+        carry(recipe, tmp_path / "killed", base, Listener(progress=kill))
+    again: list[Progress] = []
+    carried = carry(recipe, tmp_path / "killed", base, Listener(progress=again.append))
+    assert (again[0].leg, again[0].record["step"]) == ("anneal", 11)
+    assert_same(carried.folder / "main", whole)
+
+
+@pytest.mark.parametrize("leg", ["trunk", "anneal"])
+def test_a_signal_saves_and_stops_and_the_rest_is_the_same(
+    leg: str, base: Path, whole: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if (progress.stage, progress.leg) == ("two", leg):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stopped:
+        carry(tiny(), tmp_path, base, Listener(progress=stop))
+    assert stopped.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    run = Run(tmp_path / "tiny" / "main")
+    assert (run.manifest.status, run.manifest.stages[0].status) == ("stopped", "done")
+    assert_same(run_of(carry(tiny(), tmp_path, base)).folder, whole)
+
+
+def test_a_signal_while_reading_ends_at_once(base: Path, whole: Path, tmp_path: Path) -> None:
+    def stop(sentence: str) -> None:
+        if sentence == "sea: tokenising":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped) as stopped:
+        carry(tiny(), tmp_path, base, Listener(say=stop))
+    assert stopped.value.exit_code == 130
+    assert [p.name for p in (tmp_path / "tiny" / "data").glob("[!.]*")][0].startswith("land-")
+    assert_same(run_of(carry(tiny(), tmp_path, base)).folder, whole)
+
+
+def test_what_a_killed_writer_left_is_gone_at_the_end(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, run_room.shutil, "rmtree", 1):
+        carry(tiny(), tmp_path, base)
+    run = run_of(carry(tiny(), tmp_path, base))
+    assert list(run.checkpoints.glob(".*")) == []
+
+
+def test_loss_without_a_number_stops_and_names_the_last_good_checkpoint(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    loss = Causal.loss
+
+    def broken(self: Causal, model: Any, batch: Any, device: torch.device) -> Loss:
+        nonlocal calls
+        calls += 1
+        found = loss(self, model, batch, device)
+        return Loss(found.total * float("nan"), *found[1:]) if calls > 18 else found
+
+    recipe = tiny(checkpoints__every=20 * PER_STEP, stages__1__tokens=24 * PER_STEP)
+    whole = run_of(carry(recipe, tmp_path / "whole", base)).folder
+    with monkeypatch.context() as patch:
+        patch.setattr(Causal, "loss", broken)
+        with pytest.raises(EvergrowError) as failed:
+            carry(recipe, tmp_path, base)
+    text = str(failed.value)
+    assert "steps in a row were skipped" in text and "gradient norm nan" in text
+    run = Run(tmp_path / "tiny" / "main")
+    newest = checkpoints.marks(run)[-1].name
+    assert text.endswith(f"the last good checkpoint is {newest}")
+    assert (run.manifest.status, run.manifest.error) == ("failed", text)
+    assert json.loads((tmp_path / "tiny" / "summary.json").read_text())["status"] == "failed"
+    again = run_of(carry(recipe, tmp_path, base))
+    assert (again.manifest.status, again.manifest.error) == ("done", None)
+    assert_same(again.folder, whole)
+
+
+def test_full_disk_while_saving_is_a_sentence_and_going_on_gives_the_same(
+    base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    write = run_room.checksum
+
+    def full(path: Path) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_room, "checksum", full)
+        with pytest.raises(EvergrowError, match=r"no space left while writing; nothing was repl"):
+            carry(tiny(), tmp_path, base)
+    assert Run(tmp_path / "tiny" / "main").manifest.status == "failed"
+    assert_same(run_of(carry(tiny(), tmp_path, base)).folder, whole)
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_deleting_it_goes_on_from_the_one_before(
+    base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 8, after=True):
+        carry(tiny(), tmp_path, base)
+    run = Run(tmp_path / "tiny" / "main")
+    newest, before = checkpoints.marks(run)[-1], checkpoints.marks(run)[-2]
+    folder = run.checkpoints / newest.name
+    whole_file = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole_file[:-100])
+    with pytest.raises(EvergrowError) as damaged:
+        carry(tiny(), tmp_path, base)
+    assert str(damaged.value).endswith(f"delete {folder} to go on from the checkpoint before it")
+    run_room.shutil.rmtree(folder)
+    said: list[str] = []
+    again = run_of(carry(tiny(), tmp_path, base, Listener(say=said.append)))
+    assert f"restored everything at {before.name}" in said[-1]
+    assert_same(again.folder, whole)
+
+
+def test_a_record_cut_from_outside_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 3, after=True):
+        carry(tiny(), tmp_path, base)
+    metrics = tmp_path / "tiny" / "main" / "metrics.jsonl"
+    metrics.write_text("")
+    with pytest.raises(EvergrowError, match=r"metrics.jsonl: holds 0 bytes where the checkpoint"):
+        carry(tiny(), tmp_path, base)
+
+
+def test_a_run_in_use_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_room, "LOCK_PATIENCE", 0.0)
+    (tmp_path / "tiny").mkdir()
+    with locked(tmp_path / "tiny"), pytest.raises(InputError) as refused:
+        carry(tiny(), tmp_path, base)
+    assert f"in use by process {os.getpid()} on" in str(refused.value)
+
+
+def test_a_run_moved_out_of_its_recipe_says_what_is_missing(whole: Path, tmp_path: Path) -> None:
+    run_room.shutil.copytree(whole, tmp_path / "main")
+    with pytest.raises(InputError, match=r"move the whole recipe folder, not one run of it"):
+        stage.carry_out_stage(tmp_path / "main", 1, Listener())
+
+
+def test_the_branch_reads_what_the_trunk_reads_next(whole: Path) -> None:
+    """Both legs start at the fork from the same weights and moments, so their first losses agree."""
+    lines = Run(whole).read("metrics")
+    record = Run(whole).manifest.stages[0]
+    assert record.fork_step == 9
+    first = {m["leg"]: m for m in lines if m["step"] == record.fork_step + 1}
+    assert first["trunk"]["loss"] == first["anneal"]["loss"]
+    assert first["trunk"]["lr"] > first["anneal"]["lr"]
+    last = {m["leg"]: m for m in lines if m["step"] == 12}
+    assert last["anneal"]["lr"] == pytest.approx(3e-4)  # a tenth of the peak
+
+
+def test_the_trunk_does_not_depend_on_the_planned_anneal(
+    base: Path, whole: Path, tmp_path: Path
+) -> None:
+    other = run_of(carry(tiny(schedule__anneal__fraction=0.5), tmp_path, base))
+    trunks = [
+        [m for m in run.read("metrics") if m["leg"] == "trunk"] for run in (Run(whole), other)
+    ]
+    assert trunks[0] == trunks[1]
+    ends = [
+        load_file(run.checkpoints / "01-two-trunk-000000024" / "model.safetensors")
+        for run in (Run(whole), other)
+    ]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_fresh_moments_fill_at_rate_zero(base: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"stages__1__optimizer_state": {"refill": 3}}
+    run = run_of(carry(tiny(**changes), tmp_path, base))
+    rates = [m["lr"] for m in run.read("metrics") if (m["stage"], m["leg"]) == ("two", "trunk")]
+    assert rates[:3] == [0.0, 0.0, 0.0] and rates[3] > 0
