@@ -118,7 +118,7 @@ def test_running_the_recipe_again_keeps_an_extension(base: Path, lived: Path) ->
 def test_an_unfinished_stage_is_not_extended_or_annealed(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 9):
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 7):
         carry(tiny(), tmp_path, base)
     for verb in (
         lambda: extend(tmp_path / "tiny", PER_STEP, Listener()),

@@ -1,6 +1,7 @@
 """The main job: carry out a recipe, or go on where it stopped."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -33,12 +34,21 @@ def carry_out(
     """
     root = runs / recipe.name
     with locked(root), listener.stop.listening():
+        if base.resolve() == root.resolve():  # the resolved copy of the recipe
+            base = remembered_base(root)
         if fresh:
             empty_root(root)
         units = with_own_stages(root, unfold(recipe))
         plan(units, recipe, root, base, listener)
         write_file(root / "recipe.yaml", recipe.to_yaml())
+        write_file(root / ".base", os.path.relpath(base, root) + "\n")
         return train_units(root, recipe.workers, units, listener)
+
+
+def remembered_base(root: Path) -> Path:
+    """Where the relative paths of the recipe in ``root`` start, and the names of its files."""
+    remembered = root / ".base"
+    return (root / remembered.read_text().strip()).resolve() if remembered.exists() else root
 
 
 def plan(units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from evergrow.config import override
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
-from evergrow.flow.carry_out import carry_out, plan
+from evergrow.flow.carry_out import carry_out, plan, remembered_base
 from evergrow.flow.dispatch import Carried, train_units, write_pages
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
 from evergrow.flow.listener import Listener
@@ -87,7 +87,7 @@ def _carry_on(root: Path, old: Unit, recipe: Recipe, listener: Listener) -> Carr
     unit = Unit(old.arm, old.seed, old.folder, recipe)
     with locked(root), listener.stop.listening():
         whole = load_recipe(root / "recipe.yaml")
-        plan([unit], whole, root, Path.cwd(), listener)
+        plan([unit], whole, root, remembered_base(root), listener)
         return train_units(root, 1, [unit], listener)
 
 

@@ -14,6 +14,7 @@ from evergrow.stream.order import key_of
 from evergrow.train.config import TrainConfig
 from evergrow.train.objectives import Objective
 from evergrow.train.optimizer import clip_factor, load_optimizer_tensors, optimizer_tensors
+from evergrow.train.speed import keep_freed_memory
 from evergrow.train.spikes import MAX_IN_A_ROW, SpikeGuard
 
 
@@ -99,6 +100,7 @@ def train_until(
     then does the loop wait for the device (transformers' models, unless compiled, also do so in
     every forward pass). Raises EvergrowError after ten skipped steps in a row.
     """
+    keep_freed_memory()
     model, optimizer, device = state.model, state.optimizer, state.device
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     compute: Any = torch.compile(model) if wants_compile(config, device) else model
