@@ -3,13 +3,14 @@
     python benchmarks/crash.py [--kills 10] [--seed 0]
 
 Two arms side by side on installed text. Only the main process is killed; its workers must end by
-themselves. The moments are drawn over the seconds that the uninterrupted run took, so that
-tokenising, training, releasing and reporting are all hit. Exits with 1 on any difference.
+themselves. Every kill waits for a phase (tokenising first, then training, releasing and reporting
+in turn) and then a random moment of it. Exits with 1 on any difference.
 """
 
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,13 @@ arms:
   plain: {}
   replay: {replay.fraction: 0.25}
 """
+# What appears in the run's folder when a phase begins, and the seconds that it may take from there.
+PHASES = {
+    "tokenising": ("data", 6.0),
+    "training": ("*/checkpoints/[!.]*", 8.0),
+    "releasing": ("*/releases/.*", 0.02),
+    "reporting": (".*.writing-*", 0.05),
+}
 RECORDS = ("metrics.jsonl", "evals.jsonl", "samples.jsonl")
 LONGEST = 1800  # seconds
 
@@ -88,16 +96,23 @@ def _lines(path: Path, text: str) -> list[str]:
     return [line for line in found if text in line]
 
 
-def kill(folder: Path, seconds: float, number: int) -> bool:
-    """Start and kill -9 after ``seconds``; False when it had ended before."""
+def kill(folder: Path, phase: str, choose: random.Random, number: int) -> bool:
+    """Start, and kill -9 at a random moment of ``phase``; False when the run ended before."""
+    pattern, longest = PHASES[phase]
+    root = folder / "runs" / "crash"
+    before = {*root.glob(pattern)} if phase == "training" else set()
+    started = time.monotonic()
     process = start(folder)
+    while process.poll() is None and not {*root.glob(pattern)} - before:
+        time.sleep(0.001)
     try:
-        process.wait(seconds)
+        process.wait(choose.uniform(0, longest))
     except subprocess.TimeoutExpired:
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        print(f"kill {number} after {seconds:5.1f} s  {doing(folder)}", flush=True)
+        seconds = time.monotonic() - started
+        print(f"kill {number:2d}, {phase} after {seconds:.1f} s: {doing(folder)}", flush=True)
         _, alive = psutil.wait_procs(children, timeout=30)
         if alive:
             sys.exit(f"{len(alive)} processes outlived the main one by 30 s: {alive}")
@@ -108,15 +123,23 @@ def kill(folder: Path, seconds: float, number: int) -> bool:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every byte that must repeat: records, checkpoints, releases, manifests and token shards."""
+    """Every byte that must repeat: records, checkpoints, releases, manifests and token shards.
+
+    Only the git commit is left out: it tells when the run began, and someone may commit meanwhile.
+    """
     root = folder / "runs" / "crash"
     paths = [p for p in root.rglob("*") if p.is_file()]
     kept = [p for p in paths if p.name in RECORDS or p.name == "manifest.json"]
     kept += [p for p in paths if {"checkpoints", "releases", "data", "tokenizer"} & {*p.parts}]
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted({*kept})}
+    return {p.relative_to(root).as_posix(): _without_commit(p) for p in sorted({*kept})}
 
 
-def main() -> int:
+def _without_commit(path: Path) -> bytes:
+    data = path.read_bytes()
+    return re.sub(rb'"commit": ?(null|"\w+"),', b"", data) if path.suffix == ".json" else data
+
+
+def main() -> None:
     """Carry out both, compare, and say what differed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=10)
@@ -130,20 +153,22 @@ def main() -> int:
             (folder / "crash.yaml").write_text(RECIPE)
         seconds = finish(whole)
         print(f"uninterrupted: {seconds:.1f} s", flush=True)
+        early = max(1, arguments.kills // 5)
         number = 0
         while number < arguments.kills:
-            # Every kill loses at most one checkpoint's distance, so later ones get further.
-            if kill(killed, choose.uniform(0.1, 0.6) * seconds, number + 1):
+            later = ("training", "releasing", "training", "reporting")[(number - early) % 4]
+            if kill(killed, "tokenising" if number < early else later, choose, number + 1):
                 number += 1
-            elif number < arguments.kills:
-                print("done before all kills: from the beginning again", flush=True)
+            else:
+                print("done before all kills: once more from the beginning", flush=True)
                 _compare(whole, killed)
                 shutil.rmtree(killed / "runs")
         finish(killed)
-        return 1 if _compare(whole, killed) else 0
+        _compare(whole, killed)
 
 
-def _compare(whole: Path, killed: Path) -> int:
+def _compare(whole: Path, killed: Path) -> None:
+    """Print the verdict; a difference ends with exit code 1."""
     one, two = contents(whole), contents(killed)
     different = sorted(n for n in {*one, *two} if one.get(n) != two.get(n))
     for name in different:
@@ -153,8 +178,7 @@ def _compare(whole: Path, killed: Path) -> int:
     print(f"{verdict}: {len(one)} files, {weights} of them weights and optimiser states")
     if different:
         sys.exit(1)
-    return len(different)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

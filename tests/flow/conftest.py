@@ -1,5 +1,6 @@
 """Texts, and what an uninterrupted run of the tiny recipe leaves, made once for this room."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _without_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report has tests of its own and takes a third of the time."""
+def _quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting for the disk, since no test pulls the plug; no report, which has its own tests."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     if "with_pages" not in request.fixturenames:
         monkeypatch.setattr(dispatch, "write_report", lambda root: root / "report.html")
 

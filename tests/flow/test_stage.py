@@ -92,7 +92,7 @@ def test_a_signal_while_reading_ends_at_once(base: Path, whole: Path, tmp_path: 
     with pytest.raises(Stopped) as stopped:
         carry(tiny(), tmp_path, base, Listener(say=stop))
     assert stopped.value.exit_code == 130
-    assert [p.name for p in (tmp_path / "tiny" / "data").glob("[!.]*")][0].startswith("land-")
+    assert next((tmp_path / "tiny" / "data").glob("[!.]*")).name.startswith("land-")
     assert_same(run_of(carry(tiny(), tmp_path, base)).folder, whole)
 
 
@@ -204,7 +204,7 @@ def test_a_run_moved_out_of_its_recipe_says_what_is_missing(whole: Path, tmp_pat
 
 
 def test_the_branch_reads_what_the_trunk_reads_next(whole: Path) -> None:
-    """Both legs start at the fork from the same weights and moments, so their first losses agree."""
+    """Both legs leave the fork with the same weights, so their first losses agree."""
     lines = Run(whole).read("metrics")
     record = Run(whole).manifest.stages[0]
     assert record.fork_step == 9

@@ -190,6 +190,10 @@ def test_seeds_can_be_added_and_a_stop_keeps_what_is_done(
     assert "3 seeds: 3 suggest, 6 make a claim; --seeds 6 trains 3 more" in shown.output
     assert str(runs / "tiny" / "report.html") in shown.output
 
+    anew = carry_out_study(STUDY, study_recipe(STUDY, 2, texts), runs, Listener(), fresh=True)
+    assert anew["seeds"] == [0, 1]
+    assert anew["numbers"]["low"]["new"] == two["numbers"]["low"]["new"]
+
 
 def test_only_finished_runs_count(tmp_path: Path, write_run: Callable[..., Run]) -> None:
     for arm, loss in (("low", 3.0), ("high", 2.0)):
@@ -245,10 +249,15 @@ def test_tables_show_means_differences_and_what_is_missing() -> None:
     table = numbers_table(findings)
     assert [list(column.cells) for column in table.columns] == [["low", "high"], ["1.100", "1.600"]]
     claims = [list(column.cells) for column in claims_table(findings).columns]
-    assert claims[1] == ["new: low below high", "new: low within 0.75 of high"]
-    assert claims[2:] == [
-        ["-0.500"] * 2, ["-0.748 to -0.252"] * 2, ["3"] * 2, ["suggested"] * 2
-    ]  # fmt: skip
+    assert claims[0] == ["suggested", "", "suggested", ""]
+    assert claims[1] == [
+        "low learns more",
+        "new: low below high: -0.500 (-0.748 to -0.252)",
+        "no matter",
+        "new: low within 0.75 of high: -0.500 (-0.748 to -0.252)",
+    ]
+    fewer = claims_table({**findings, "seeds": [0, 1, 2, 3]}).columns[1].cells
+    assert "over 3 seeds" in list(fewer)[1]
     sentence = what_is_missing(findings)
     assert sentence is not None and "--seeds 6 trains 3 more" in sentence
     assert what_is_missing({**findings, "seeds": list(range(6))}) is None

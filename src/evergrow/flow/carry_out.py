@@ -1,7 +1,6 @@
 """The main job: carry out a recipe, or go on where it stopped."""
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -41,14 +40,17 @@ def carry_out(
         units = with_own_stages(root, unfold(recipe))
         plan(units, recipe, root, base, listener)
         write_file(root / "recipe.yaml", recipe.to_yaml())
-        write_file(root / ".base", os.path.relpath(base, root) + "\n")
+        write_file(root / ".base", f"{base.resolve()}\n")
         return train_units(root, recipe.workers, units, listener)
 
 
 def remembered_base(root: Path) -> Path:
-    """Where the relative paths of the recipe in ``root`` start, and the names of its files."""
+    """Where the relative paths of the recipe in ``root`` start, and the names of its files.
+
+    An absolute path: the files are no part of the run, so they stay where they are when it moves.
+    """
     remembered = root / ".base"
-    return (root / remembered.read_text().strip()).resolve() if remembered.exists() else root
+    return Path(remembered.read_text().strip()) if remembered.exists() else root
 
 
 def plan(units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener) -> None:

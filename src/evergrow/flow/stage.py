@@ -154,7 +154,7 @@ def save(work: Work, leg: str, schedule: Schedule) -> None:
     work.writer.wait()
     mark = Mark(work.index, work.record.name, leg, work.state.step)
     tensors = work.state.tensors()
-    facts = {"offsets": work.run.offsets(), "key": work.record.key, "schedule": schedule}
+    facts = {"offsets": work.run.offsets(), "schedule": schedule}
     work.writer.submit(lambda: checkpoints.write(work.run, mark, tensors, facts))
 
 

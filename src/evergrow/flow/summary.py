@@ -11,9 +11,11 @@ from evergrow.disk import write_file
 from evergrow.evals.loss_matrix import measure
 from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
-from evergrow.statistics import t_interval
+from evergrow.statistics import spike_score, t_interval
 
 MEASURES = ("average", "forgetting", "backward_transfer", "forward_transfer", "transient_peak")
+
+COUNTS = ("num_tokens", "num_tokens_total", "tokens_per_second", "spike_score")
 
 
 def write_summary(root: Path, status: str) -> dict[str, Any]:
@@ -73,6 +75,9 @@ def summarise_run(run: Run, root: Path) -> dict[str, Any]:
         "num_tokens_total": sum(_compute(record) for record in done) * per_step
         + sum(branch.tokens for branch in run.manifest.branches),
         "tokens_per_second": _speed(run, per_step),
+        "spike_score": spike_score(
+            [line["grad_norm"] for line in run.read("metrics") if line["leg"] == "trunk"]
+        ),
         "releases": {
             record.name: (run.folder / str(record.release)).relative_to(root).as_posix()
             for record in done
@@ -152,7 +157,7 @@ def _over_seeds(by_seed: dict[str, dict[str, Any]]) -> dict[str, Any]:
         values = np.array(same, dtype=float)
         merged[key] = [] if not values.size else np.mean(values, axis=0).tolist()
     intervals = {}
-    for name in (*MEASURES, "num_tokens", "num_tokens_total", "tokens_per_second"):
+    for name in (*MEASURES, *COUNTS):
         values = [r[name] for r in runs if r[name] is not None]
         merged[name] = float(np.mean(values)) if values else None
         if len(values) > 1 and name in MEASURES:

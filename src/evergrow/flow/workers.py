@@ -110,7 +110,7 @@ class Workers:
             assert isinstance(ready, Connection)
             try:
                 message = ready.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 message = Done(self._jobs[ready], _died(self._jobs[ready]))
                 self._connections.remove(ready)
             if isinstance(message, Done):

@@ -82,14 +82,29 @@ def _same(arm: str, percent: int, beyond: str = "") -> list[Claim]:
 
 CLAIMS = [
     Claim(
-        "a lower peak learns the new data less", ("half-peak", "new"), "above", ("rewarm", "new")
+        "a lower peak learns the new data worse", ("half-peak", "new"), "above", ("rewarm", "new")
     ),
-    Claim("a higher peak learns it better", ("double-peak", "new"), "below", ("rewarm", "new")),
+    Claim(
+        "a higher peak learns the new data better",
+        ("double-peak", "new"),
+        "below",
+        ("rewarm", "new"),
+    ),
     Claim("a lower peak forgets less", ("half-peak", "old"), "below", ("rewarm", "old")),
     Claim("a higher peak forgets more", ("double-peak", "old"), "above", ("rewarm", "old")),
-    Claim("re-warming learns more than staying low", ("rewarm", "new"), "below", ("floor", "new")),
-    Claim("staying low forgets less", ("floor", "old"), "below", ("rewarm", "old")),
-    Claim("re-warming beats a new model", ("rewarm", "new"), "below", ("scratch", "new")),
+    Claim(
+        "re-warming learns the new data better than staying at the floor",
+        ("rewarm", "new"),
+        "below",
+        ("floor", "new"),
+    ),
+    Claim("staying at the floor forgets less", ("floor", "old"), "below", ("rewarm", "old")),
+    Claim(
+        "re-warming beats a new model on equal new tokens",
+        ("rewarm", "new"),
+        "below",
+        ("scratch", "new"),
+    ),
     Claim(
         "re-warming first raises the old loss",
         ("rewarm", "old early peak"),
@@ -97,7 +112,7 @@ CLAIMS = [
         ("rewarm", "old at start"),
     ),
     Claim(
-        "more than new data alone does",
+        "it rises more than without re-warming",
         ("rewarm", "old early peak"),
         "above",
         ("floor", "old early peak"),
@@ -115,13 +130,13 @@ CLAIMS = [
         ("same-data", "old at start"),
     ),
     Claim(
-        "more than an emptied optimiser alone does",
+        "it rises more than at the floor, so not by the emptied optimiser",
         ("same-data", "old early peak"),
         "above",
         ("same-data-floor", "old early peak"),
     ),
     Claim(
-        "no warm-up gives a spike",
+        "without warm-up the old loss spikes higher",
         ("warmup-0", "old early peak"),
         "above",
         ("rewarm", "old early peak"),

@@ -12,7 +12,9 @@ def numbers_table(findings: dict[str, Any]) -> Table:
     """An arm a line, a measure a column: the mean over its seeds."""
     arms = findings["numbers"]
     measures = list(dict.fromkeys(name for found in arms.values() for name in found))
-    title = f"{findings['question']}\n{findings['paper']}; bits per byte, {_seeds(findings)}"
+    title = (
+        f"{findings['question']}\n{findings['paper']}; bits per byte, means of {_seeds(findings)}"
+    )
     table = Table(title=title, title_justify="left")
     table.add_column("arm")
     for name in measures:
@@ -27,19 +29,24 @@ def _mean(by_seed: dict[int, float]) -> str:
 
 
 def claims_table(findings: dict[str, Any]) -> Table:
-    """A claim a line: what is compared, the mean paired difference, its interval, the verdict."""
-    table = Table("claim", "expected", "difference", "95 % interval", "seeds", "verdict")
+    """Two lines a claim, with its verdict before them: what it says, and what was compared."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
     for claim in findings["claims"]:
-        interval = claim.get("interval")
-        table.add_row(
-            claim["claim"],
-            _expected(claim),
-            "" if interval is None else f"{claim['mean_difference']:+.3f}",
-            "" if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}",
-            str(len(claim["seeds"])),
-            claim["verdict"],
-        )
+        table.add_row(claim["verdict"], claim["claim"])
+        table.add_row("", f"{_expected(claim)}: {_found(claim, findings['seeds'])}")
     return table
+
+
+def _found(claim: dict[str, Any], seeds: list[int]) -> str:
+    """The mean paired difference and its interval; the seeds when they are not all of them."""
+    num_seeds = len(claim["seeds"])
+    over = "" if num_seeds == len(seeds) else f" over {num_seeds} seeds"
+    if "interval" not in claim:
+        return f"nothing to pair{over}"
+    low, high = claim["interval"]
+    return f"{claim['mean_difference']:+.3f} ({low:+.3f} to {high:+.3f}){over}"
 
 
 def _expected(claim: dict[str, Any]) -> str:
