@@ -289,3 +289,12 @@ def test_overrides_apply_before_the_recipe_is_judged(tmp_path: Path) -> None:
     path.write_text(TEXT.replace("english, tokens", "englsh, tokens"))
     made = load_recipe(path, {"stages.0.data": "python", "train.batch_size": 4})
     assert (made.stages[0].data, made.train.batch_size) == ("python", 4)
+
+
+def test_a_model_folder_is_looked_for_from_the_recipes_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    data = {**recipe().to_data(), "model": {"from": "mine"}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    assert load_recipe(tmp_path / "recipe.yaml").model.from_ == str(tmp_path / "mine")
+    (tmp_path / "mine").rmdir()
+    assert load_recipe(tmp_path / "recipe.yaml").model.from_ == "mine"

@@ -44,8 +44,10 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value ...")] = None,
     runs: Runs = RUNS,
-    fresh: Annotated[bool, typer.Option(help="Delete what the run made so far.")] = False,
-    dry: Annotated[bool, typer.Option(help="Draw the plan and write nothing.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete what the run made so far.")
+    ] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Draw the plan and write nothing.")] = False,
 ) -> None:
     """Carry out a recipe; run again to go on where it stopped."""
     from evergrow.config import parse_override
@@ -53,8 +55,8 @@ def run(
 
     loaded = load_recipe(recipe, dict(parse_override(o) for o in overrides or []))
     from evergrow import screen  # after the recipe: its mistakes are told before torch is loaded
-    from evergrow.flow.carry_out import carry_out
     from evergrow.flow.dry import draw_plan
+    from evergrow.flow.recipes import carry_out
 
     base = recipe.resolve().parent
     with screen.watching() as listener:
@@ -198,7 +200,9 @@ def list_(runs: Runs = RUNS) -> None:
 @app.command()
 def log(
     run: RunPath,
-    seen: Annotated[bool, typer.Option(help="What was read, by source and range.")] = False,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="What was read, by source and range.")
+    ] = False,
 ) -> None:
     """The lineage of a run as a tree."""
     from evergrow import screen
@@ -215,7 +219,7 @@ def log(
 @app.command()
 def prune(
     run: RunPath,
-    dry: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False,
 ) -> None:
     """Delete checkpoints that going on does not need; releases and records stay."""
     from evergrow import screen
@@ -223,7 +227,7 @@ def prune(
 
     names, num_bytes = prune(run, dry)
     verb = "would delete" if dry else "deleted"
-    kept = "kept the trunk's head, from which to continue, extend and anneal"
+    kept = "kept what continue, extend and anneal need"
     screen.console.print(
         f"{verb} {len(names)} checkpoints ({screen.megabytes(num_bytes)}), {kept}: "
         f"{', '.join(names) or 'nothing'}",

@@ -216,8 +216,15 @@ def decode_recipe(data: dict[str, Any], overrides: dict[str, Any] | None = None)
 
 
 def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule."""
+    """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule.
+
+    A model folder that ``model.from`` gives is looked for from the recipe's folder, as files are.
+    """
     data = load_yaml(path)
     if (first := next(iter(data), "no key at all")) != "name":
         raise InputError(f"{path}: the first key must be 'name', got {first!r}")
-    return decode_recipe(data, overrides)
+    recipe = decode_recipe(data, overrides)
+    folder = path.resolve().parent / (recipe.model.from_ or "")
+    if recipe.model.from_ is None or not folder.is_dir():
+        return recipe
+    return decode_recipe(recipe.to_data(), {"model.from": str(folder)})

@@ -210,7 +210,7 @@ def _verdict(
 
 
 def spike_score(values: Sequence[float | None], window: int = 1000, sigma: float = 7.0) -> float:
-    """Percentage of values at least ``sigma`` deviations from the mean of the ``window`` before them.
+    """Percentage of values ``sigma`` deviations or more from the mean of the ``window`` before.
 
     OLMo 2 (2501.00656, section 3): values of a loss or a gradient norm, one a step. A value that is
     not finite (None) counts as a spike; the first 128 have too little before them to be judged.

@@ -166,7 +166,7 @@ def test_source_file_changed_under_an_old_manifest(base: Path, tmp_path: Path) -
     (base / "web" / "7.txt").write_text("something else")
     assert refusal(run, base) == (
         "sources.web: web/7.txt changed since its data was made; restore it, "
-        "give the recipe a new name: or start over with --fresh"
+        "give the recipe a new name, or start over with --fresh"
     )
     (base / "web" / "7.txt").write_text(words(7, 40))
     (base / "web" / "new.txt").write_text("one more")
@@ -183,7 +183,7 @@ def test_other_settings_order_or_tokenizer_are_refused(base: Path, tmp_path: Pat
     other = SourceConfig(files=["code.jsonl"], drop_repeated_lines=50)
     assert refusal(run, base, sources={"web": WEB, "code": other}) == (
         "sources.code: drop_repeated_lines is 50, but its finished data was made with 40; "
-        "give the recipe a new name: or start over with --fresh"
+        "give the recipe a new name, or start over with --fresh"
     )
     assert "held_out is {" in refusal(run, base, held_out=HeldOutConfig(fraction=0.2, tokens=100))
     assert "add new sources after the old ones" in refusal(

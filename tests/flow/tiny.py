@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from evergrow.config import override
-from evergrow.flow.carry_out import carry_out
 from evergrow.flow.dispatch import Carried
 from evergrow.flow.listener import Listener
+from evergrow.flow.recipes import carry_out
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Run
 

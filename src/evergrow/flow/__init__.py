@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evergrow.flow.carry_out import carry_out
     from evergrow.flow.dry import draw_plan
     from evergrow.flow.listener import Listener
     from evergrow.flow.look import evaluate, list_runs, prune, sample
+    from evergrow.flow.recipes import carry_out
     from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
     from evergrow.recipe import load_recipe
 
 _HOMES = {
-    "carry_out": "evergrow.flow.carry_out",
+    "carry_out": "evergrow.flow.recipes",
     "draw_plan": "evergrow.flow.dry",
     "Listener": "evergrow.flow.listener",
     "evaluate": "evergrow.flow.look",

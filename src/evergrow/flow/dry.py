@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from evergrow.flow.carry_out import plan
 from evergrow.flow.checkpoints import branch_points
 from evergrow.flow.listener import Listener
+from evergrow.flow.recipes import plan
 from evergrow.flow.units import Unit, unfold
 from evergrow.flow.work import Work, open_work
 from evergrow.models.describe import describe, training_bytes

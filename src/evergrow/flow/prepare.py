@@ -34,7 +34,7 @@ from evergrow.stream.writer import write_shards
 
 VERSION = 1  # raise by hand when the same files and settings would give other bytes
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
-WAYS_OUT = "give the recipe a new name: or start over with --fresh"
+WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 
 
 @dataclass(frozen=True)

@@ -339,7 +339,9 @@ def _say_what_comes(work: Work, begun: Mark | None) -> None:
         kept = work.recipe.stages[work.index].optimizer_state == "keep"
         restored = f"weights{' and optimiser' if kept else ''} at the end of {parent}"
         renewed = "spike window" if kept else "optimiser, spike window"
+    manifest = work.run.manifest
+    seed = f", seed {manifest.seed}" if work.run.folder.name.startswith("seed-") else ""
     work.listener.say(
-        f"{work.run.folder.name}, {record.name}: restored {restored}; re-initialised {renewed}; "
+        f"{manifest.arm}{seed}, {record.name}: restored {restored}; re-initialised {renewed}; "
         f"next rate {next_rate:.3g}"
     )

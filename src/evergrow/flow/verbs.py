@@ -7,10 +7,10 @@ from typing import Any
 from evergrow.config import override
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
-from evergrow.flow.carry_out import carry_out, plan, remembered_base
 from evergrow.flow.dispatch import Carried, train_units, write_pages
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
 from evergrow.flow.listener import Listener
+from evergrow.flow.recipes import carry_out, plan, remembered_base
 from evergrow.flow.release import write_release
 from evergrow.flow.stage import Schedule, record_evals, restore, train_branch
 from evergrow.flow.units import Unit
@@ -107,12 +107,12 @@ def continue_model(
     them, because a finished model does not say at which rate it was trained. ``evaluate`` globs
     are measured before and after, never trained on: the old skills.
     """
+    folder = find_model(model)
     if "schedule.peak_lr" not in settings:
         raise InputError(
             f"{model}: give --peak-lr: a finished model does not say at which rate it was trained; "
             "0.3 to 1 times its documented peak is a start, lower forgets less"
         )
-    folder = find_model(model)
     window = context_window(load_model(folder)) or SEQUENCE_LENGTH
     old = {"old": {"files": absolute(evaluate)}} if evaluate else {}
     recipe = {

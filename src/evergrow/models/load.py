@@ -138,8 +138,7 @@ def _newest_release(run: Path) -> Path:
     released = [stage for stage in manifest.stages if stage.release is not None]
     if not released:
         raise InputError(f"{run}: this run has no release yet; finish its first stage")
-    newest = released[-1]
-    return run / (newest.shared_with or ".") / str(newest.release)
+    return run / str(released[-1].release)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

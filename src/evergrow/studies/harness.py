@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from evergrow.disk import write_file
 from evergrow.errors import InputError, Stopped
-from evergrow.flow.carry_out import carry_out
 from evergrow.flow.listener import Listener
+from evergrow.flow.recipes import carry_out
 from evergrow.flow.summary import runs_below
 from evergrow.flow.units import unfold
 from evergrow.recipe import Recipe, decode_recipe

@@ -125,6 +125,7 @@ def prepare_units(
                 asked or list(recipe.stages[0].weights),
                 base,
                 listener.say,
+                [name for name in own.sources if name not in own.streams],
             )
         found.append(prepared[tuple(later)])
     return found

@@ -7,7 +7,7 @@ import pytest
 from flow.tiny import PER_STEP, assert_same, carry, contents, killed_at, run_of, tiny
 
 from evergrow.errors import InputError
-from evergrow.flow import adopt, carry_out, checkpoints, dispatch
+from evergrow.flow import adopt, checkpoints, dispatch, recipes
 from evergrow.recipe import load_recipe
 from evergrow.run import Run
 
@@ -221,4 +221,4 @@ def test_the_branch_points_are_what_is_kept(lived: Path) -> None:
         (1, "trunk", 21),
         (1, "trunk", 24),
     ]
-    assert carry_out.remembered_base(lived).is_dir()
+    assert recipes.remembered_base(lived).is_dir()
