@@ -237,7 +237,7 @@ def prune(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="rewarm")],
+    name: Annotated[str, typer.Argument(help="infinite or rewarm")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(help="key.path=value of its recipe; data.SOURCE=GLOB for your own files."),

@@ -37,5 +37,5 @@ def test_every_study_has_a_test_and_stands_in_the_help(name: str) -> None:
 def test_a_misspelt_study_is_told_the_nearest() -> None:
     with pytest.raises(InputError, match=r"rewram: no such study; did you mean rewarm\?"):
         find_study("rewram")
-    with pytest.raises(InputError, match="xyz: no such study; studies: rewarm"):
+    with pytest.raises(InputError, match="xyz: no such study; studies: infinite, rewarm"):
         find_study("xyz")

@@ -3,10 +3,10 @@
 import difflib
 
 from evergrow.errors import InputError
-from evergrow.studies import rewarm
+from evergrow.studies import infinite, rewarm
 from evergrow.studies.harness import Study
 
-STUDIES: dict[str, Study] = {"rewarm": rewarm.STUDY}
+STUDIES: dict[str, Study] = {"infinite": infinite.STUDY, "rewarm": rewarm.STUDY}
 
 
 def find_study(name: str) -> Study:

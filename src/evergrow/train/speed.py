@@ -12,7 +12,8 @@ import torch
 # Dense bf16 FLOP/s from the vendors' data sheets.
 _PEAK_BF16 = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_KEPT_BLOCK = 32 << 20  # bytes, the most glibc takes; larger ones would leave holes in the heap
 
 
 def peak_flops(device: torch.device) -> float:
@@ -62,5 +63,5 @@ def keep_freed_memory() -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK)
     library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
