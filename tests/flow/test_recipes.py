@@ -222,3 +222,20 @@ def test_the_branch_points_are_what_is_kept(lived: Path) -> None:
         (1, "trunk", 24),
     ]
     assert recipes.remembered_base(lived).is_dir()
+
+
+def test_what_no_arm_learns_is_held_out_whole_and_what_one_learns_is_not(
+    base: Path, tmp_path: Path
+) -> None:
+    recipe = tiny(
+        sources__sky={"files": ["sky/*.txt"]},
+        evaluate__sources=["land", "sea", "sky"],
+        arms={"second": {"stages": [tiny().to_data()["stages"][1]]}, "both": {}},
+    )
+    carry(recipe, tmp_path, base)
+    tokens = {}
+    for manifest in (tmp_path / "tiny/data").glob("*/manifest.json"):
+        data = json.loads(manifest.read_text())
+        tokens[data["source"]] = data["num_tokens"], data["held_out"]["num_documents"]
+    assert tokens["sky"][0] == 0 and tokens["sky"][1] >= 24
+    assert tokens["land"][0] > 10 * PER_STEP and tokens["sea"][0] > 10 * PER_STEP

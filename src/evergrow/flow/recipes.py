@@ -109,7 +109,9 @@ def prepare_units(
     Each unit's own later sources come after those of the whole ``recipe``: two arms that were
     continued apart know nothing of each other.
     """
-    measured = {name for unit in unfold(recipe) for name in unit.recipe.measured}
+    resolved = [unit.recipe for unit in unfold(recipe)]
+    measured = {name for each in resolved for name in each.measured}
+    learnt = {name for each in resolved for name in each.streams}
     shared = [name for name in recipe.sources if name in measured]
     asked = recipe.tokenizer.sources if recipe.tokenizer else None
     prepared: dict[tuple[str, ...], Prepared] = {}
@@ -125,7 +127,7 @@ def prepare_units(
                 asked or list(recipe.stages[0].weights),
                 base,
                 listener.say,
-                [name for name in own.sources if name not in own.streams],
+                [name for name in own.sources if name not in {*learnt, *own.streams}],
             )
         found.append(prepared[tuple(later)])
     return found
