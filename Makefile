@@ -1,6 +1,6 @@
 # make run   set up and carry out the quickstart     make run RECIPE=path   any recipe
 # make test  set up with the development tools, then lint, types, tests, docs
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RECIPE ?= recipes/quickstart.yaml
 BIN := .venv/bin
 

@@ -11,10 +11,9 @@ from evergrow.config import decode
 from evergrow.errors import InputError
 from evergrow.flow.listener import Listener
 from evergrow.flow.measure import HeldOut, held_out
-from evergrow.flow.start import empty_model
 from evergrow.flow.versions import environment
 from evergrow.models.describe import describe, embedding_parameter_names
-from evergrow.models.load import model_from_config
+from evergrow.models.load import empty_model, model_from_config
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
 from evergrow.stream.batches import TokenBatch, token_batch

@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -37,10 +37,26 @@ def model_from_config(
     else:
         model = load_model(config.from_)
         _check_fit(model, config.from_, len(tokenizer), sequence_length)
+    _train_every_row(model)
+    return model
+
+
+def empty_model(folder: Path) -> PreTrainedModel:
+    """The architecture of ``config.json`` in ``folder``; a checkpoint brings the weights."""
+    with undisturbed():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    _train_every_row(model)
+    return model
+
+
+def _train_every_row(model: nn.Module) -> None:
+    """Let the padding token's embedding be trained: some models pad with EOS."""
     for module in model.modules():
         if isinstance(module, nn.Embedding):
-            module.padding_idx = None  # its row would get no gradient; some models pad with EOS
-    return model
+            module.padding_idx = None
 
 
 def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_length: int) -> None:
