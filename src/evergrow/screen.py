@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -70,11 +71,12 @@ def megabytes(num_bytes: float) -> str:
 
 def show_summary(summary: dict[str, Any]) -> None:
     """The arms of a finished recipe, a line each."""
-    table = Table(title=f"{summary['name']}: bits per byte on held-out text", title_justify="left")
-    table.add_column("arm")
+    title = f"{summary['name']}: bits per byte on held-out text after the last stage"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("arm", no_wrap=True)
     for stream in summary["streams"]:
         table.add_column(stream, justify="right")
-    for name in ("average", "forgetting", "transient peak", "tokens/s"):
+    for name in ("average", "forgetting", "peak", "tokens/s"):
         table.add_column(name, justify="right")
     for arm, numbers in summary["arms"].items():
         last = numbers["loss_matrix"][-1] if numbers["loss_matrix"] else []
