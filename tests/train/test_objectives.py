@@ -30,7 +30,7 @@ def reference(logits: Tensor, targets: Tensor, weights: Tensor, z: float) -> tup
 def test_loss_and_gradient_are_those_of_torch(dtype: torch.dtype, tolerance: float) -> None:
     logits, targets, weights = case(dtype)
     for factors in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.7)):
-        found = _CrossEntropy.apply(logits, targets, weights, Z)
+        found = _CrossEntropy.apply(logits * 1, targets, weights, Z)
         expected = reference(logits, targets, weights, Z)
         ours, theirs = (
             torch.autograd.grad(factors[0] * a + factors[1] * b, logits)[0]
@@ -45,7 +45,7 @@ def test_the_gradient_is_the_derivative() -> None:
     logits, targets, weights = case(torch.float64)
 
     def total(values: torch.Tensor) -> torch.Tensor:
-        ce, z_loss = _CrossEntropy.apply(values, targets, weights, Z)
+        ce, z_loss = _CrossEntropy.apply(values * 1, targets, weights, Z)
         return 3 * ce + z_loss
 
     total(logits).backward()
@@ -181,3 +181,11 @@ def test_a_compiled_model_has_a_compiled_backbone(build_model) -> None:
     assert parts is not None
     assert parts.backbone._orig_mod is model.model
     assert parts.head is model.lm_head
+
+
+def test_logits_that_a_model_still_needs_are_not_overwritten_in_silence() -> None:
+    logits, targets, weights = case(torch.float32)
+    kept = logits.exp()  # its derivative is its own value
+    ce, _ = _CrossEntropy.apply(kept, targets, weights, Z)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        ce.backward()

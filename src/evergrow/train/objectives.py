@@ -37,17 +37,22 @@ class _CrossEntropy(torch.autograd.Function):
 
     loss = sum_n w_n (lse_n - logit_n[target]) + z * w_n * lse_n^2 (PaLM, section 5; OLMo 2, section
     3.3.3); d loss / d logit = w_n (softmax * (1 + 2 z lse_n) - onehot).
+
+    Single-precision logits on a CPU are overwritten, which saves an array of their size: nothing
+    reads them after the loss. Autograd refuses loudly when a model's own backward pass would.
     """
 
     @staticmethod
     def forward(
         ctx: Any, logits_NV: Tensor, targets_N: Tensor, weights_N: Tensor, z: float
     ) -> tuple[Tensor, Tensor]:
-        dtype = torch.promote_types(logits_NV.dtype, torch.float32)
+        values_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+        reached = values_NV.gather(-1, targets_N[:, None])[:, 0]
         # One vectorised pass; logsumexp takes four (1.3M parameters: 5 % of a step).
-        log_p_NV = logits_NV.log_softmax(-1, dtype=dtype)
+        log_p_NV = values_NV if values_NV.device.type == "cpu" else torch.empty_like(values_NV)
+        torch.ops.aten._log_softmax.out(values_NV, -1, False, out=log_p_NV)
         picked = log_p_NV.gather(-1, targets_N[:, None])[:, 0]
-        lse = logits_NV.gather(-1, targets_N[:, None])[:, 0].to(dtype) - picked
+        lse = reached - picked
         ctx.save_for_backward(targets_N, weights_N, lse)
         ctx.log_p_NV, ctx.dtype, ctx.z = log_p_NV, logits_NV.dtype, z
         return -(weights_N * picked).sum(), z * (weights_N * lse * lse).sum()
