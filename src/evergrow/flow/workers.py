@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -72,6 +73,7 @@ class Workers:
 
     def __init__(self, num_workers: int, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # unblocks the stop signals when it starts
         # A child that is still importing would die of a signal; it looks at it when it can.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self._processes: list[SpawnProcess] = []
