@@ -1,23 +1,26 @@
 import pytest
 from blake3 import blake3
 
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, document_id
 
 
-def test_the_id_is_the_hash_of_the_utf8_bytes() -> None:
+def test_a_document_knows_its_origin_and_its_content() -> None:
     document = Document.of("naïve", "web", "a.txt", "2024-05-01")
-    assert document.id == blake3("naïve".encode()).hexdigest()
+    assert document.content_hash == blake3("naïve".encode()).hexdigest()
+    assert document.id == document_id("web", "a.txt") == blake3(b"web\0a.txt").hexdigest(16)
+    assert (document.date, document.date_kind, document.parent) == ("2024-05-01", "declared", None)
     assert document.num_bytes == 6
-    assert (document.date, document.parent) == ("2024-05-01", None)
 
 
-def test_an_edit_keeps_the_origin_and_points_to_the_text_as_read() -> None:
-    document = Document.of("one two", "web", "a.txt")
+def test_an_edit_keeps_the_origin_and_names_the_text_as_read() -> None:
+    document = Document.of("one two", "web", "a.txt", key="a.txt#7")
     assert document.edited("one two") is document
     twice = document.edited("one").edited("on")
-    assert twice == Document("on", "web", "a.txt", None, blake3(b"on").hexdigest(), document.id)
+    assert (twice.text, twice.id, twice.key) == ("on", document.id, "a.txt#7")
+    assert twice.content_hash == blake3(b"on").hexdigest()
+    assert twice.parent == document.content_hash
 
 
-def test_half_a_surrogate_pair_is_no_text() -> None:
+def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         Document.of("\ud800", "web", "a.txt")

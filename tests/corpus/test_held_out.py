@@ -33,7 +33,7 @@ def test_the_larger_of_fraction_and_tokens() -> None:
 def test_the_documents_with_the_smallest_hashes_are_held_out() -> None:
     documents = notes(200)  # 20 bytes each
     training, held_out = parted(documents, SMALL)
-    by_hash = [d.text for d in sorted(documents, key=lambda d: d.id)]
+    by_hash = [d.text for d in sorted(documents, key=lambda d: d.content_hash)]
     assert sorted(held_out) == sorted(by_hash[:50])
     assert sorted(training + held_out) == sorted(by_hash)
 
@@ -68,13 +68,13 @@ def test_a_book_is_held_out_in_small_parts_and_nothing_is_lost() -> None:
 def test_what_is_left_around_a_part_stays_together_and_knows_its_parent() -> None:
     book = Document.of("aaaa\nbbbb\ncccc\ndddd\n", "web", "book")
     part = Document.of("cccc\n", "web", "book")
-    found = list(split_documents([book], Split(frozenset([part.id]), part_bytes=5)))
+    found = list(split_documents([book], Split(frozenset([part.content_hash]), part_bytes=5)))
     assert [(d.text, out) for d, out in found] == [
         ("aaaa\nbbbb\n", False),
         ("cccc\n", True),
         ("dddd\n", False),
     ]
-    assert {d.parent for d, _ in found} == {book.id}
+    assert {d.parent for d, _ in found} == {book.content_hash}
 
 
 def test_a_document_without_held_out_part_is_untouched() -> None:

@@ -33,4 +33,4 @@ def test_parts_join_to_the_text_and_never_exceed_the_limit() -> None:
 def test_parts_name_the_document_they_were_cut_from() -> None:
     document = Document.of("aaaa\nbbbb\n", "s", "p", "2020")
     for part in cut(document, 5):
-        assert (part.parent, part.path, part.date) == (document.id, "p", "2020")
+        assert (part.parent, part.path, part.date) == (document.content_hash, "p", "2020")

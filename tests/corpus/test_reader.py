@@ -9,7 +9,7 @@ import pytest
 
 from evergrow.corpus import reader
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, content_hash
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents, read_files
@@ -167,7 +167,7 @@ def test_long_rows_are_cut_and_keep_their_parent(
     (tmp_path / "a.jsonl").write_bytes(rows({"text": "one\ntwo\nthree\n"}))
     documents, _ = read(tmp_path)
     assert [d.text for d in documents] == ["one\ntwo\n", "three\n"]
-    assert {d.parent for d in documents} == {Document.of("one\ntwo\nthree\n", "web", "").id}
+    assert {d.parent for d in documents} == {content_hash("one\ntwo\nthree\n")}
 
 
 def test_reading_all_files_of_a_pattern_refuses_bad_ones(tmp_path: Path) -> None:

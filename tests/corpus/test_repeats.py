@@ -55,13 +55,13 @@ def test_lost_lines_leave_the_parent() -> None:
     first, second = documents(f"{LICENCE}\nx", f"{LICENCE}\ny")
     stream = list(without_repeats([first, second], 40, KnownDocuments(), Dropped()))
     assert stream[0] is first
-    assert (stream[1].text, stream[1].parent) == ("y", second.id)
+    assert (stream[1].text, stream[1].parent) == ("y", second.content_hash)
 
 
 def test_documents_of_earlier_sources_are_dropped_as_read_and_as_stored() -> None:
     earlier = KnownDocuments()
     for document in documents(f"{LICENCE}\nwhole", "left over"):
-        earlier.add(document.id)
+        earlier.add(document.content_hash)
     given = ["new", f"{LICENCE}\nwhole", f"{LICENCE}", f"{LICENCE}\nleft over"]
     texts, dropped = kept(given, 40, earlier)
     assert texts == ["new", LICENCE]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, content_hash
 from evergrow.errors import EvergrowError, InputError
 from evergrow.stream import writer
 from evergrow.stream.shards import TokenSource
@@ -89,7 +89,7 @@ def test_held_out_documents_come_without_eos_and_with_their_text(
     assert [d.text for d in found] == [TEXTS[i] for i in sorted(HELD_OUT)]
     assert [d.num_bytes for d in found] == [len(TEXTS[i]) for i in sorted(HELD_OUT)]
     assert [tokenizer.decode(d.tokens.tolist()) for d in found] == [d.text for d in found]
-    assert [d.id for d in found] == [Document.of(d.text, "", "").id for d in found]
+    assert [d.content_hash for d in found] == [content_hash(d.text) for d in found]
     assert source.manifest["held_out"]["num_tokens"] == sum(len(d.tokens) + 1 for d in found)
 
 

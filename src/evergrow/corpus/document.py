@@ -1,43 +1,79 @@
-"""The one Document: a piece of text that knows its origin and its content hash."""
+"""The one Document: a piece of text that knows where it comes from and what it holds."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from blake3 import blake3
 
+DateKind = Literal["declared", "crawl", "commit", "inferred"]
 
-def content_id(text: str) -> str:
+
+def content_hash(text: str) -> str:
     """The blake3 hex digest of the text's UTF-8 bytes."""
     return blake3(text.encode()).hexdigest()
+
+
+def document_id(source: str, key: str) -> str:
+    """What a document is called whatever becomes of its text: 32 hex digits of source and key."""
+    return blake3(f"{source}\0{key}".encode()).hexdigest(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """Text with its origin. It never changes: an edit or a cut makes a new document with a parent.
 
-    ``path`` names the file (relative to the recipe's folder when inside it), ``date`` is kept as
-    the file spells it or None, ``id`` is the content hash, ``parent`` the id of the document as
-    read.
+    id            of the origin, kept by edits and cuts: blake3 of ``source`` and ``key``
+    content_hash  blake3 of the text; ``parent`` is that of the text as read, None before any edit
+    path          the file (relative to the recipe's folder when inside it)
+    key           the place in the source: the path, with ``#`` and a row or byte offset in a file
+                  of many, or the id that the data gives itself
+    date          as the data spells it, None when unknown; ``date_kind`` says who claims it
+    license       SPDX id or the licence file's path; ``repository`` its name or address
+    meta          what else the data says, as JSON; "" for nothing
     """
 
     text: str
     source: str
     path: str
-    date: str | None
+    key: str
     id: str
+    content_hash: str
+    date: str | None = None
+    date_kind: DateKind | None = None
+    license: str | None = None
+    repository: str | None = None
+    meta: str = ""
     parent: str | None = None
 
     @classmethod
-    def of(cls, text: str, source: str, path: str, date: str | None = None) -> Self:
-        """A document as read. Raises UnicodeEncodeError when the text holds a lone surrogate."""
-        return cls(text, source, path, date, content_id(text))
+    def of(
+        cls,
+        text: str,
+        source: str,
+        path: str,
+        date: str | None = None,
+        *,
+        key: str | None = None,
+        date_kind: DateKind | None = None,
+        license: str | None = None,
+        repository: str | None = None,
+        meta: str = "",
+    ) -> Self:
+        """A document as read; ``key`` is the path when a file holds one document.
+
+        Raises UnicodeEncodeError when the text holds a lone surrogate.
+        """
+        place = path if key is None else key
+        kind = "declared" if date is not None and date_kind is None else date_kind
+        origin = (text, source, path, place, document_id(source, place), content_hash(text))
+        return cls(*origin, date, kind, license, repository, meta)
 
     def edited(self, text: str) -> "Document":
         """This document with another text; itself when nothing changed."""
         if text == self.text:
             return self
-        parent = self.parent or self.id
-        return Document(text, self.source, self.path, self.date, content_id(text), parent)
+        parent = self.parent or self.content_hash
+        return replace(self, text=text, content_hash=content_hash(text), parent=parent)
 
     @property
     def num_bytes(self) -> int:

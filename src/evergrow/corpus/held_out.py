@@ -24,9 +24,9 @@ MIN_PART_BYTES = 256  # shorter parts hold no context to predict from
 
 @dataclass(frozen=True)
 class Split:
-    """Which parts are held out: ids of parts that are at most ``part_bytes`` long."""
+    """Which parts are held out: content hashes of parts at most ``part_bytes`` long."""
 
-    ids: frozenset[str]
+    hashes: frozenset[str]
     part_bytes: int
 
 
@@ -54,16 +54,16 @@ def choose_held_out(
     sizes: dict[str, int] = {}
     for document in documents():
         for part in cut(document, part_bytes):
-            times[part.id] += 1
+            times[part.content_hash] += 1
             if part.text.strip():
-                sizes[part.id] = part.num_bytes
+                sizes[part.content_hash] = part.num_bytes
     chosen, total = set(), 0
-    for part_id in sorted(sizes):
+    for digest in sorted(sizes):
         if total >= wanted:
             break
-        if times[part_id] == 1:
-            chosen.add(part_id)
-            total += sizes[part_id]
+        if times[digest] == 1:
+            chosen.add(digest)
+            total += sizes[digest]
     return Split(frozenset(chosen), part_bytes)
 
 
@@ -72,7 +72,7 @@ def split_documents(documents: Iterable[Document], split: Split) -> Iterator[tup
     for document in documents:
         rest: list[Document] = []
         for part in cut(document, split.part_bytes):
-            if part.id not in split.ids:
+            if part.content_hash not in split.hashes:
                 rest.append(part)
                 continue
             yield from _training(document, rest)

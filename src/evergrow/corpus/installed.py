@@ -55,8 +55,8 @@ def read_installed(
             texts = list(extract(data))
         except (UnicodeDecodeError, SyntaxError):
             continue
-        for text in texts:
-            yield Document.of(text, source, name)
+        for place, text in enumerate(texts):
+            yield Document.of(text, source, name, key=f"{name}#{place}" if place else None)
 
 
 def installed_path(kind: Installed, name: str) -> Path:

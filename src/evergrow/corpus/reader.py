@@ -113,7 +113,8 @@ def _decoded(
         place = offset + error.start
         quarantine.add(file.name, place, "bytes that are not UTF-8", SAVE_AS_UTF8)
         return
-    yield Document.of(text, quarantine.source, file.name)
+    place = f"{file.name}#{offset}" if offset else None
+    yield Document.of(text, quarantine.source, file.name, key=place)
 
 
 def read_jsonl(
@@ -125,7 +126,7 @@ def read_jsonl(
         for line in stream:
             if line.strip():
                 try:
-                    yield _row_document(_parse(line), quarantine.source, file, config)
+                    yield _row_document(_parse(line), quarantine.source, file, offset, config)
                 except _BadRow as bad:
                     quarantine.add(file.name, offset, bad.reason, bad.way_out)
             offset += len(line)
@@ -151,7 +152,7 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _row_document(
-    row: dict[str, Any], source: str, file: SourceFile, config: SourceConfig
+    row: dict[str, Any], source: str, file: SourceFile, place: int, config: SourceConfig
 ) -> Document:
     field = config.text_field
     text = row.get(field)
@@ -165,7 +166,8 @@ def _row_document(
     if isinstance(date, Date):  # also datetime
         date = date.isoformat()
     try:
-        return Document.of(text, source, file.name, None if date is None else str(date))
+        spelt = None if date is None else str(date)
+        return Document.of(text, source, file.name, spelt, key=f"{file.name}#{place}")
     except UnicodeEncodeError:
         raise _BadRow("halves of surrogate pairs", "write whole characters") from None
 
@@ -191,9 +193,8 @@ def read_parquet(
         for batch in table.iter_batches(batch_size=256, columns=columns):
             for values in zip(*(batch.column(c) for c in columns), strict=True):
                 try:
-                    yield _row_document(
-                        _python_row(columns, values), quarantine.source, file, config
-                    )
+                    row_values = _python_row(columns, values)
+                    yield _row_document(row_values, quarantine.source, file, row, config)
                 except _BadRow as bad:
                     quarantine.add(file.name, row, bad.reason, bad.way_out)
                 row += 1

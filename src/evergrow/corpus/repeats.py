@@ -30,11 +30,11 @@ class KnownDocuments:
 
     digests: set[bytes] = field(default_factory=set)
 
-    def add(self, document_id: str) -> None:
-        self.digests.add(bytes.fromhex(document_id[:32]))
+    def add(self, digest: str) -> None:
+        self.digests.add(bytes.fromhex(digest[:32]))
 
-    def __contains__(self, document_id: str) -> bool:
-        return bytes.fromhex(document_id[:32]) in self.digests
+    def __contains__(self, digest: str) -> bool:
+        return bytes.fromhex(digest[:32]) in self.digests
 
 
 def without_repeats(
@@ -71,13 +71,13 @@ def without_repeats(
 def _is_known(
     document: Document, earlier: KnownDocuments, seen: KnownDocuments, dropped: Dropped
 ) -> bool:
-    if document.id in earlier:
+    if document.content_hash in earlier:
         dropped.in_earlier_source += 1
         return True
-    if document.id in seen:
+    if document.content_hash in seen:
         dropped.exact_duplicates += 1
         return True
-    seen.add(document.id)
+    seen.add(document.content_hash)
     return False
 
 

@@ -11,12 +11,21 @@ from evergrow.corpus.document import Document
 ROW_GROUP_BYTES = 16 * 2**20
 SCHEMA = pa.schema(
     [
-        ("text", pa.string()),
-        ("source", pa.string()),
-        ("path", pa.string()),
-        ("date", pa.string()),
-        ("id", pa.string()),
-        ("parent", pa.string()),
+        (name, pa.string())
+        for name in (
+            "id",
+            "text",
+            "source",
+            "path",
+            "key",
+            "content_hash",
+            "date",
+            "date_kind",
+            "license",
+            "repository",
+            "meta",
+            "parent",
+        )
     ]
 )
 

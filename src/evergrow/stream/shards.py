@@ -37,7 +37,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 class HeldOutDocument:
     """One held-out document: its tokens (without EOS) and the bytes of its text; text on demand."""
 
-    id: str
+    content_hash: str
     path: str
     tokens: np.ndarray
     num_bytes: int
@@ -137,12 +137,12 @@ class TokenSource:
     def held_out(self) -> list[HeldOutDocument]:
         """The held-out documents in the order of their shards; texts are read when asked for."""
         path = self.folder / "held_out" / "documents.parquet"
-        table = _read_table(path, ["id", "path", "num_bytes"]).to_pydict()
+        table = _read_table(path, ["content_hash", "path", "num_bytes"]).to_pydict()
         tokens: list[np.ndarray] = []
         for shard in self.manifest["held_out"]["shards"]:
             ids, starts = self._map(shard), self._map_starts(shard)
             tokens += [ids[begin : end - 1] for begin, end in pairwise(starts)]
-        rows = zip(table["id"], table["path"], tokens, table["num_bytes"], strict=True)
+        rows = zip(table["content_hash"], table["path"], tokens, table["num_bytes"], strict=True)
         return [HeldOutDocument(*row, self._text_at(i)) for i, row in enumerate(rows)]
 
     def _text_at(self, row: int) -> Callable[[], str]:

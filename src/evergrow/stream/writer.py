@@ -19,10 +19,11 @@ from evergrow.stream.tokenizer import encode_documents
 
 SHARD_TOKENS = 2**27  # 256 MiB of uint16
 ENCODED_AT_ONCE = 4 * 2**20  # bytes of text
-# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``parent`` is the id as read of
-# a document that was cut or lost lines, else null.
+# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``id`` is the origin's;
+# ``parent`` the content hash as read of a document that was cut or lost lines, else null.
 TRAIN_COLUMNS = {
     "id": pa.string(),
+    "content_hash": pa.string(),
     "parent": pa.string(),
     "source": pa.string(),
     "path": pa.string(),
@@ -32,6 +33,7 @@ TRAIN_COLUMNS = {
 }
 HELD_OUT_COLUMNS = {
     "id": pa.string(),
+    "content_hash": pa.string(),
     "parent": pa.string(),
     "path": pa.string(),
     "text": pa.string(),
