@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from evergrow.disk import append_file, checksum, new_folder, remove_unfinished, write_file
+from evergrow.disk import (
+    append_file,
+    checksum,
+    new_file,
+    new_folder,
+    remove_unfinished,
+    write_file,
+)
 from evergrow.errors import EvergrowError
 
 FULL = (
@@ -47,6 +54,19 @@ def test_write_file_that_fails_leaves_the_old_one(
         write_file(path, "new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_new_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "table"
+    with new_file(path) as temporary:
+        temporary.write_bytes(b"half")
+        assert not path.exists()
+    assert path.read_bytes() == b"half"
+    with pytest.raises(KeyError), new_file(path) as temporary:
+        temporary.write_bytes(b"broken")
+        raise KeyError
+    assert [p.name for p in path.parent.iterdir()] == ["table"]
+    assert path.read_bytes() == b"half"
 
 
 def test_append_file_adds_at_the_end(tmp_path: Path) -> None:

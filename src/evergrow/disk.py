@@ -40,18 +40,25 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, data: str | bytes) -> None:
-    """Replace ``path`` by ``data`` in one step; readers see the old file or the new one."""
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file replaces ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
     try:
         with _full_disk_explained(path):
-            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+            yield temporary
             _sync(temporary)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+def write_file(path: Path, data: str | bytes) -> None:
+    """Replace ``path`` by ``data`` in one step; readers see the old file or the new one."""
+    with new_file(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 def append_file(path: Path, text: str) -> None:
