@@ -195,7 +195,7 @@ def _check_config(folder: Path) -> str:
 
 def _check_weights(folder: Path) -> None:
     """Every weight file is safetensors, is there, and has the length its header promises."""
-    for file in _weight_files(folder):
+    for file in weight_files(folder):
         if not file.exists():
             raise InputError(
                 f"{folder}: {file.name} is missing, which model.safetensors.index.json names; "
@@ -210,7 +210,8 @@ def _check_weights(folder: Path) -> None:
             ) from error
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a model's weights; raises InputError when it has none, or only pickles."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists():
         return [single]
