@@ -1,0 +1,1 @@
+"""Policies: pure functions over signal columns that say which documents stay, and why not."""
