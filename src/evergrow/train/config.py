@@ -66,6 +66,20 @@ class TrainConfig(Config):
         return self
 
 
+class TwoStage(Config):
+    """Sub-models of bottom layers first, then the whole model (bert2BERT, section 3.5)."""
+
+    layers: PositiveCount = Field(
+        default=3, description="layers from one sub-model to the next, and how many are trained"
+    )
+    fraction: float = Field(
+        default=0.125,  # 5 of 40 epochs; 20 of 40 lose half of the saving
+        gt=0,
+        lt=1,
+        description="share of the stage's steps that train sub-models",
+    )
+
+
 class Refill(Config):
     """Train some steps at rate 0, so that fresh Adam moments fill before the weights move."""
 

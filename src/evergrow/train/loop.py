@@ -72,6 +72,10 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
+def _everything(step: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Leg:
     """A straight piece of training: what step n (from 1) reads, and at which rate."""
@@ -80,6 +84,10 @@ class Leg:
     batch_at: Callable[[int], Any]
     rate_at: Callable[[int], float]
     seed: int
+    # Around a step's gradients: the part of the model that it trains (train/two_stage.py).
+    part_at: Callable[[int], AbstractContextManager[None]] = _everything
+    # Around a step's update: new parameters on their own clock (train/own_clock.py).
+    update_at: Callable[[int], AbstractContextManager[None]] = _everything
 
 
 Record = dict[str, Any]
@@ -117,12 +125,13 @@ def train_until(
         rate = leg.rate_at(step)
         num_targets = max(leg.objective.weight(batch), 1.0)
         loss = z_loss = torch.zeros((), device=device)
-        for micro_batch in leg.objective.split(batch, micro_batch_size):
-            with precision:
-                parts = leg.objective.loss(compute, micro_batch, device)
-            (parts.total / num_targets).backward()
-            loss = loss + parts.cross_entropy.detach() / num_targets
-            z_loss = z_loss + parts.z_loss.detach() / num_targets
+        with leg.part_at(step):
+            for micro_batch in leg.objective.split(batch, micro_batch_size):
+                with precision:
+                    parts = leg.objective.loss(compute, micro_batch, device)
+                (parts.total / num_targets).backward()
+                loss = loss + parts.cross_entropy.detach() / num_targets
+                z_loss = z_loss + parts.z_loss.detach() / num_targets
 
         norm, divisor = clip_factor(parameters, config.clip_norm)
         skipped = state.guard.check(loss, norm)
@@ -131,7 +140,8 @@ def train_until(
         # The fused kernel divides by grad_scale and leaves the weights alone when found_inf is set:
         # clipping and skipping cost no pass over the weights and no wait for the device.
         optimizer.grad_scale, optimizer.found_inf = divisor, skipped  # pyright: ignore
-        optimizer.step()
+        with leg.update_at(step):
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state.step = step
 
