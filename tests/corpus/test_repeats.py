@@ -1,4 +1,5 @@
 from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.pieces import KnownPieces
 from evergrow.corpus.repeats import (
     Dropped,
     KnownDocuments,
@@ -37,7 +38,7 @@ def test_a_long_line_is_kept_where_it_comes_first() -> None:
 
 
 def test_lines_repeat_inside_a_document_too_and_short_ones_may() -> None:
-    lines: set[bytes] = set()
+    lines = KnownPieces()
     dropped = Dropped()
     assert (
         without_repeated_lines("12345\n1234\n12345\n1234", 5, lines, dropped) == "12345\n1234\n1234"

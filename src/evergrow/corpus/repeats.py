@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import final
 
-from blake3 import blake3
-
 from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.pieces import KnownPieces, repeated_spans, without_spans
 
 
 @dataclass
@@ -49,7 +48,7 @@ def without_repeats(
     it, each as read and again after lines were dropped. ``dropped`` counts as the stream is read.
     """
     seen = KnownDocuments()
-    lines: set[bytes] = set()
+    lines = KnownPieces()
     for document in documents:
         if not document.text.strip():
             dropped.empty += 1
@@ -82,25 +81,16 @@ def _is_known(
 
 
 def without_repeated_lines(
-    text: str, min_characters: int, lines: set[bytes], dropped: Dropped
+    text: str, min_characters: int, lines: KnownPieces, dropped: Dropped
 ) -> str:
     """The text without lines of at least ``min_characters`` that ``lines`` has; adds the new ones.
 
-    White space at both ends of a line counts neither for its length nor for its identity. ``lines``
-    holds 64-bit hashes: among 10^8 lines the chance of one false repeat is 3e-4.
+    White space at both ends of a line counts neither for its length nor for its identity.
     """
-    kept = []
-    for line in text.split("\n"):
-        content = line.strip()
-        if len(content) >= min_characters:
-            key = blake3(content.encode()).digest(8)
-            if key in lines:
-                dropped.repeated_lines += 1
-                dropped.repeated_line_bytes += len(line.encode()) + 1
-                continue
-            lines.add(key)
-        kept.append(line)
-    return "\n".join(kept)
+    spans = repeated_spans(text, "line", min_characters, lines)
+    dropped.repeated_lines += len(spans)
+    dropped.repeated_line_bytes += sum(len(text[start:end].encode()) for start, end in spans)
+    return without_spans(text, spans)
 
 
 def up_to_bytes(documents: Iterable[Document], max_bytes: int | None) -> Iterator[Document]:

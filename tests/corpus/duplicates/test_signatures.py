@@ -1,0 +1,112 @@
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from blake3 import blake3
+
+from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.ngrams import constants
+from evergrow.corpus.duplicates.signatures import (
+    _MinHash,
+    band_hashes,
+    bands_of,
+    minhash,
+    similarity,
+)
+from evergrow.corpus.words import split_words
+from evergrow.errors import InputError
+
+TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom."
+
+
+def signed(text: str) -> tuple[bytes | None, bytes | None]:
+    bands, signature = minhash().compute(Document.of(text, "s", "p"), split_words(text))
+    return bands, signature
+
+
+def test_signatures_are_the_same_on_every_machine() -> None:
+    bands, signature = signed(TEXT)
+    assert bands is not None and signature is not None
+    assert (len(bands), len(signature)) == (112, 448)
+    assert blake3(bands + signature).hexdigest(8) == "91af184e08b88dd9"
+
+
+def test_case_white_space_and_symbols_do_not_count_but_words_do() -> None:
+    assert signed('"It was\n THE best of times;" it was the worst of times') == signed(
+        "it was the best of times, it was the worst of times."
+    )
+    assert signed(TEXT) != signed(TEXT.replace("wisdom", "folly"))
+
+
+def test_a_text_without_words_repeats_nothing() -> None:
+    assert signed("") == signed(" \n") == signed("--- !!") == (None, None)
+    assert similarity(None, signed(TEXT)[1]) == 0
+
+
+def test_a_text_shorter_than_a_shingle_is_one() -> None:
+    assert signed("MIT License") == signed("mit license.")
+    assert signed("MIT License") != signed("License MIT")
+    assert signed("MIT") != signed("BSD")
+
+
+def test_a_long_text_of_one_word_has_the_signature_of_six_of_it() -> None:
+    assert signed("word " * 200_000) == signed("word " * 6)
+
+
+def test_the_order_of_chunks_and_repeats_do_not_count() -> None:
+    compute = _MinHash(112, 14, 1)
+    hashes = constants(3000, 5)
+    again = np.concatenate((hashes[::-1], hashes[:500]))
+    assert np.array_equal(compute.signature(hashes), compute.signature(again))
+
+
+@pytest.mark.parametrize("shared", [0.3, 0.5, 0.7, 0.9])
+def test_equal_places_estimate_the_jaccard_similarity(shared: float) -> None:
+    """Mean and spread over 300 pairs of sets whose similarity is known; words are shingles here."""
+    compute = _MinHash(112, 14, 1)
+    num_shared = round(400 * shared / (1 + shared))
+    union = 400 - num_shared
+    truth = num_shared / union
+    estimates = []
+    for pair in range(300):
+        words = constants(union, 1000 * pair)
+        one, other = compute.signature(words[:200]), compute.signature(words[union - 200 :])
+        estimates.append(similarity(one.tobytes(), other.tobytes()))
+    spread = np.sqrt(truth * (1 - truth) / 112)
+    assert abs(np.mean(estimates) - truth) < 3 * spread / np.sqrt(300)
+    assert 0.85 < np.std(estimates) / spread < 1.15
+
+
+def test_bands_come_back_from_a_sliced_column_with_nulls() -> None:
+    group = minhash(8, 4, 2)
+    rows = [group.compute(Document.of(t, "s", t), split_words(t))[0] for t in ("a b", "c d", "e f")]
+    column = pa.chunked_array(
+        [[rows[0], None], [rows[1], None, rows[2]]], group.fields["bands"]
+    ).slice(1)
+    bands = bands_of(column)
+    assert bands.shape == (4, 4)
+    assert not bands[0].any() and not bands[2].any()
+    assert [bands[1].tobytes(), bands[3].tobytes()] == rows[1:]
+    assert np.all(bands[[1, 3]] > 0)
+
+
+def test_a_band_is_the_hash_of_its_own_rows() -> None:
+    compute = _MinHash(8, 4, 1)
+    signature = compute.signature(constants(9, 9))
+    changed = signature.copy()
+    changed[5] += 1
+    same = band_hashes(signature, 4) == band_hashes(changed, 4)
+    assert same.tolist() == [True, True, False, True]
+
+
+def test_the_key_names_every_number_and_the_group_can_go_to_a_worker() -> None:
+    keys = {minhash().key, minhash(128, 16).key, minhash(112, 16).key, minhash(shingle=3).key}
+    assert len(keys) == 4
+    group = pickle.loads(pickle.dumps(minhash().compute))
+    assert group(Document.of(TEXT, "s", "p"), split_words(TEXT)) == signed(TEXT)
+
+
+def test_permutations_that_do_not_fill_the_bands_are_refused() -> None:
+    with pytest.raises(InputError, match="100 permutations in 14 bands"):
+        minhash(100)
