@@ -67,7 +67,7 @@ def _parameters_on_meta() -> Iterator[None]:
     register = nn.Module.register_parameter
 
     def register_shape(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        if param is not None:
+        if param is not None and not param.is_meta:  # a tied one stays the same object
             param = nn.Parameter(param.to("meta"), requires_grad=param.requires_grad)
         register(self, name, param)
 
@@ -81,10 +81,10 @@ def _parameters_on_meta() -> Iterator[None]:
 def stored_names(model: PreTrainedModel, stored: Iterable[str]) -> dict[str, str]:
     """Module's parameter name -> the name under which a file stores it.
 
-    transformers names modules of some architectures (ViT) anew and keeps the old names in files. A
-    file may also leave out the base model's prefix ("wte.weight" for "transformer.wte.weight"), have
-    it where the model is the base itself, and store a tied weight once. Raises InputError for a
-    parameter that no file holds.
+    transformers names modules of some architectures (ViT) anew and keeps the old names in files.
+    A file may also leave out the base model's prefix ("wte.weight" for "transformer.wte.weight"),
+    have it where the model is the base itself, and store a tied weight once. Raises InputError for
+    a parameter that no file holds.
     """
     names = set(stored)
     prefix = f"{model.base_model_prefix}."

@@ -1,0 +1,116 @@
+"""Whether new units can become different from old ones: duplicates and rank of weight matrices.
+
+Units that hold the same weights get the same gradients for ever. Grown by copies alone, a matrix of
+twice the size keeps the rank of its source (measured: 32 of 64 after any number of steps).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+RANK_LIMIT = 2048  # the smaller side of a matrix whose rank is computed; takes its third power
+_CHUNK = 1024  # rows in float64 at a time: a vocabulary's table is the largest tensor there is
+_RANK_TOLERANCE = 1e-6  # of the largest singular value: of copies' differences, not of float64
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A matrix [outputs, inputs] as units.
+
+    duplicate_rows, duplicate_columns  how many repeat an earlier one exactly, up to a factor
+                                       (copies may be divided); all-zero ones count too
+    rank                               singular values above 1e-6 of the largest; None when the
+                                       smaller side is above 2048
+    effective_rank                     exp of the entropy of the singular values' shares (Roy and
+                                       Vetterli, 2007); None likewise
+    """
+
+    shape: tuple[int, int]
+    duplicate_rows: int
+    duplicate_columns: int
+    rank: int | None
+    effective_rank: float | None
+
+    @property
+    def locked(self) -> bool:
+        """Whether the rank is less than full, as a matrix of copies has it for ever."""
+        return self.rank is not None and self.rank < min(self.shape)
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for growth.json."""
+        return asdict(self) | {"shape": list(self.shape)}
+
+
+def symmetry_of(matrix: Tensor) -> Symmetry:
+    """Count duplicates and rank; a matrix of more than two dimensions is taken as [first, rest]."""
+    matrix = matrix.flatten(1)
+    rows, columns = matrix.shape
+    measured = min(rows, columns) <= RANK_LIMIT
+    values = _singular_values(matrix) if measured else None
+    return Symmetry(
+        (rows, columns),
+        duplicate_units(matrix),
+        duplicate_units(matrix.T),
+        None if values is None else int((values > _RANK_TOLERANCE * values.max()).sum()),
+        None if values is None else effective_rank(values),
+    )
+
+
+def duplicate_units(matrix: Tensor) -> int:
+    """How many rows are a positive multiple of an earlier row, to float32 rounding (1e-6)."""
+    probe = _probe(matrix.shape[1])
+    keys = torch.cat([_directions(rows) @ probe for rows in matrix.split(_CHUNK)])
+    order = torch.argsort(keys)  # equal rows become neighbours
+    found = 0
+    for places in order.unfold(0, 2, 1).split(_CHUNK):
+        earlier, later = _directions(matrix[places[:, 0]]), _directions(matrix[places[:, 1]])
+        found += int(((later - earlier).abs().amax(dim=1) < 1e-6).sum())
+    return found
+
+
+def _directions(rows: Tensor) -> Tensor:
+    rows = rows.double()
+    norms = rows.norm(dim=1, keepdim=True)
+    return rows / torch.where(norms == 0, 1.0, norms)
+
+
+def _probe(length: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(length, dtype=torch.float64, generator=generator)
+
+
+def _singular_values(matrix: Tensor) -> Tensor:
+    """From the smaller Gram matrix in float64, far cheaper than a decomposition; [min(shape)]."""
+    tall = matrix if matrix.shape[0] > matrix.shape[1] else matrix.T
+    gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64)
+    for rows in tall.split(_CHUNK):
+        rows = rows.double()
+        gram += rows.T @ rows
+    return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+
+
+def effective_rank(singular_values: Tensor) -> float:
+    """exp(-sum p ln p) with p the values' shares of their sum; 0 for a matrix of zeros."""
+    total = singular_values.sum()
+    if total == 0:
+        return 0.0
+    shares = singular_values / total
+    return float(torch.exp(-torch.xlogy(shares, shares).sum()))
+
+
+def kinds_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names that differ in their block's number only, together: the kinds of weights."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(re.sub(r"\.\d+\.", ".*.", name), []).append(name)
+    return kinds
+
+
+def middle_of_each_kind(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """Kind -> the matrix of the block in the middle: one of each kind is measured."""
+    matrices = [name for name, shape in shapes.items() if len(shape) > 1]
+    return {kind: names[len(names) // 2] for kind, names in kinds_of(matrices).items()}
