@@ -32,6 +32,14 @@ def test_heads_and_ffn_follow_from_hidden(hidden: int, heads: int, ffn: int) -> 
     assert sizes(hidden=hidden, layers=2) == Sizes(hidden, 2, heads, heads, ffn, tied=False)
 
 
+@pytest.mark.parametrize(
+    ("preset", "ffn", "tied"),
+    [("llama", 2048, False), ("gpt_neox", 3072, False), ("bert", 3072, True)],
+)
+def test_each_family_has_its_own_feed_forward_and_head(preset: str, ffn: int, tied: bool) -> None:
+    assert sizes(preset=preset, hidden=768, layers=12) == Sizes(768, 12, 12, 12, ffn, tied)
+
+
 def test_given_sizes_win() -> None:
     given = {"hidden": 96, "layers": 2, "heads": 6, "kv_heads": 2, "ffn": 100, "tied": True}
     assert sizes(**given) == Sizes(**given)
@@ -43,6 +51,8 @@ def test_derived_sizes_are_explained_and_given_ones_are_not() -> None:
         "heads 3: hidden 96 / 32, rounded",
         "ffn 256: 8/3 x 96, up to a multiple of 32",
     ]
+    bert = ModelConfig(preset="bert", hidden=96, layers=2, heads=3, kv_heads=3)
+    assert explain(bert) == ["ffn 384: 4 x 96"]
     assert explain(ModelConfig.model_validate({"from": "somewhere"})) == []
 
 
@@ -51,6 +61,7 @@ def test_derived_sizes_are_explained_and_given_ones_are_not() -> None:
     [
         {"preset": "olmo2", "hidden": 96, "layers": 2, "tied": False},
         {"preset": "olmo2", "hidden": 96, "layers": 2, "kv_heads": 1, "tied": True},
+        {"preset": "bert", "hidden": 96, "layers": 2, "tied": True},
         {"from": "allenai/OLMo-2-0425-1B"},
     ],
 )
@@ -80,7 +91,17 @@ def test_the_schema_for_editors_says_from() -> None:
             {"preset": "olmo2", "hidden": 96, "layers": 2, "kv_heads": 2},
             r"kv_heads must divide heads \(3\), got 2",
         ),
-        ({"preset": "olmo3", "hidden": 96, "layers": 2}, "model.preset: .*'olmo2', got 'olmo3'"),
+        (
+            {"preset": "gpt_neox", "hidden": 96, "layers": 2, "heads": 8},
+            "heads times a multiple of 8 .*got hidden 96 with 8 heads; .*multiple of 64",
+        ),
+        ({"preset": "bert", "hidden": 10, "layers": 2, "heads": 4}, "must be heads times a width,"),
+        (
+            {"preset": "bert", "hidden": 96, "layers": 2, "kv_heads": 1},
+            r"preset bert has as many as heads \(3\), got 1; remove it or use preset: llama",
+        ),
+        ({"preset": "bert", "hidden": 96, "layers": 2, "tied": False}, "got false; set tied: true"),
+        ({"preset": "olmo3", "hidden": 96, "layers": 2}, "model.preset: .*'olmo2'.*, got 'olmo3'"),
         ({"preset": "olmo2", "hiden": 96, "layers": 2}, "did you mean 'hidden'"),
         ({"from_": "x"}, "did you mean 'from'"),
     ],

@@ -2,7 +2,13 @@
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.models.config import ModelConfig
@@ -81,3 +87,24 @@ def test_describing_leaves_the_model_as_it_was(model: PreTrainedModel) -> None:
 def test_attention_grows_with_the_window(model: PreTrainedModel, length: int) -> None:
     difference = describe(model, length).flops_per_token - describe(model, 0).flops_per_token
     assert difference == 12 * 2 * 16 * length
+
+
+def test_the_tables_of_bert_that_are_only_looked_up_cost_nothing(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    config = ModelConfig(preset="bert", hidden=16, layers=2, heads=2)
+    facts = describe(from_scratch(config, tokenizer, 24, seed=0), 24)
+    layer = 4 * (16 * 16 + 16) + (16 * 64 + 64) + (64 * 16 + 16) + 2 * 2 * 16
+    head = 270 * 16 + 270 + (16 * 16 + 16) + 2 * 16
+    assert facts.num_embedding_parameters == (270 + 24 + 2) * 16
+    assert facts.num_parameters == 2 * layer + head + (24 + 2) * 16 + 2 * 16
+    assert facts.flops_per_token == 6 * (2 * layer + head + 2 * 16) + 12 * 2 * 16 * 24
+
+
+def test_positions_of_roberta_begin_after_the_padding_id() -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 9}
+    model = RobertaForMaskedLM(RobertaConfig(**sizes, max_position_embeddings=14, pad_token_id=1))
+    assert context_window(model) == 12
+    assert model(input_ids=torch.full((1, 12), 5)).logits.shape == (1, 12, 9)
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, 13), 5))

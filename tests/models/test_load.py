@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
-    BertConfig,
     BertForMaskedLM,
     GPT2Config,
     GPT2LMHeadModel,
@@ -20,8 +19,8 @@ from transformers import (
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
-from evergrow.models.config import ModelConfig
-from evergrow.models.load import find_model, load_model, model_from_config
+from evergrow.models.config import ModelConfig, Preset
+from evergrow.models.load import empty_model, find_model, load_model, model_from_config
 from evergrow.models.presets import from_scratch
 from evergrow.models.save import save_release
 from evergrow.run import Ledger, Manifest, StageRecord, write_manifest
@@ -250,28 +249,59 @@ def test_weights_without_a_place(folder: Path) -> None:
         load_model(folder)
 
 
-def test_an_architecture_that_is_not_causal(tmp_path: Path) -> None:
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path / "a")
-    with pytest.raises(InputError, match="BertForMaskedLM is not a causal language model"):
+def test_a_masked_model_is_loaded_with_its_head(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config = ModelConfig(preset="bert", hidden=16, layers=2, heads=2)
+    model = from_scratch(config, tokenizer, 24, seed=3)
+    save_release(tmp_path / "a", model, tokenizer, "card", {})
+    loaded = load_model(tmp_path / "a")
+    assert type(loaded) is BertForMaskedLM
+    for name, weight in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight), name
+    assert loaded.cls.predictions.decoder.weight is loaded.get_input_embeddings().weight
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_an_empty_model_is_of_the_class_whose_configuration_was_kept(
+    preset: Preset, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config = ModelConfig(preset=preset, hidden=16, layers=2, heads=2)
+    model = from_scratch(config, tokenizer, 24, seed=3)
+    model.config.save_pretrained(tmp_path)
+    empty = empty_model(tmp_path)
+    assert type(empty) is type(model)
+    assert {n: p.shape for n, p in empty.named_parameters()} == {
+        n: p.shape for n, p in model.named_parameters()
+    }
+
+
+def test_a_masked_model_without_its_head_is_not_whole(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config = ModelConfig(preset="bert", hidden=16, layers=2, heads=2)
+    model = from_scratch(config, tokenizer, 24, seed=3)
+    save_release(tmp_path / "a", model, tokenizer, "card", {})
+    edit_weights(tmp_path / "a", lambda weights: weights.pop("cls.predictions.bias"))
+    with pytest.raises(InputError, match="weights of BertForMaskedLM are missing"):
         load_model(tmp_path / "a")
+
+
+def test_an_architecture_that_is_no_language_model(folder: Path) -> None:
+    edit_json(folder / "config.json", architectures=["BertForSequenceClassification"])
+    with pytest.raises(InputError, match="Classification is neither a causal nor a masked lang"):
+        load_model(folder)
 
 
 def test_a_model_of_text_and_images_is_not_loaded_for_its_text(folder: Path) -> None:
     edit_json(folder / "config.json", architectures=["Gemma3ForConditionalGeneration"])
-    with pytest.raises(InputError, match="Gemma3ForConditionalGeneration is not a causal"):
+    with pytest.raises(InputError, match="Gemma3ForConditionalGeneration is neither a"):
         load_model(folder)
 
 
 def test_no_architecture(folder: Path) -> None:
     edit_json(folder / "config.json", architectures=None)
-    with pytest.raises(InputError, match="architecture none is not a causal"):
+    with pytest.raises(InputError, match="architecture none is neither a causal"):
         load_model(folder)
 
 

@@ -7,14 +7,14 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
-from evergrow.models.presets import draw_weights, from_scratch
+from evergrow.models.presets import Draws, draw_weights, from_scratch
 from evergrow.models.sample import generate
 
 
 @pytest.fixture
 def lively(model: PreTrainedModel) -> PreTrainedModel:
     """Weights large enough that the likeliest token depends on what came before."""
-    draw_weights(model, seed=1, deviation=0.5)
+    draw_weights(model, seed=1, draws=Draws(0.5, 0.5, cut=3))
     return model
 
 
@@ -127,3 +127,10 @@ def test_refusals(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) ->
     endless = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
     with pytest.raises(InputError, match="prompt: is empty and the tokenizer has no BOS or EOS"):
         generate(model, endless, "", 3, 1, seed=0)
+
+
+def test_a_masked_model_cannot_continue_a_text(tokenizer: PreTrainedTokenizerBase) -> None:
+    config = ModelConfig(preset="bert", hidden=16, layers=1, heads=2)
+    model = from_scratch(config, tokenizer, 24, seed=0)
+    with pytest.raises(InputError, match="BertForMaskedLM: a masked language model fills gaps"):
+        generate(model, tokenizer, "the sea", 4, temperature=0, seed=0)

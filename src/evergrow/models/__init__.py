@@ -1,1 +1,1 @@
-"""Hugging Face causal models: made small from a preset, loaded, described, sampled, saved."""
+"""Hugging Face language models: made small from a preset, loaded, described, sampled, saved."""

@@ -3,12 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 from evergrow.models.describe import ModelFacts
+from evergrow.models.kind import AUTO_CLASSES, Kind
 
-_FRONT_MATTER = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n"
+_PIPELINES: dict[Kind, str] = {"causal": "text-generation", "masked": "fill-mask"}
+_MEASURED: dict[Kind, str] = {
+    "causal": "## Bits per byte on held-out text",
+    "masked": "## Bits per byte of masked tokens of held-out text\n\n"
+    "A fixed 15 % of the tokens of each document, told from the rest of it: not to be compared "
+    "with the bits per byte of a causal model.",
+}
 
 
 def model_card(
     name: str,
+    kind: Kind,
     facts: ModelFacts,
     parent: str | None,
     fed: Mapping[str, int],
@@ -20,16 +28,17 @@ def model_card(
     ``schedule`` is one phrase a piece of the learning rate; ``scores`` is stream -> bits per byte
     with its 95 % interval (value, low, high). ``parent`` is the release or model it goes on from.
     """
+    loader = AUTO_CLASSES[kind].__name__
     start = f"It goes on from {parent}." if parent else "It was trained from scratch."
     sections = [
         f"# {name}",
-        f"A causal language model of {facts.num_parameters:,} parameters "
+        f"A {kind} language model of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
         "## What it was fed",
         _table(("source", "tokens"), [(source, f"{fed[source]:,}") for source in fed]),
         "## Learning rate",
         "\n".join(f"- {phrase}" for phrase in schedule),
-        "## Bits per byte on held-out text",
+        _MEASURED[kind],
         _table(
             ("stream", "bits per byte", "95 % interval"),
             [
@@ -38,14 +47,15 @@ def model_card(
             ],
         ),
         "## How to load it",
-        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f"```python\nfrom transformers import {loader}, AutoTokenizer\n\n"
         'folder = "."  # this folder\n'
-        "model = AutoModelForCausalLM.from_pretrained(folder)\n"
+        f"model = {loader}.from_pretrained(folder)\n"
         "tokenizer = AutoTokenizer.from_pretrained(folder)\n```",
         "## Licence",
         "Not chosen yet: whoever publishes this model chooses one that the sources above allow.",
     ]
-    return _FRONT_MATTER + "\n" + "\n\n".join(sections) + "\n"
+    front = f"---\nlibrary_name: transformers\npipeline_tag: {_PIPELINES[kind]}\n---\n"
+    return front + "\n" + "\n\n".join(sections) + "\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

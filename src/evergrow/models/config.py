@@ -2,18 +2,42 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from evergrow.config import Config, PositiveCount
 
-Preset = Literal["olmo2"]
+Preset = Literal["olmo2", "llama", "gpt_neox", "bert"]
+ROTARY_SHARE = 0.25  # of each head of GPT-NeoX
+
+
+class Rules(NamedTuple):
+    """What an architecture asks of its sizes.
+
+    masked         it sees both sides of a token, and is trained by masking it
+    gated          its MLP has three matrices instead of two
+    grouped        its heads may share keys and values
+    head_multiple  what the width of a head is a multiple of: rotary positions turn pairs
+    """
+
+    masked: bool
+    gated: bool
+    grouped: bool
+    head_multiple: int
+
+
+RULES: dict[Preset, Rules] = {
+    "olmo2": Rules(masked=False, gated=True, grouped=True, head_multiple=2),
+    "llama": Rules(masked=False, gated=True, grouped=True, head_multiple=2),
+    "gpt_neox": Rules(False, gated=False, grouped=False, head_multiple=round(2 / ROTARY_SHARE)),
+    "bert": Rules(masked=True, gated=False, grouped=False, head_multiple=1),
+}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a model made from scratch; ``ffn`` is the width inside the gated MLP."""
+    """The sizes of a model made from scratch; ``ffn`` is the width inside the MLP."""
 
     hidden: int
     layers: int
@@ -39,11 +63,13 @@ def ffn_multiple(hidden: int) -> int:
     return 32 if hidden < 512 else 256
 
 
-def derived_ffn(hidden: int) -> int:
+def derived_ffn(hidden: int, preset: Preset = "olmo2") -> int:
     """8/3 hidden, which gives three matrices the parameters of two of width 4 hidden, rounded up.
 
-    Gives OLMo 2's 11008 at 4096 and 13824 at 5120.
+    Gives OLMo 2's 11008 at 4096 and 13824 at 5120. An MLP without a gate has 4 hidden.
     """
+    if not RULES[preset].gated:
+        return 4 * hidden
     multiple = ffn_multiple(hidden)
     return -(-8 * hidden // (3 * multiple)) * multiple
 
@@ -67,16 +93,29 @@ class ModelConfig(Config):
         None, description="key and value heads, a divisor of heads; default: heads"
     )
     ffn: PositiveCount | None = Field(
-        None, description="default: 8/3 hidden up to a multiple of 32, of 256 from hidden 512 on"
+        None,
+        description="default: 8/3 hidden up to a multiple of 32, of 256 from hidden 512 on; "
+        "4 hidden for gpt_neox and bert",
     )
-    tied: bool = Field(False, description="input embedding and output head share their weights")
+    tied: bool = Field(
+        False,
+        description="input embedding and output head share their weights; bert always shares",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tied_as_the_family_is(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("preset") == "bert":
+            return {"tied": True, **data}
+        return data
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if (self.preset is None) == (self.from_ is None):
             given = "neither" if self.preset is None else "both"
             raise ValueError(
-                f"set either preset: olmo2 (from scratch) or from: (a model to load), got {given}"
+                "set either preset: olmo2 or another (from scratch) or from: (a model to load), "
+                f"got {given}"
             )
         if self.from_ is None:
             self.sizes()
@@ -104,26 +143,39 @@ class ModelConfig(Config):
 
         Raises ValueError when hidden or layers is missing or the heads do not divide.
         """
+        assert self.preset is not None, "a loaded model has its own sizes"
         if self.hidden is None or self.layers is None:
             missing = "hidden" if self.hidden is None else "layers"
             raise ValueError(f"preset {self.preset} needs hidden and layers, got no {missing}")
         heads = self.heads or max(1, round(self.hidden / head_width(self.hidden)))
-        if self.hidden % heads or self.hidden // heads % 2:
+        rules = RULES[self.preset]
+        multiple = rules.head_multiple
+        if self.hidden % heads or self.hidden // heads % multiple:
+            width = {1: "a width", 2: "an even width"}.get(multiple, f"a multiple of {multiple}")
+            reason = " (rotary positions turn pairs)" if multiple > 1 else ""
             raise ValueError(
-                f"hidden must be heads times an even width (rotary positions turn pairs), got "
-                f"hidden {self.hidden} with {heads} heads; set hidden to a multiple of "
-                f"{2 * heads} or set heads"
+                f"hidden must be heads times {width}{reason}, got hidden {self.hidden} with "
+                f"{heads} heads; set hidden to a multiple of {multiple * heads} or set heads"
             )
         kv_heads = self.kv_heads or heads
+        if kv_heads != heads and not rules.grouped:
+            raise ValueError(
+                f"kv_heads: preset {self.preset} has as many as heads ({heads}), got {kv_heads}; "
+                "remove it or use preset: llama"
+            )
         if heads % kv_heads:
             raise ValueError(f"kv_heads must divide heads ({heads}), got {kv_heads}")
-        ffn = self.ffn or derived_ffn(self.hidden)
+        if self.preset == "bert" and not self.tied:
+            raise ValueError(
+                "tied: the head of preset bert is its input embedding, got false; set tied: true"
+            )
+        ffn = self.ffn or derived_ffn(self.hidden, self.preset)
         return Sizes(self.hidden, self.layers, heads, kv_heads, ffn, self.tied)
 
 
 def explain(config: ModelConfig) -> list[str]:
     """One line for each size that the recipe left open: its value and the rule that made it."""
-    if config.from_ is not None:
+    if config.preset is None:
         return []
     sizes = config.sizes()
     width, multiple = head_width(sizes.hidden), ffn_multiple(sizes.hidden)
@@ -132,6 +184,8 @@ def explain(config: ModelConfig) -> list[str]:
         lines.append(f"heads {sizes.heads}: hidden {sizes.hidden} / {width}, rounded")
     if config.kv_heads is None:
         lines.append(f"kv_heads {sizes.kv_heads}: as many as heads")
-    if config.ffn is None:
+    if config.ffn is None and not RULES[config.preset].gated:
+        lines.append(f"ffn {sizes.ffn}: 4 x {sizes.hidden}")
+    elif config.ffn is None:
         lines.append(f"ffn {sizes.ffn}: 8/3 x {sizes.hidden}, up to a multiple of {multiple}")
     return lines

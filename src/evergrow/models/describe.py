@@ -39,7 +39,10 @@ def embedding_parameter_names(model: nn.Module) -> set[str]:
 
 
 def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
-    """Count a Hugging Face causal model; ``sequence_length`` enters the operations of attention."""
+    """Count a Hugging Face language model; ``sequence_length`` enters the operations of attention.
+
+    A masked model's head counts for every token, though training asks it for the masked ones only.
+    """
     config = model.config.get_text_config()
     embeddings = embedding_parameter_names(model)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
@@ -63,10 +66,30 @@ def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
     )
 
 
+# Families whose positions are counted from the padding id on, plus one (fairseq's convention).
+_POSITIONS_AFTER_PADDING = {
+    "camembert",
+    "data2vec-text",
+    "ibert",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
+
+
 def context_window(model: PreTrainedModel) -> int | None:
-    """The most positions the model can attend over; None where its architecture sets no limit."""
+    """The most tokens the model can attend over; None where its architecture sets no limit."""
+    config = model.config.get_text_config()
     # Absent in architectures without position embeddings (ALiBi, recurrent), so asked for gently.
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or config.model_type not in _POSITIONS_AFTER_PADDING:
+        return positions
+    return positions - config.pad_token_id - 1
 
 
 def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: int) -> int:

@@ -1,4 +1,4 @@
-"""A causal language model from a folder, a run or the hub; whatever is not whole is refused."""
+"""A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
 import json
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import AutoConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
+from evergrow.models.kind import AUTO_CLASSES, kind_of_architecture
 from evergrow.models.presets import from_scratch
 from evergrow.models.quiet import undisturbed
 from evergrow.run import read_manifest
@@ -45,9 +45,9 @@ def empty_model(folder: Path) -> PreTrainedModel:
     """The architecture of ``config.json`` in ``folder``; a checkpoint brings the weights."""
     with undisturbed():
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=torch.float32, attn_implementation="sdpa"
-        )
+        architecture = next(iter(config.architectures or []), "")  # none was written: causal
+        auto_class = AUTO_CLASSES[kind_of_architecture(architecture) or "causal"]
+        model = auto_class.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
     _train_every_row(model)
     return model
 
@@ -80,14 +80,15 @@ def load_model(source: str | Path) -> PreTrainedModel:
     """Load fp32 weights on the CPU in evaluation mode, attention by SDPA; runs no code of it.
 
     ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
-    causal language model in safetensors: every weight must be there, fit, and be used (a weight
-    the architecture has no place for means that config.json describes another function).
+    causal or masked language model in safetensors: every weight must be there, fit, and be used (a
+    weight the architecture has no place for means that config.json describes another function).
     """
     folder = find_model(source)
     architecture = _check_config(folder)
     _check_weights(folder)
+    auto_class = AUTO_CLASSES[kind_of_architecture(architecture) or "causal"]
     with undisturbed():
-        model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore  output_loading_info
+        model, found = auto_class.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="sdpa",
@@ -184,11 +185,10 @@ def _check_config(folder: Path) -> str:
             "use the model's full-precision weights"
         )
     names = config.get("architectures") or ["none"]
-    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
-    if names[0] not in known or names[0].endswith("ForConditionalGeneration"):
+    if kind_of_architecture(names[0]) is None:
         raise InputError(
-            f"{path}: architecture {names[0]} is not a causal language model that transformers "
-            "knows; give one, such as Olmo2ForCausalLM"
+            f"{path}: architecture {names[0]} is neither a causal nor a masked language model that "
+            "transformers knows; give one, such as Olmo2ForCausalLM or BertForMaskedLM"
         )
     return names[0]
 

@@ -1,29 +1,51 @@
 """Models made from scratch: the architecture by name, the weights from a seed."""
 
+import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, Olmo2Config, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    BertConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    Olmo2Config,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
-from evergrow.models.config import ModelConfig, Sizes
+from evergrow.models.config import ROTARY_SHARE, RULES, ModelConfig, Sizes
+from evergrow.models.kind import AUTO_CLASSES
 from evergrow.models.quiet import undisturbed
 
-INITIAL_DEVIATION = 0.02  # OLMo 2, arXiv 2501.00656 section 3.2: every matrix, whatever the depth
 
-
-def token_id(tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos", "pad"]) -> int | None:
+def token_id(
+    tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos", "pad", "mask"]
+) -> int | None:
     """The id of one special token, None without it."""
     found = {
         "bos": tokenizer.bos_token_id,
         "eos": tokenizer.eos_token_id,
         "pad": tokenizer.pad_token_id,
+        "mask": tokenizer.mask_token_id,
     }[role]
     assert found is None or isinstance(found, int)
     return found
+
+
+class Draws(NamedTuple):
+    """The normal distributions of a family's first matrices, embeddings included.
+
+    ``into_residual`` is the deviation of those whose output is added to the residual stream;
+    a draw beyond ``cut`` deviations is drawn again. Biases start at 0, the gains of norms at 1.
+    """
+
+    deviation: float
+    into_residual: float
+    cut: float
 
 
 def olmo2(
@@ -44,7 +66,7 @@ def olmo2(
         num_attention_heads=sizes.heads,
         num_key_value_heads=sizes.kv_heads,
         max_position_embeddings=sequence_length,
-        initializer_range=INITIAL_DEVIATION,
+        initializer_range=0.02,
         rms_norm_eps=1e-6,
         rope_parameters={"rope_type": "default", "rope_theta": 5e5},
         tie_word_embeddings=sizes.tied,
@@ -55,25 +77,134 @@ def olmo2(
     )
 
 
-PRESETS: dict[str, Callable[[Sizes, PreTrainedTokenizerBase, int], PreTrainedConfig]] = {
-    "olmo2": olmo2,
+def llama(
+    sizes: Sizes, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> PreTrainedConfig:
+    """Llama 3: RMSNorm before each block, SwiGLU, grouped queries, rotary base 5e5, no biases."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.hidden,
+        intermediate_size=sizes.ffn,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.kv_heads,
+        max_position_embeddings=sequence_length,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 5e5},
+        tie_word_embeddings=sizes.tied,
+        eos_token_id=token_id(tokenizer, "eos"),
+        pad_token_id=None,
+        bos_token_id=None,
+    )
+
+
+def gpt_neox(
+    sizes: Sizes, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> PreTrainedConfig:
+    """GPT-NeoX, as Pythia has it: attention and MLP side by side, LayerNorm, biases.
+
+    A quarter of each head is rotated (arXiv 2204.06745, section 2.1; 2304.01373).
+    """
+    return GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.hidden,
+        intermediate_size=sizes.ffn,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        max_position_embeddings=sequence_length,
+        use_parallel_residual=True,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 1e4,
+            "partial_rotary_factor": ROTARY_SHARE,
+        },
+        tie_word_embeddings=sizes.tied,
+        eos_token_id=token_id(tokenizer, "eos"),
+        pad_token_id=None,
+        bos_token_id=None,
+    )
+
+
+def bert(
+    sizes: Sizes, tokenizer: PreTrainedTokenizerBase, sequence_length: int
+) -> PreTrainedConfig:
+    """BERT: LayerNorm after each block, learned positions, two token types, no dropout.
+
+    Dropout is 0 where BERT has 0.1: a run of a single epoch does not overfit.
+    """
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.hidden,
+        intermediate_size=sizes.ffn,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        max_position_embeddings=sequence_length,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        tie_word_embeddings=sizes.tied,
+        eos_token_id=token_id(tokenizer, "eos"),
+        pad_token_id=None,
+        bos_token_id=None,
+    )
+
+
+# arXiv 2501.00656 section 3.2: every matrix, whatever the depth.
+OLMO2_DRAWS = Draws(0.02, 0.02, cut=3)
+
+
+def _plain(sizes: Sizes) -> Draws:
+    """Every matrix from N(0, 0.02), as the implementations of Llama start."""
+    return Draws(0.02, 0.02, cut=math.inf)
+
+
+def _small_and_wang(sizes: Sizes) -> Draws:
+    """sqrt(2 / (5 d)), and 2 / (layers sqrt(d)) into the residual (2204.06745, section 2.1)."""
+    small = math.sqrt(2 / (5 * sizes.hidden))
+    return Draws(small, 2 / (sizes.layers * math.sqrt(sizes.hidden)), cut=math.inf)
+
+
+def _cut_at_two(sizes: Sizes) -> Draws:
+    """BERT's truncated_normal_initializer(0.02): cut at two deviations (1810.04805, its code)."""
+    return Draws(0.02, 0.02, cut=2)
+
+
+class Architecture(NamedTuple):
+    """How a preset is made: its configuration, and its first weights."""
+
+    configure: Callable[[Sizes, PreTrainedTokenizerBase, int], PreTrainedConfig]
+    draws: Callable[[Sizes], Draws]
+
+
+PRESETS: dict[str, Architecture] = {
+    "olmo2": Architecture(olmo2, lambda sizes: OLMO2_DRAWS),
+    "llama": Architecture(llama, _plain),
+    "gpt_neox": Architecture(gpt_neox, _small_and_wang),
+    "bert": Architecture(bert, _cut_at_two),
 }
 
+_INTO_RESIDUAL = (".attention.dense.", ".dense_4h_to_h.")  # of GPT-NeoX, which draws them apart
 
-def draw_weights(model: nn.Module, seed: int, deviation: float = INITIAL_DEVIATION) -> None:
-    """Set matrices to N(0, deviation) cut at 3 deviations, norm gains to 1; in place.
+
+def draw_weights(model: nn.Module, seed: int, draws: Draws = OLMO2_DRAWS) -> None:
+    """Set matrices to their normal draws, biases to 0 and norm gains to 1; in place.
 
     The draw depends on the seed and on the model's shapes alone. Raises AssertionError for a
-    vector that is no norm's gain: presets have no biases.
+    vector that is neither a bias nor a norm's gain.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
-            assert name.endswith("norm.weight"), f"{name} is no norm's gain"
-            nn.init.ones_(parameter)
+            is_bias = name.endswith("bias")
+            assert is_bias or name.lower().endswith("norm.weight"), f"{name} is no norm's gain"
+            nn.init.constant_(parameter, 0.0 if is_bias else 1.0)
             continue
-        bound = 3 * deviation
-        nn.init.trunc_normal_(parameter, 0.0, deviation, -bound, bound, generator)
+        writes = any(part in name for part in _INTO_RESIDUAL)
+        deviation = draws.into_residual if writes else draws.deviation
+        if math.isinf(draws.cut):
+            nn.init.normal_(parameter, 0.0, deviation, generator)
+        else:
+            bound = draws.cut * deviation
+            nn.init.trunc_normal_(parameter, 0.0, deviation, -bound, bound, generator)
 
 
 def from_scratch(
@@ -90,10 +221,11 @@ def from_scratch(
             "tokenizer: has no end-of-text token, which ends every document; "
             "set eos_token in its tokenizer_config.json"
         )
-    architecture = PRESETS[config.preset](config.sizes(), tokenizer, sequence_length)
+    architecture, sizes = PRESETS[config.preset], config.sizes()
+    auto_class = AUTO_CLASSES["masked" if RULES[config.preset].masked else "causal"]
+    settings = architecture.configure(sizes, tokenizer, sequence_length)
     with undisturbed():
-        model = AutoModelForCausalLM.from_config(
-            architecture, dtype=torch.float32, attn_implementation="sdpa"
-        )
-    draw_weights(model, seed)
+        model = auto_class.from_config(settings, dtype=torch.float32, attn_implementation="sdpa")
+    model.config.architectures = [type(model).__name__]  # else only a release would say it
+    draw_weights(model, seed, architecture.draws(sizes))
     return model.eval()

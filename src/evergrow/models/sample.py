@@ -7,6 +7,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.describe import context_window
+from evergrow.models.kind import kind_of
 from evergrow.models.presets import token_id
 
 
@@ -23,8 +24,14 @@ def generate(
     The prompt follows BOS, or EOS where there is no BOS, as a document does in training. At
     ``temperature`` 0 the most likely token is taken. When the model's window is full, its older
     half is forgotten. The model's mode and torch's random state are left as they were. Raises
-    InputError for a negative temperature or an empty prompt without any start token.
+    InputError for a negative temperature, an empty prompt without any start token, or a masked
+    model.
     """
+    if kind_of(model) == "masked":
+        raise InputError(
+            f"{type(model).__name__}: a masked language model fills gaps and cannot continue a "
+            "prompt; sample from a causal one"
+        )
     if temperature < 0:
         raise InputError(f"temperature: must be 0 or more, got {temperature}")
     generator = torch.Generator().manual_seed(seed)

@@ -1,0 +1,33 @@
+"""The two kinds of language model, causal and masked, told apart by the architecture's name."""
+
+from typing import Any, Literal
+
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+Kind = Literal["causal", "masked"]
+
+# What builds and loads a kind, and what a model card names.
+AUTO_CLASSES: dict[Kind, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
+
+_SEQUENCE_TO_SEQUENCE = "ForConditionalGeneration"  # stands in both of transformers' lists
+
+
+def kind_of_architecture(name: str) -> Kind | None:
+    """The kind of the class ``name``, such as BertForMaskedLM; None when it is neither.
+
+    The few names in both lists of transformers (XLM, Flaubert) count as causal.
+    """
+    if name.endswith(_SEQUENCE_TO_SEQUENCE):
+        return None
+    if name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+        return "causal"
+    return "masked" if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES.values() else None
+
+
+def kind_of(model: object) -> Kind:
+    """The kind of a model; one that transformers does not list is causal."""
+    return kind_of_architecture(type(model).__name__) or "causal"
