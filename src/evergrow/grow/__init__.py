@@ -1,0 +1,1 @@
+"""A larger model that starts where the smaller one stopped: operators on weights and their plan."""

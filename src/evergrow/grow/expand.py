@@ -1,0 +1,166 @@
+"""A grown model's tensors from the source's, one at a time: W' = M W R + Z (I - M R)."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evergrow.errors import InputError
+from evergrow.grow.layout import Dimension, line_of
+from evergrow.grow.plan import GrowthPlan
+from evergrow.grow.widen import free_noise, new_along, widen
+from evergrow.models.families import unmatched
+
+Read = Callable[[str], Tensor]
+
+
+def target_names(plan: GrowthPlan, source_names: Iterable[str]) -> list[str]:
+    """The grown model's tensors in the source's order, the blocks one after another.
+
+    Raises InputError for a tensor that no line of the family describes, and for blocks that
+    config.json does not know.
+    """
+    family, blocks, names = plan.family, {}, list(source_names)
+    for name in names:
+        if family.spec_of(name) is None:
+            raise InputError(unmatched(family, name))
+        if (block := family.block_of(name)) is not None:
+            blocks.setdefault(block, []).append(name)
+    if sorted(blocks) != list(range(plan.num_source_blocks)):
+        raise InputError(
+            f"config.json: says {plan.num_source_blocks} blocks and the weights have "
+            f"{len(blocks)}; both must come from the same model"
+        )
+    found, placed = [], False
+    for name in names:
+        if family.block_of(name) is None:
+            found.append(name)
+        elif not placed:
+            placed = True
+            for place, block in enumerate(plan.blocks):
+                found += [family.in_block(here, place) for here in blocks[block.sources[0][0]]]
+    return found
+
+
+def needed(plan: GrowthPlan, name: str) -> list[str]:
+    """The source tensors that a grown tensor is made from."""
+    return sorted({source for source, _ in mixture(plan, name)} | set(_above(plan, name)))
+
+
+def mixture(plan: GrowthPlan, name: str) -> list[tuple[str, float]]:
+    """(source tensor, share) of all that the grown tensor ``name`` is a mix of."""
+    place = plan.family.block_of(name)
+    if place is None:
+        return [(name, 1.0)]
+    return [(plan.family.in_block(name, b), share) for b, share in plan.blocks[place].sources]
+
+
+def _above(plan: GrowthPlan, name: str) -> list[str]:
+    """The tensor of the block above, where AKI's new units come from; the last has none above."""
+    place = plan.family.block_of(name)
+    if not plan.upper or place is None:
+        return []
+    upper = min(plan.blocks[place].sources[0][0] + 1, plan.num_source_blocks - 1)
+    return [plan.family.in_block(name, upper)]
+
+
+def _silent(plan: GrowthPlan, name: str) -> bool:
+    """Whether the tensor is what makes an identity block compute nothing."""
+    place = plan.family.block_of(name)
+    return place is not None and plan.blocks[place].identity and plan.family.zeroed(name)
+
+
+def expand(plan: GrowthPlan, name: str, read: Read) -> Tensor:
+    """The grown tensor ``name``; ``read`` gives a source tensor by its name.
+
+    Computed in fp32 (fp64 for fp64 input), returned in the source's dtype. Raises InputError for
+    an undescribed tensor and for one whose shape is not what config.json says.
+    """
+    line, sources = line_of(plan, name), mixture(plan, name)
+    first = read(sources[0][0])
+    if _silent(plan, name):
+        return first.new_zeros(line.grown_shape(sources[0][0], tuple(first.shape)))
+    if not first.is_floating_point():
+        return first  # a buffer of positions
+    parts = [widen(line, source, read(source)) * share for source, share in sources]
+    grown = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    for source in _above(plan, name):
+        upper = widen(line, source, read(source))
+        grown = torch.where(new_along(line, tuple(upper.shape), ("gives",)), upper, grown)
+    rms = first.float().square().mean().sqrt().item()
+    noise = free_noise(line, grown, plan.noise, rms, _seed(plan, name))
+    return (grown if noise is None else grown + noise).to(first.dtype)
+
+
+def _seed(plan: GrowthPlan, name: str) -> int:
+    """Each tensor draws by itself: the order in which a folder is read does not matter."""
+    text = f"{plan.seed}\x1f{plan.family.bare(name)}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def new_parameters(plan: GrowthPlan, name: str, shape: tuple[int, ...]) -> Tensor:
+    """True where an element of the grown tensor ``name`` is new; [shape].
+
+    New is what joins a new unit on either side, and all of a block that is not a source block's
+    first use.
+    """
+    place = plan.family.block_of(name)
+    if place is not None and plan.blocks[place].new:
+        return torch.ones(shape, dtype=torch.bool)
+    return new_along(line_of(plan, name), tuple(shape), ("gives", "reads"))
+
+
+def provenance(plan: GrowthPlan, name: str) -> dict[str, Any]:
+    """Where the grown tensor ``name`` comes from: sources and shares, index maps, coefficients."""
+    line, place = line_of(plan, name), plan.family.block_of(name)
+    record: dict[str, Any] = {
+        "sources": [{"tensor": source, "share": share} for source, share in mixture(plan, name)],
+        "line": plan.family.spec_of(name),
+        "dimensions": [_described(dimension) for dimension in line.dimensions],
+    }
+    if above := _above(plan, name):
+        record["new_units_from"] = above[0]
+    if _silent(plan, name):
+        record["zero"] = "identity block"
+    elif plan.noise and any(_noisy(dimension) for dimension in line.dimensions):
+        record["noise"] = {"times_rms": plan.noise, "seed": _seed(plan, name)}
+    if place is not None:
+        record["new_block"] = plan.blocks[place].new
+    return record
+
+
+def _noisy(dimension: Dimension | None) -> bool:
+    return dimension is not None and dimension.side == "reads" and not dimension.map.is_identity
+
+
+def _described(dimension: Dimension | None) -> dict[str, Any] | str:
+    if dimension is None or dimension.map.is_identity:
+        return "unchanged"
+    axis = dimension.map
+    factors = axis.scale if dimension.side == "gives" else axis.weight
+    record: dict[str, Any] = {
+        "words": dimension.words,
+        "side": dimension.side,
+        "before": axis.before,
+        "after": axis.after,
+        "coefficients": "M" if dimension.side == "gives" else "R",
+        "coefficient_range": [float(factors.min()), float(factors.max())],
+        "index_blake2b": _digest(axis.source),
+        "coefficient_blake2b": _digest(factors),
+    }
+    if axis.after <= 64:
+        record["index"] = axis.source.tolist()
+    return record
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
+
+
+def grow_state(plan: GrowthPlan, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A whole state dict grown in memory; raises InputError as ``target_names`` and ``expand``."""
+    return {name: expand(plan, name, tensors.__getitem__) for name in target_names(plan, tensors)}

@@ -1,0 +1,148 @@
+"""Sizes and configuration fields: read, checked, carried whole, and written for the grown model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evergrow.errors import InputError
+from evergrow.grow.depth import Block
+from evergrow.models.families import Family
+
+Sizes = dict[str, int]
+
+# Fields of config.json that mean the same at every size; they are carried as they are.
+_CARRIED = """
+    _name_or_path _attn_implementation architectures model_type transformers_version dtype
+    torch_dtype bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id mask_token_id
+    decoder_start_token_id unk_token_id tie_word_embeddings use_cache return_dict
+    output_attentions output_hidden_states is_decoder is_encoder_decoder add_cross_attention
+    cross_attention_hidden_size tie_encoder_decoder chunk_size_feed_forward id2label label2id
+    num_labels problem_type task_specific_params finetuning_task tokenizer_class
+    gradient_checkpointing torchscript pruned_heads prefix use_bfloat16 max_position_embeddings
+    initializer_range attention_dropout hidden_dropout attention_probs_dropout_prob
+    hidden_dropout_prob classifier_dropout hidden_act rope_theta rope_scaling rope_parameters
+    rms_norm_eps layer_norm_eps attention_bias layer_types use_sliding_window sliding_window
+    max_window_layers
+"""
+_PER_LAYER = ("layer_types",)
+_ROPE_BY_SPEED = ("default", "linear", "llama3")  # a coordinate's factor depends on its speed alone
+
+
+def check_fields(family: Family, config: Mapping[str, Any]) -> None:
+    """Raise InputError for a field that growth might have to change without knowing it."""
+    known = {*_CARRIED.split()} | family.own | set(family.fields.values()) | set(family.kept)
+    if strangers := sorted(config.keys() - known):
+        raise InputError(
+            f"config.json: nobody said what {strangers[0]} means for a grown {family.name}; "
+            "remove the field if it does not matter, or add it to the family"
+        )
+
+
+def sizes(family: Family, config: Mapping[str, Any]) -> Sizes:
+    """The source's size on every axis, also on those that the config leaves to a rule."""
+    found: Sizes = {}
+    for axis, name in family.fields.items():
+        value = config.get(name)
+        if value is not None:
+            found[axis] = int(value)
+    missing = [a for a in ("hidden", "heads", "layers") if a not in found]
+    if missing:
+        raise InputError(
+            f"config.json: {family.fields[missing[0]]} is missing; copy the whole file"
+        )
+    found.setdefault("kv_heads", found["heads"])
+    found.setdefault("head_dim", found["hidden"] // found["heads"])
+    found.setdefault("ffn", 4 * found["hidden"])
+    return found
+
+
+def grown_sizes(family: Family, before: Sizes, to: Mapping[str, int]) -> Sizes:
+    """The target's size on every axis; raises InputError for a size that cannot be."""
+    after = dict(before)
+    for axis, size in to.items():
+        if axis not in before or (axis in ("kv_heads", "head_dim") and axis not in family.fields):
+            raise InputError(f"{axis}={size}: {family.name} has no such axis; leave it out")
+        if size < before[axis]:
+            raise InputError(
+                f"{axis}={size}: smaller than the source's {before[axis]}; growth only enlarges"
+            )
+        after[axis] = size
+    if "head_dim" not in family.fields:
+        _derive_heads(family, before, after, to)
+    if before["kv_heads"] == before["heads"] and "kv_heads" not in to:
+        after["kv_heads"] = after["heads"]
+    if after["heads"] % after["kv_heads"]:
+        raise InputError(
+            f"heads={after['heads']}: not divisible by kv_heads={after['kv_heads']}; "
+            "every key head serves the same number of query heads"
+        )
+    if after == before:
+        raise InputError("to: every size is the source's already; name a larger one")
+    return after
+
+
+def _derive_heads(family: Family, before: Sizes, after: Sizes, to: Mapping[str, int]) -> None:
+    """hidden = heads x width here: heads keep their width unless their number is set."""
+    hidden, width = after["hidden"], before["head_dim"]
+    if "heads" not in to:
+        if hidden % width:
+            raise InputError(
+                f"hidden={hidden}: {family.name} splits it into heads of {width}, which does not "
+                "divide it; choose a multiple or set heads too"
+            )
+        after["heads"] = hidden // width
+    if hidden % after["heads"]:
+        raise InputError(
+            f"heads={after['heads']}: does not divide hidden={hidden}; choose a divisor"
+        )
+    after["head_dim"] = hidden // after["heads"]
+    if after["head_dim"] < width:
+        raise InputError(
+            f"heads={after['heads']}: would make heads narrower ({after['head_dim']} instead of "
+            f"{width}); {family.name} needs hidden={after['heads'] * width} for as many"
+        )
+
+
+def rotary_width(family: Family, config: Mapping[str, Any], before: int, after: int) -> int:
+    """How many coordinates of a head are turned by positions; 0 without rotary positions.
+
+    Raises InputError where a wider head would not keep the speeds of the source.
+    """
+    if not family.rotary:
+        return 0
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    fraction = rope.get("partial_rotary_factor", config.get("rotary_pct", 1.0))
+    turned = int(before * fraction)
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if before != after and kind not in _ROPE_BY_SPEED:
+        raise InputError(
+            f"head_dim={after}: rope type {kind!r} ties speeds to the width of a head; "
+            f"keep head_dim at {before}"
+        )
+    if int(after * fraction) * before != turned * after:
+        raise InputError(
+            f"head_dim={after}: its rotary part would not be {turned} of {before} coordinates; "
+            f"choose a multiple of {before}"
+        )
+    return turned
+
+
+def grown_config(
+    family: Family,
+    config: Mapping[str, Any],
+    before: Sizes,
+    after: Sizes,
+    blocks: Sequence[Block],
+) -> dict[str, Any]:
+    """Every field carried; sizes written where they changed or where a rule would misread them."""
+    target = dict(config)
+    for axis, name in family.fields.items():
+        rule = {"head_dim": after["hidden"] // after["heads"], "kv_heads": after["heads"]}
+        rule["ffn"] = 4 * after["hidden"]
+        if config.get(name) is not None or (axis in rule and rule[axis] != after[axis]):
+            target[name] = after[axis]
+    for name, axis in family.kept.items():
+        target[name] = config.get(name) or before[axis]
+    for name in _PER_LAYER:
+        if config.get(name):
+            target[name] = [config[name][block.sources[0][0]] for block in blocks]
+    return target

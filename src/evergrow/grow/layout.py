@@ -1,0 +1,94 @@
+"""A family's line, read: which map lies on each dimension of a tensor, and on which side."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evergrow.errors import InputError
+from evergrow.grow.axes import AxisMap, joined, times
+from evergrow.grow.plan import GrowthPlan
+from evergrow.models.families import unmatched
+
+Side = Literal["gives", "reads"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One dimension of a tensor; ``words`` is its expression in the family's line."""
+
+    words: str
+    side: Side
+    map: AxisMap
+
+
+@dataclass(frozen=True)
+class Line:
+    """One tensor's dimensions, None where nothing grows; ``norm`` is set for a norm's gain.
+
+    norm   (what the gain reads, what it gives)
+    """
+
+    dimensions: tuple[Dimension | None, ...]
+    norm: tuple[AxisMap, AxisMap] | None = None
+
+    def grown_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The grown tensor's shape; raises InputError when the source's does not fit its line."""
+        dimensions = self.dimensions[: len(shape)]
+        for place, dimension in enumerate(dimensions):
+            if dimension is not None and shape[place] != dimension.map.before:
+                raise InputError(
+                    f"{name}: dimension {place} is {shape[place]}, and {dimension.map.before} by "
+                    f"config.json ({dimension.words}); both must come from the same model"
+                )
+        if any(dimension is not None for dimension in self.dimensions[len(shape) :]):
+            raise InputError(
+                f"{name}: has {len(shape)} dimensions and its line {len(self.dimensions)}; "
+                "it is not the tensor that the family describes"
+            )
+        grown = [size if d is None else d.map.after for size, d in zip(shape, dimensions)]  # noqa: B905
+        return (*grown, *shape[len(grown) :])
+
+
+def line_of(plan: GrowthPlan, name: str) -> Line:
+    """The maps of a tensor's dimensions; raises InputError for one without a line."""
+    family = plan.family
+    line = family.spec_of(name)
+    if line is None:
+        raise InputError(unmatched(family, name))
+    if plan.tied and family.tied is not None and family.bare(name) == f"{family.tied[0]}.weight":
+        line = family.modules[family.tied[1]]
+    if line == "fixed":
+        return Line(())
+    if "=>" in line:
+        reads, gives = (map_of(plan, side) for side in line.split("=>"))
+        return Line((Dimension(line, "gives", gives),), (reads, gives))
+    if "<-" in line:
+        gives, reads = line.split("<-")
+        return Line((_dimension(plan, gives, "gives"), _dimension(plan, reads, "reads")))
+    if "->" in line:
+        reads, gives = line.split("->")
+        return Line((_dimension(plan, reads, "reads"), _dimension(plan, gives, "gives")))
+    words = line.split(maxsplit=1)[1]
+    return Line(tuple(_dimension(plan, side, "gives") for side in words.split(",")))
+
+
+def _dimension(plan: GrowthPlan, words: str, side: Side) -> Dimension | None:
+    words = words.strip()
+    return None if words == "_" else Dimension(words, side, map_of(plan, words))
+
+
+def map_of(plan: GrowthPlan, words: str) -> AxisMap:
+    """The map of an expression such as ``heads*(query + key + value)``, flattened; cached."""
+    words = words.strip()
+    if words not in plan.views:
+        plan.views[words] = _parse(plan, words)
+    return plan.views[words]
+
+
+def _parse(plan: GrowthPlan, words: str) -> AxisMap:
+    if words.endswith(")"):  # the only bracket a line has closes it
+        outer, inner = words[:-1].split("*(")
+        return times(map_of(plan, outer), map_of(plan, inner))
+    if "+" in words:
+        return joined([map_of(plan, part) for part in words.split("+")])
+    outer, inner = words.split("*")
+    return times(map_of(plan, outer), map_of(plan, inner))

@@ -1,0 +1,193 @@
+"""What a growth will do, axis by axis, from config.json alone: sizes, maps, verdicts, fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evergrow.errors import InputError
+from evergrow.grow import operators
+from evergrow.grow.axes import AxisMap, unchanged
+from evergrow.grow.config import GrowConfig
+from evergrow.grow.depth import DEPTH_OPERATORS, Block
+from evergrow.grow.fields import Sizes, check_fields, grown_config, grown_sizes, rotary_width, sizes
+from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
+from evergrow.models.families import Family, family_of
+
+_WORST: tuple[Exactness, ...] = ("lossy", "approximate", "exact")
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthPlan:
+    """Everything that ``expand`` needs; touches no weights.
+
+    views    view of an axis -> its map (M, R); see evergrow.models.families for their names
+    blocks   how each block of the grown model is made
+    upper    new units come from the block above (AKI)
+    tied     head and table share their weight
+    changed  field of config.json -> (before, after)
+    """
+
+    family: Family
+    source: dict[str, Any]
+    target: dict[str, Any]
+    views: dict[str, AxisMap]
+    blocks: tuple[Block, ...]
+    num_source_blocks: int
+    verdicts: tuple[AxisVerdict, ...]
+    changed: dict[str, tuple[Any, Any]]
+    upper: bool
+    tied: bool
+    noise: float
+    seed: int
+
+    @property
+    def exactness(self) -> Exactness:
+        """The worst of the axes."""
+        found = {verdict.exactness for verdict in self.verdicts}
+        return next(exactness for exactness in _WORST if exactness in found)
+
+
+def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
+    """Judge and solve a growth of the model that ``config`` (config.json) describes.
+
+    Raises InputError for an architecture nobody described, a field nobody knows, a size that
+    shrinks, does not divide or that the method cannot reach.
+    """
+    family = family_of(config)
+    check_fields(family, config)
+    before = sizes(family, config)
+    after = grown_sizes(family, before, {**grow.to})
+    tied = _tied(family, config)
+    views, verdicts = _widths(family, config, before, after, grow, tied)
+    blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow)
+    method = METHODS[grow.method]
+    upper = method.upper and before["layers"] > 1
+    if upper:
+        verdicts = [_lossy(v) if v.axis in ("hidden", "heads", "ffn") else v for v in verdicts]
+    target = grown_config(family, config, before, after, blocks)
+    fields = sorted(config.keys() | target.keys())
+    return GrowthPlan(
+        family=family,
+        source=dict(config),
+        target=target,
+        views=views,
+        blocks=blocks,
+        num_source_blocks=before["layers"],
+        verdicts=tuple(verdicts + depth_verdict),
+        changed={
+            f: (config.get(f), target.get(f)) for f in fields if config.get(f) != target.get(f)
+        },
+        upper=upper,
+        tied=tied,
+        noise=grow.noise_ratio,
+        seed=grow.seed,
+    )
+
+
+def _tied(family: Family, config: Mapping[str, Any]) -> bool:
+    """Whether a head reads the table's own rows; an encoder saved without its head has none."""
+    names = config.get("architectures") or [""]
+    headless = names[0].endswith("Model") and "LMHead" not in names[0]
+    if family.tied is None or headless:
+        return False
+    return bool(config.get("tie_word_embeddings", family.tied_by_default))
+
+
+def _lossy(verdict: AxisVerdict) -> AxisVerdict:
+    reason = "new units come from the block above, which changes the function on purpose (AKI)"
+    return AxisVerdict(
+        verdict.axis, verdict.before, verdict.after, "knowledge of the block above", "lossy", reason
+    )
+
+
+def _widths(
+    family: Family,
+    config: Mapping[str, Any],
+    before: Sizes,
+    after: Sizes,
+    grow: GrowConfig,
+    tied: bool,
+) -> tuple[dict[str, AxisMap], list[AxisVerdict]]:
+    """All views of all axes, and a verdict for each axis that grows."""
+    method, verdicts = METHODS[grow.method], []
+
+    def generator(axis: str) -> np.random.Generator:
+        return np.random.default_rng([grow.seed, *axis.encode()])  # an axis draws by itself
+
+    def grows(axis: str) -> bool:
+        return before.get(axis) != after.get(axis)
+
+    base = unchanged(before["hidden"])
+    if grows("hidden"):
+        base, verdict = operators.residual(
+            family, method, before["hidden"], after["hidden"], generator("hidden")
+        )
+        verdicts.append(verdict)
+    views = operators.residual_views(base, tied)
+    views |= operators.attention_heads(
+        method,
+        (before["heads"], before["kv_heads"]),
+        (after["heads"], after["kv_heads"]),
+        generator("heads"),
+    )
+    rotary = rotary_width(family, config, before["head_dim"], after["head_dim"])
+    views |= operators.head_width(
+        method, before["head_dim"], after["head_dim"], rotary, generator("head_dim")
+    )
+    views["ffn"] = operators.units(method, before["ffn"], after["ffn"], generator("ffn"))
+    if "vocab" in before:
+        views["vocab"] = operators.rows(before["vocab"], after["vocab"], grow.vocab_rows)
+    verdicts += [
+        _unit_verdict(axis, before[axis], after[axis], method.split, grow)
+        for axis in ("heads", "kv_heads", "head_dim", "ffn", "vocab")
+        if grows(axis)
+    ]
+    return views, verdicts
+
+
+_SPLITS = {
+    "equal": "copies, readers' weight split equally",
+    "uneven": "copies, readers' weight split unevenly",
+    "first": "copies that nothing reads yet (zero fan-out)",
+}
+
+
+def _unit_verdict(axis: str, before: int, after: int, split: str, grow: GrowConfig) -> AxisVerdict:
+    if axis == "vocab":
+        return AxisVerdict(
+            axis, before, after, f"{grow.vocab_rows} rows", "approximate",
+            "old ids keep their logits, but new ids take probability mass from them",
+        )  # fmt: skip
+    reasons = {
+        "heads": "a head is copied whole and its readers' weights sum to the source's",
+        "kv_heads": "every query head keeps the keys and values of its own group",
+        "head_dim": "coordinates keep their rotary speed, and queries make up for the divisor",
+        "ffn": "a neuron is copied whole and its readers' weights sum to the source's",
+    }
+    return AxisVerdict(axis, before, after, _SPLITS[split], "exact", reasons[axis])
+
+
+def _depth(
+    family: Family, before: int, after: int, grow: GrowConfig
+) -> tuple[tuple[Block, ...], list[AxisVerdict]]:
+    name = grow.depth
+    if name == "auto":
+        name = "identity" if grow.goal == "keep" and family.zero else "stack"
+    blocks = DEPTH_OPERATORS[name](before, after)
+    if before == after:
+        return blocks, []
+    if name == "identity" and not family.zero:
+        raise InputError(
+            f"depth identity: {family.name} normalises after every sum, so that no block computes "
+            "nothing; use depth stack or interleave"
+        )
+    if name == "identity":
+        site = " and ".join(family.zero)
+        verdict = AxisVerdict(
+            "layers", before, after, "identity blocks", "exact", f"new blocks add 0: {site} are 0"
+        )
+        return blocks, [verdict]
+    reason = "blocks run more than once change the function; training goes on faster from there"
+    return blocks, [AxisVerdict("layers", before, after, name, "lossy", reason)]
