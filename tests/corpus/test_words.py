@@ -9,7 +9,6 @@ def test_a_word_knows_its_hash_length_and_kind() -> None:
     words = split_words("The the 42 --")
     assert words.words[:3] == ["The", "the", "42"]
     assert words.hashes[0] == words.hashes[1] != words.hashes[2]
-    assert words.exact[0] != words.exact[1]
     assert words.lengths[:3].tolist() == [3, 3, 2]
     assert words.symbol[:3].tolist() == [False, False, False]
     assert words.symbol[3:].all()

@@ -1,20 +1,25 @@
-"""A text split into words once, for every signal, shingle and n-gram that is computed from it."""
+"""A text split into words once, for every signal, shingle and n-gram that is computed from it.
+
+Text is Zipfian: a chunk between white space is taken apart when it is met first and looked up
+after that, and so is what is known of a word.
+"""
 
 import threading
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from evergrow.corpus.punctuation import SENTENCE_ENDS
 from evergrow.corpus.word_rules import split_chunk
 
-MAX_WORDS = 500_000  # distinct words and chunks remembered by a thread; about 150 bytes each
-MAX_CHUNK = 64  # characters; longer chunks (base64, minified code) hardly ever come again
-
-LETTER, LETTER_OR_DIGIT = 1, 2
+MAX_REMEMBERED = 400_000  # distinct words or chunks in a thread; about 200 bytes each
+MAX_CHUNK = 128  # characters; longer chunks (base64, minified code) hardly ever come again
+LETTER, LETTER_OR_DIGIT, SENTENCE_END, PUNCTUATION = 1, 2, 4, 8  # what a word has or is
 
 
 @dataclass(frozen=True)
@@ -22,27 +27,38 @@ class Words:
     """The W words of one text.
 
     text      the text itself
-    ids_W     int32: the word's place in ``strings``; equal words have equal places
+    ids_W     int32: equal words have equal ids, others do not; good within this Words only
     hashes    uint64 [W], of each word lower-cased; the same in every process
-    exact     uint64 [W], of each word as written
     lengths   int32 [W], in characters
-    symbol    bool [W]: the word has neither letter nor digit
-    letters   bool [W]: the word has a letter
+    kinds     uint8 [W], bits: has a letter, a letter or digit; ends a sentence, is punctuation
     """
 
     text: str
     ids_W: np.ndarray
     hashes: np.ndarray
-    exact: np.ndarray
     lengths: np.ndarray
-    symbol: np.ndarray
-    letters: np.ndarray
-    strings: list[str]
+    kinds: np.ndarray
+    vocabulary: "Vocabulary"
+
+    @property
+    def symbol(self) -> np.ndarray:
+        """bool [W]: the word has neither letter nor digit."""
+        return (self.kinds & LETTER_OR_DIGIT) == 0
+
+    @property
+    def letters(self) -> np.ndarray:
+        """bool [W]: the word has a letter."""
+        return (self.kinds & LETTER) != 0
 
     @cached_property
     def words(self) -> list[str]:
         """The words as written, in order."""
-        return list(map(self.strings.__getitem__, self.ids_W.tolist()))
+        return list(map(self.vocabulary.strings.__getitem__, self.ids_W.tolist()))
+
+    def counts(self, strings: Iterable[str]) -> list[int]:
+        """How many words are exactly this string, for every string."""
+        ids = (self.vocabulary.get(string, -1) for string in strings)
+        return [int(np.count_nonzero(self.ids_W == place)) for place in ids]
 
     def __len__(self) -> int:
         return len(self.ids_W)
@@ -51,83 +67,93 @@ class Words:
 def split_words(text: str) -> Words:
     """The words of a text, split as spaCy's English tokenizer splits; white space is no word."""
     chunks = _remembered()
-    ids = chain.from_iterable(map(chunks.__getitem__, text.split()))
-    return chunks.vocabulary.words(text, np.fromiter(ids, np.int32))
+    return chunks.vocabulary.words(text, chunks.ids(text.split()))
+
+
+def split_texts(texts: Sequence[str]) -> tuple[Words, np.ndarray]:
+    """The words of texts in a row, and how many each of them has."""
+    chunks = _remembered()
+    ids = [list(chain.from_iterable(map(chunks.__getitem__, text.split()))) for text in texts]
+    ids_W = np.fromiter(chain.from_iterable(ids), np.int32)
+    return chunks.vocabulary.words("\n".join(texts), ids_W), np.array(list(map(len, ids)), np.int64)
 
 
 def words_of(text: str, words: Sequence[str]) -> Words:
     """A text with words that somebody else split."""
     vocabulary = _remembered().vocabulary
-    return vocabulary.words(text, np.fromiter(map(vocabulary.__getitem__, words), np.int32))
+    ids = [vocabulary.setdefault(word, len(vocabulary)) for word in words]
+    return vocabulary.words(text, np.array(ids, np.int32))
 
 
-def _remembered() -> "_Chunks":
-    chunks = getattr(_memory, "chunks", None)
-    if chunks is None or len(chunks) > MAX_WORDS or len(chunks.vocabulary) > MAX_WORDS:
-        chunks = _memory.chunks = _Chunks()  # the old strings live on in the Words that need them
-    return chunks
-
-
-class _Vocabulary(dict[str, int]):
-    """Word to id, and what is known of every word, computed when it is met first."""
+class Vocabulary(dict[str, int]):
+    """Word to id, in the order of the ids, and what is known of every word."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
-        self.hashes = np.empty(1024, np.uint64)
-        self.exact = np.empty(1024, np.uint64)
-        self.lengths = np.empty(1024, np.int32)
-        self.kinds = np.empty(1024, np.uint8)
+        self.hashes = np.empty(0, np.uint64)
+        self.lengths = np.empty(0, np.int32)
+        self.kinds = np.empty(0, np.uint8)
 
-    def __missing__(self, word: str) -> int:
-        place = self[word] = len(self.strings)
-        self.strings.append(word)
-        if place == len(self.hashes):
-            for name in ("hashes", "exact", "lengths", "kinds"):
-                setattr(self, name, np.resize(getattr(self, name), 2 * place))
-        lower = word.lower()
-        self.exact[place] = exact = _hash(word)
-        self.hashes[place] = exact if lower == word else _hash(lower)
-        self.lengths[place] = len(word)
-        self.kinds[place] = _kind(word)
-        return place
+    def learn(self) -> None:
+        """Look at the words that came since the last time."""
+        known = len(self.strings)
+        new = list(islice(reversed(self), len(self) - known))[::-1]
+        if not new:
+            return
+        self.strings += new
+        self._make_room()
+        place = slice(known, len(self))
+        lower = map(str.lower, new)
+        self.hashes[place] = [xxh3_64_intdigest(w.encode("utf-8", "surrogatepass")) for w in lower]
+        self.lengths[place] = list(map(len, new))
+        self.kinds[place] = list(map(_kind, new))
+
+    def _make_room(self) -> None:
+        if len(self) > len(self.hashes):
+            size = max(2 * len(self.hashes), len(self))
+            self.hashes = np.resize(self.hashes, size)
+            self.lengths = np.resize(self.lengths, size)
+            self.kinds = np.resize(self.kinds, size)
 
     def words(self, text: str, ids_W: np.ndarray) -> Words:
-        kinds = self.kinds[ids_W]
-        return Words(
-            text=text,
-            ids_W=ids_W,
-            hashes=self.hashes[ids_W],
-            exact=self.exact[ids_W],
-            lengths=self.lengths[ids_W],
-            symbol=kinds == 0,
-            letters=(kinds & LETTER).astype(bool),
-            strings=self.strings,
-        )
+        """The words with these ids, each looked at."""
+        self.learn()
+        columns = (self.hashes[ids_W], self.lengths[ids_W], self.kinds[ids_W])
+        return Words(text, ids_W, *columns, vocabulary=self)
 
 
 class _Chunks(dict[str, tuple[int, ...]]):
-    """What white space parts, to the ids of the words in it."""
+    """What stands between white space, to the ids of the words in it."""
 
     def __init__(self) -> None:
-        self.vocabulary = _Vocabulary()
+        self.vocabulary = Vocabulary()
+
+    def ids(self, chunks: list[str]) -> np.ndarray:
+        return np.fromiter(chain.from_iterable(map(self.__getitem__, chunks)), np.int32)
 
     def __missing__(self, chunk: str) -> tuple[int, ...]:
-        ids = tuple(map(self.vocabulary.__getitem__, split_chunk(chunk)))
+        known = self.vocabulary
+        ids = tuple([known.setdefault(word, len(known)) for word in split_chunk(chunk)])
         if len(chunk) <= MAX_CHUNK:
             self[chunk] = ids
         return ids
 
 
-def _hash(word: str) -> int:
-    return xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
+def _remembered() -> _Chunks:
+    """This thread's memory; a new one when it is full, the old one lives on in its Words."""
+    chunks: _Chunks | None = getattr(_memory, "chunks", None)
+    if chunks is None or max(len(chunks), len(chunks.vocabulary)) > MAX_REMEMBERED:
+        chunks = _memory.chunks = _Chunks()
+    return chunks
 
 
 def _kind(word: str) -> int:
-    if word.isalpha():
+    if word.isalpha() or any(map(str.isalpha, word)):
         return LETTER | LETTER_OR_DIGIT
-    has_letter = any(map(str.isalpha, word))
-    has_either = has_letter or any(map(str.isalnum, word))
-    return has_letter * LETTER | has_either * LETTER_OR_DIGIT
+    if any(map(str.isalnum, word)):
+        return LETTER_OR_DIGIT
+    is_punctuation = all([unicodedata.category(c)[0] == "P" for c in word])
+    return SENTENCE_END * (word in SENTENCE_ENDS) | PUNCTUATION * is_punctuation
 
 
 _memory = threading.local()

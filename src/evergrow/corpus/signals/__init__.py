@@ -6,11 +6,34 @@ from typing import Any
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
+from evergrow.corpus.signals.c4 import C4
+from evergrow.corpus.signals.code import CODE
+from evergrow.corpus.signals.dclm import DCLM
+from evergrow.corpus.signals.fineweb import FINEWEB
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.signals.language import LANGUAGE
+from evergrow.corpus.signals.olmo2 import OLMO2
+from evergrow.corpus.signals.personal import PERSONAL
+from evergrow.corpus.signals.programming import PROGRAMMING
+from evergrow.corpus.signals.repetition import REPETITION
 from evergrow.corpus.signals.shape import SHAPE
 from evergrow.corpus.words import split_words
 
-GROUPS = {group.name: group for group in (SHAPE,)}
+GROUPS = {
+    group.name: group
+    for group in (
+        SHAPE,
+        REPETITION,
+        C4,
+        FINEWEB,
+        DCLM,
+        OLMO2,
+        CODE,
+        LANGUAGE,
+        PROGRAMMING,
+        PERSONAL,
+    )
+}
 
 
 def measure_documents(

@@ -1,5 +1,7 @@
 """Lengths, lines and shares of a text: what the Gopher quality rules look at."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 
@@ -7,31 +9,31 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.words import Words
 
-STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))  # Gopher, A1.1
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A.1
 BULLETS = ("•", "-")
 ELLIPSES = ("...", "…")
 
 
 def shape(document: Document, words: Words) -> tuple[float, ...]:
-    """The values of SHAPE's fields; shares of nothing are NaN, which no rule calls wrong."""
+    """The values of SHAPE's fields; a share of nothing is NaN, which fails no rule."""
     text = document.text
-    num_words = len(words) or float("nan")
+    num_words = len(words) or math.nan
     real_lengths = words.lengths[~words.symbol]
-    lines = text.splitlines()
-    num_lines = len(lines) or float("nan")
-    stop_words = [w for w in words.words if w in STOP_WORDS]
+    lines = list(map(str.strip, text.splitlines()))
+    num_lines = len(lines) or math.nan
+    stop_words = words.counts(STOP_WORDS)
     return (
         len(text),
         len(words),
         len(real_lengths),
-        float(real_lengths.mean()) if len(real_lengths) else float("nan"),
+        float(real_lengths.mean()) if len(real_lengths) else math.nan,
         text.count("#") / num_words,
         sum(map(text.count, ELLIPSES)) / num_words,
-        sum(line.lstrip().startswith(BULLETS) for line in lines) / num_lines,
-        sum(line.rstrip().endswith(ELLIPSES) for line in lines) / num_lines,
+        sum([line.startswith(BULLETS) for line in lines]) / num_lines,
+        sum([line.endswith(ELLIPSES) for line in lines]) / num_lines,
         int(np.count_nonzero(words.letters)) / num_words,
-        len(set(stop_words)),
-        len(stop_words),
+        sum(count > 0 for count in stop_words),
+        sum(stop_words),
     )
 
 
@@ -41,15 +43,15 @@ SHAPE = SignalGroup(
     fields={
         "num_characters": pa.int64(),
         "num_words": pa.int64(),
-        "num_real_words": pa.int64(),
-        "mean_word_length": pa.float64(),
+        "num_real_words": pa.int64(),  # with a letter or a digit
+        "mean_word_length": pa.float64(),  # characters, of the real words
         "hashes_per_word": pa.float64(),
         "ellipses_per_word": pa.float64(),
-        "bullet_lines": pa.float64(),
+        "bullet_lines": pa.float64(),  # shares of all lines
         "ellipsis_lines": pa.float64(),
-        "alphabetic_words": pa.float64(),
-        "stop_words": pa.int64(),
-        "stop_word_occurrences": pa.int64(),
+        "alphabetic_words": pa.float64(),  # share of the words with a letter
+        "distinct_stop_words": pa.int64(),  # of the eight, in lower case
+        "stop_words": pa.int64(),  # occurrences
     },
     compute=shape,
 )

@@ -1,0 +1,78 @@
+"""E-mail addresses, public IP addresses and keys: counted here, masked by the edits."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+
+from evergrow.corpus.document import Document
+from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.words import Words
+
+Kind = Literal["email", "ip_address", "key"]
+
+# Every repetition has a cap or a border that it cannot cross, so that none runs away.
+_EMAIL = re.compile(
+    r"(?<![\w.%+-])[A-Za-z0-9][\w.%+-]{0,63}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}"
+    r"(?![\w-])"
+)
+_IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
+_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")  # 2000::/3
+_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----(?:[^-]|-(?!-)){0,20000}"
+    r"(?:-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----)?"
+    r"|(?<![A-Za-z0-9_])(?:"
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
+    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"
+    r"|glpat-[A-Za-z0-9_-]{20,64}"  # GitLab
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,250}"  # Slack
+    r"|AIza[A-Za-z0-9_-]{35}"  # Google
+    r"|(?:sk|rk)_live_[A-Za-z0-9]{20,250}"  # Stripe
+    r"|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{40,250}"  # Anthropic, OpenAI
+    r"|hf_[A-Za-z0-9]{30,60}"  # Hugging Face
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}"
+    r"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"  # JWT
+    r")(?![A-Za-z0-9_-])"
+)
+
+
+class Found(NamedTuple):
+    """Where a piece of personal data stands, in characters."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+def find_personal(text: str) -> Iterator[Found]:
+    """Addresses and keys, kind by kind, each from left to right."""
+    if "@" in text:
+        yield from (Found("email", *match.span()) for match in _EMAIL.finditer(text))
+    for pattern, kind in ((_IPV4, IPv4Address), (_IPV6, IPv6Address)):
+        for match in pattern.finditer(text):
+            if _is_public(match[0], kind):
+                yield Found("ip_address", *match.span())
+    yield from (Found("key", *match.span()) for match in _KEY.finditer(text))
+
+
+def _is_public(address: str, kind: type[IPv4Address] | type[IPv6Address]) -> bool:
+    try:
+        return kind(address).is_global
+    except AddressValueError:
+        return False
+
+
+def personal(document: Document, words: Words) -> tuple[int, ...]:
+    """The values of PERSONAL's fields."""
+    kinds = [found.kind for found in find_personal(document.text)]
+    return kinds.count("email"), kinds.count("ip_address"), kinds.count("key")
+
+
+PERSONAL = SignalGroup(
+    name="personal",
+    version=1,
+    fields={"emails": pa.int64(), "ip_addresses": pa.int64(), "keys": pa.int64()},
+    compute=personal,
+)
