@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-RANK_LIMIT = 2048  # the smaller side of a matrix whose rank is computed; takes its third power
+RANK_LIMIT = 4 * 10**10  # rows x columns x smaller side: 2048 x 8192 is measured, no large table
 _CHUNK = 1024  # rows in float64 at a time: a vocabulary's table is the largest tensor there is
 _RANK_TOLERANCE = 1e-6  # of the largest singular value: of copies' differences, not of float64
 
@@ -23,8 +23,8 @@ class Symmetry:
 
     duplicate_rows, duplicate_columns  how many repeat an earlier one exactly, up to a factor
                                        (copies may be divided); all-zero ones count too
-    rank                               singular values above 1e-6 of the largest; None when the
-                                       smaller side is above 2048
+    rank                               singular values above 1e-6 of the largest; None for a
+                                       matrix too large to take apart (RANK_LIMIT)
     effective_rank                     exp of the entropy of the singular values' shares (Roy and
                                        Vetterli, 2007); None likewise
     """
@@ -49,7 +49,7 @@ def symmetry_of(matrix: Tensor) -> Symmetry:
     """Count duplicates and rank; a matrix of more than two dimensions is taken as [first, rest]."""
     matrix = matrix.flatten(1)
     rows, columns = matrix.shape
-    measured = min(rows, columns) <= RANK_LIMIT
+    measured = rows * columns * min(rows, columns) <= RANK_LIMIT
     values = _singular_values(matrix) if measured else None
     return Symmetry(
         (rows, columns),

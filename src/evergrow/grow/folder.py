@@ -1,0 +1,154 @@
+"""A model folder grown into another, a tensor at a time; nothing is left of one that fails."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evergrow.disk import new_folder
+from evergrow.errors import EvergrowError, InputError
+from evergrow.grow.config import GrowConfig
+from evergrow.grow.cost import Cost, cost_of
+from evergrow.grow.expand import expand, needed, target_names
+from evergrow.grow.layout import line_of
+from evergrow.grow.passes import Batch
+from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.grow.record import card_with_growth, growth_record, lineage_record, write_record
+from evergrow.grow.stored import Stored, open_folder
+from evergrow.grow.verify import check_growth
+from evergrow.models.skeleton import skeleton, stored_names
+from evergrow.models.weights import SHARD_BYTES, write_weights
+
+# What belongs to a model beside its weights and stays as it is. No code, no pickles.
+CARRIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "chat_template.jinja",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "LICENSE",
+)
+_SPARE_BYTES = 64 * 2**20  # tokenizer, records and the file system's own
+
+Shape = tuple[torch.dtype, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A growth judged and counted before any weight is read.
+
+    shapes   grown tensor -> its type and shape, in the order of writing
+    """
+
+    source: Stored
+    plan: GrowthPlan
+    shapes: dict[str, Shape]
+    before: Cost
+    after: Cost
+
+
+def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
+    """Plan the growth of the model in ``folder``; touches no weights.
+
+    Raises InputError for whatever ``plan_growth`` refuses, and for weights that config.json or
+    the family does not describe.
+    """
+    source = open_folder(folder)
+    plan = plan_growth(source.config, grow)
+    _check_fit(source.config, {n: slot.shape for n, slot in source.slots.items()})
+    shapes = {name: _grown(plan, source, name) for name in target_names(plan, source.slots)}
+    _check_fit(plan.target, {name: shape for name, (_, shape) in shapes.items()})
+    width = source.bytes_per_weight
+    before, after = cost_of(source.config, width), cost_of(plan.target, width)
+    return Outlook(source, plan, shapes, before, after)
+
+
+def _grown(plan: GrowthPlan, source: Stored, name: str) -> Shape:
+    first = source.slots[needed(plan, name)[0]]
+    return first.dtype, line_of(plan, name).grown_shape(name, first.shape)
+
+
+def _check_fit(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """The architecture's parameters are all there, in the shapes that config.json gives them."""
+    model = skeleton(config)
+    stored = stored_names(model, shapes)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        found, expected = shapes[stored[name]], tuple(parameter.shape)
+        if found != expected:
+            raise InputError(
+                f"{stored[name]}: {found} in the file and {expected} by config.json; "
+                "both must come from the same model"
+            )
+
+
+def grow_folder(
+    source: Path,
+    grow: GrowConfig,
+    folder: Path,
+    texts: Sequence[Batch] = (),
+    shard_bytes: int = SHARD_BYTES,
+) -> dict[str, Any]:
+    """Write the grown model to ``folder``, verify it there, and return what growth.json says.
+
+    Only one tensor and what it is made from are in memory at a time; the verification reads the
+    weights a module at a time. ``texts`` add loss and KL on text. Raises InputError for a folder
+    that is there, and EvergrowError for a full disk or for a grown model that is not what the plan
+    says; then nothing is left.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: is there already; choose another folder or delete it")
+    outlook = look_ahead(source, grow)
+    _check_space(folder, outlook.shapes)
+    with new_folder(folder) as unfinished:
+        write_grown(outlook, unfinished, shard_bytes)
+        for name in CARRIED:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, unfinished / name)
+        checked = check_growth(outlook.source, open_folder(unfinished), outlook.plan, texts)
+        if checked["problems"]:
+            raise EvergrowError(
+                f"{folder}: not written, because the grown model is not what the plan says: "
+                + "; ".join(checked["problems"])
+            )
+        record = growth_record(
+            outlook.source, folder, grow, outlook.plan, outlook.before, outlook.after,
+            list(outlook.shapes), checked,
+        )  # fmt: skip
+        write_record(unfinished, record)
+        lineage = json.dumps(lineage_record(source, record), indent=2, sort_keys=True) + "\n"
+        (unfinished / "evergrow.json").write_text(lineage, encoding="utf-8")
+        (unfinished / "README.md").write_text(card_with_growth(source, record), encoding="utf-8")
+    return record
+
+
+def write_grown(outlook: Outlook, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
+    """The grown weights and their config.json, nothing else, into a folder that is there."""
+    make = partial(expand, outlook.plan, read=outlook.source.read)
+    write_weights(folder, outlook.shapes, make, shard_bytes)
+    text = json.dumps(outlook.plan.target, indent=2, sort_keys=True) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+def _check_space(folder: Path, shapes: Mapping[str, Shape]) -> None:
+    there = next(path for path in folder.absolute().parents if path.exists())
+    free = shutil.disk_usage(there).free
+    wanted = sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
+    if free < wanted + _SPARE_BYTES:
+        raise EvergrowError(
+            f"{folder}: the grown model needs {wanted / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
+            "free; nothing was written, so free some space or choose another disk"
+        )
