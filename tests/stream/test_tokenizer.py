@@ -11,6 +11,7 @@ from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.tokenizer import (
     EOS,
+    MASK,
     encode_documents,
     load_tokenizer,
     tokenizer_hash,
@@ -44,6 +45,18 @@ def test_training_fills_the_vocabulary_and_learns_what_repeats(
     assert tokenizer.eos_token_id == 0
     (ids,) = encode_documents(tokenizer, ["the tree"])
     assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["the", "Ġtree"]
+
+
+def test_a_mask_token_comes_second_and_takes_the_place_of_a_merge(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    save_tokenizer(train_tokenizer(TEXTS, 280, with_mask=True), tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert (len(loaded), loaded.eos_token_id, loaded.mask_token_id) == (280, 0, 1)
+    assert tokenizer.mask_token_id is None
+    (ids,) = encode_documents(loaded, [f"a{MASK}b"])
+    assert 1 not in ids
+    assert loaded.decode(ids.tolist()) == f"a{MASK}b"
 
 
 def test_every_byte_survives(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -110,6 +123,17 @@ def test_a_folder_without_end_of_text_token_is_refused(
         f"{tmp_path}: the tokenizer has no end-of-text token; "
         "set eos_token in tokenizer_config.json"
     )
+
+
+def test_a_separator_ends_texts_where_nothing_else_does(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    as_bert = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, sep_token=EOS)
+    as_bert.save_pretrained(tmp_path / "a")
+    loaded = load_tokenizer(tmp_path / "a")
+    assert (loaded.eos_token, loaded.eos_token_id) == (EOS, 0)
+    save_tokenizer(loaded, tmp_path)
+    assert load_tokenizer(tmp_path).eos_token_id == 0
 
 
 def test_a_folder_that_is_missing_or_holds_no_tokenizer_is_refused(tmp_path: Path) -> None:

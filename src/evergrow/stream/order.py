@@ -12,8 +12,11 @@ def key_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _mix(value: int) -> int:
-    """splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection on 64-bit integers."""
+def mix(value: int) -> int:
+    """splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection on 64-bit integers.
+
+    Also takes arrays of uint64, element by element.
+    """
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB & _MASK
     return value ^ (value >> 31)
@@ -33,7 +36,7 @@ def permute(index: int, size: int, key: int) -> int:
         for turn in range(_ROUNDS):
             left, right = (
                 right,
-                left ^ (_mix(key + turn * 0x9E3779B97F4A7C15 + right & _MASK) & low),
+                left ^ (mix(key + turn * 0x9E3779B97F4A7C15 + right & _MASK) & low),
             )
         index = left << half | right
         if index < size:

@@ -10,34 +10,41 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from evergrow.errors import EvergrowError, InputError
 
-EOS = "<|endoftext|>"
+EOS, MASK = "<|endoftext|>", "<|mask|>"
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, with_mask: bool = False
+) -> PreTrainedTokenizerFast:
     """Byte-level BPE (GPT-2's splitting, no normalisation: it decodes to the same bytes).
 
-    Token 0 is ``<|endoftext|>``. The same texts in the same order give the same tokenizer; fewer
-    merges than asked for are learnt when the text has no more.
+    Token 0 is ``<|endoftext|>``; ``with_mask``, token 1 is ``<|mask|>``. The same texts in the
+    same order give the same tokenizer; fewer merges than asked for are learnt when the text has no
+    more.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[EOS],
+        special_tokens=[EOS, MASK] if with_mask else [EOS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=EOS, clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        eos_token=EOS,
+        mask_token=MASK if with_mask else None,
+        clean_up_tokenization_spaces=False,
     )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a Hugging Face folder; runs no code from it and asks no network.
 
-    Raises InputError when the folder holds none that loads so, or when it has no end-of-text token.
+    One without an end-of-text token, as BERT's, ends texts with its separator. Raises InputError
+    when the folder holds none that loads so, or when it has neither.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder with tokenizer.json")
@@ -56,6 +63,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             f"{folder}: a {type(tokenizer).__name__} has no tokenizer.json; save it with "
             "transformers as a fast tokenizer"
         )
+    if tokenizer.eos_token_id is None and tokenizer.sep_token_id is not None:
+        tokenizer.eos_token = tokenizer.sep_token
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"{folder}: the tokenizer has no end-of-text token; "
