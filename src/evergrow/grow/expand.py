@@ -13,7 +13,7 @@ from evergrow.errors import InputError
 from evergrow.grow.layout import Dimension, line_of
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.widen import free_noise, new_along, widen
-from evergrow.models.families import unmatched
+from evergrow.models.family import unmatched
 
 Read = Callable[[str], Tensor]
 

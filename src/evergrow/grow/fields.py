@@ -5,7 +5,7 @@ from typing import Any
 
 from evergrow.errors import InputError
 from evergrow.grow.depth import Block
-from evergrow.models.families import Family
+from evergrow.models.family import Family
 
 Sizes = dict[str, int]
 
@@ -29,12 +29,24 @@ _ROPE_BY_SPEED = ("default", "linear", "llama3")  # a coordinate's factor depend
 
 def check_fields(family: Family, config: Mapping[str, Any]) -> None:
     """Raise InputError for a field that growth might have to change without knowing it."""
-    known = {*_CARRIED.split()} | family.own | set(family.fields.values()) | set(family.kept)
+    known = (
+        {*_CARRIED.split(), *family.own.split()} | set(family.fields.values()) | set(family.kept)
+    )
     if strangers := sorted(config.keys() - known):
         raise InputError(
             f"config.json: nobody said what {strangers[0]} means for a grown {family.name}; "
             "remove the field if it does not matter, or add it to the family"
         )
+
+
+def check_bound(family: Family, config: Mapping[str, Any], before: Sizes, after: Sizes) -> None:
+    """Raise InputError where a setting ties the function to an axis that grows."""
+    for name, (value, axis) in family.bound.items():
+        if config.get(name) == value and before[axis] != after[axis]:
+            raise InputError(
+                f"{axis}={after[axis]}: with {name}={value} in config.json a grown model would "
+                f"compute something else whatever its weights; keep {axis} at {before[axis]}"
+            )
 
 
 def sizes(family: Family, config: Mapping[str, Any]) -> Sizes:

@@ -6,7 +6,7 @@ from typing import Literal
 from evergrow.errors import InputError
 from evergrow.grow.axes import AxisMap, joined, times
 from evergrow.grow.plan import GrowthPlan
-from evergrow.models.families import unmatched
+from evergrow.models.family import unmatched
 
 Side = Literal["gives", "reads"]
 
@@ -54,8 +54,9 @@ def line_of(plan: GrowthPlan, name: str) -> Line:
     line = family.spec_of(name)
     if line is None:
         raise InputError(unmatched(family, name))
-    if plan.tied and family.tied is not None and family.bare(name) == f"{family.tied[0]}.weight":
-        line = family.modules[family.tied[1]]
+    table, *heads = family.tied or ("",)
+    if plan.tied and family.bare(name) in [f"{head}.weight" for head in heads]:
+        line = family.modules[table]
     if line == "fixed":
         return Line(())
     if "=>" in line:

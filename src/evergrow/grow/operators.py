@@ -29,7 +29,7 @@ from evergrow.grow.axes import (
     uneven_split,
     view,
 )
-from evergrow.models.families import Family
+from evergrow.models.family import Family
 
 Exactness = Literal["exact", "approximate", "lossy"]
 Views = dict[str, AxisMap]

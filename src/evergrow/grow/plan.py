@@ -11,9 +11,18 @@ from evergrow.grow import operators
 from evergrow.grow.axes import AxisMap, unchanged
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.depth import DEPTH_OPERATORS, Block
-from evergrow.grow.fields import Sizes, check_fields, grown_config, grown_sizes, rotary_width, sizes
+from evergrow.grow.fields import (
+    Sizes,
+    check_bound,
+    check_fields,
+    grown_config,
+    grown_sizes,
+    rotary_width,
+    sizes,
+)
 from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
-from evergrow.models.families import Family, family_of
+from evergrow.models.families import family_of
+from evergrow.models.family import Family
 
 _WORST: tuple[Exactness, ...] = ("lossy", "approximate", "exact")
 
@@ -22,7 +31,7 @@ _WORST: tuple[Exactness, ...] = ("lossy", "approximate", "exact")
 class GrowthPlan:
     """Everything that ``expand`` needs; touches no weights.
 
-    views    view of an axis -> its map (M, R); see evergrow.models.families for their names
+    views    view of an axis -> its map (M, R); see evergrow.models.family for their names
     blocks   how each block of the grown model is made
     upper    new units come from the block above (AKI)
     tied     head and table share their weight
@@ -59,6 +68,7 @@ def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
     check_fields(family, config)
     before = sizes(family, config)
     after = grown_sizes(family, before, {**grow.to})
+    check_bound(family, config, before, after)
     tied = _tied(family, config)
     views, verdicts = _widths(family, config, before, after, grow, tied)
     blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow)
@@ -90,7 +100,7 @@ def _tied(family: Family, config: Mapping[str, Any]) -> bool:
     """Whether a head reads the table's own rows; an encoder saved without its head has none."""
     names = config.get("architectures") or [""]
     headless = names[0].endswith("Model") and "LMHead" not in names[0]
-    if family.tied is None or headless:
+    if not family.tied or headless:
         return False
     return bool(config.get("tie_word_embeddings", family.tied_by_default))
 

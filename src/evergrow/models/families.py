@@ -1,133 +1,12 @@
-"""What each architecture's tensors are, by name: axes, fused layouts, norms, ties; as data.
+"""The architectures that growth, freezing by depth and rates by depth know; see `Family`."""
 
-A line of a family names a module and says what its weight joins. `*` is a block's number.
-
-    OUT <- IN       a linear map [out, in] or a convolution [out, in, ...]; its bias lies on OUT
-    IN -> OUT       the same stored as [in, out] (GPT-2's Conv1D)
-    IN => OUT       a norm's gain: it reads IN and gives OUT; its bias lies on OUT
-    table A, B      a lookup table's weight, rows on A, columns on B
-    param A, B      a parameter by its own name, without `.weight`
-    fixed           not on any axis that grows
-
-A side is a product (`heads*key`), a sum of products (fused: `heads*query + heads*key`), or `_` for
-what keeps its size. Its words are the views of an axis (evergrow.grow.axes): `hidden` is the
-residual stream, `normed` what a norm gives to the matrices that read it, `logits` what the last
-norm gives to the head; `query`, `key`, `value` lie inside a head; `raw_*` is before a QK-norm.
-"""
-
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from evergrow.config import nearest
 from evergrow.errors import InputError
-
-NormKind = Literal["rms", "layer"]
-Place = int | Literal["embed", "head"]
-
-
-@dataclass(frozen=True)
-class Family:
-    """One architecture.
-
-    fields   axis -> field of config.json; an axis without one does not exist or follows others
-    post     norms stand after the sum, so that the residual is a norm's output (post-LN)
-    rotary   heads turn pairs of coordinates by rotary positions
-    zero     modules of a block which, when 0, make it compute nothing and train well: the gain of
-             a norm on the block's output where there is one (0 before it would be divided by
-             sqrt(eps): a gradient 1,700 times too large was measured); () where no zero does
-    tied     (module of the head, module of the table) that share a weight when config says so,
-             or when it is silent and ``tied_by_default``
-    kept     field -> axis it stands for when absent: written out, so that it does not follow
-    own      configuration fields that this architecture alone has; carried as they are
-    modules  module -> line, in the order of the forward pass
-    """
-
-    name: str
-    prefix: str
-    blocks: str
-    fields: Mapping[str, str]
-    norm: NormKind
-    modules: Mapping[str, str]
-    zero: tuple[str, ...]
-    post: bool = False
-    rotary: bool = False
-    tied: tuple[str, str] | None = None
-    tied_by_default: bool = False
-    kept: Mapping[str, str] = field(default_factory=dict)
-    own: frozenset[str] = frozenset()
-
-    @cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_pattern(name), line) for name, line in _tensors(self.modules)]
-
-    def bare(self, name: str) -> str:
-        """A tensor's name without the prefix that a model with a head puts before its trunk."""
-        return name.removeprefix(self.prefix)
-
-    def spec_of(self, name: str) -> str | None:
-        """The line that describes a tensor; None when the family has none."""
-        bare = self.bare(name)
-        return next((line for pattern, line in self._patterns if pattern.fullmatch(bare)), None)
-
-    def block_of(self, name: str) -> int | None:
-        """The number of the block that a tensor belongs to; None outside the blocks."""
-        found = re.match(re.escape(self.blocks) + r"\.(\d+)\.", self.bare(name))
-        return int(found[1]) if found else None
-
-    def in_block(self, name: str, block: int) -> str:
-        """The same tensor's name in another block."""
-        return re.sub(rf"({re.escape(self.blocks)}\.)\d+\.", rf"\g<1>{block}.", name, count=1)
-
-    def zeroed(self, name: str) -> bool:
-        """Whether an identity block holds 0 here."""
-        found = re.match(re.escape(self.blocks) + r"\.\d+\.(.*)\.(?:weight|bias)$", self.bare(name))
-        return found is not None and found[1] in self.zero
-
-    def depth_of(self, name: str) -> Place:
-        """Where a tensor stands: "embed" before the blocks, a block's number, "head" after them.
-
-        Raises InputError for a tensor that the family does not know.
-        """
-        if (block := self.block_of(name)) is not None:
-            return block
-        bare, passed = self.bare(name), False
-        for pattern, _ in self._patterns:  # in the order of the forward pass
-            if pattern.fullmatch(bare):
-                return "head" if passed else "embed"
-            passed = passed or pattern.pattern.startswith(re.escape(self.blocks + "."))
-        raise InputError(unmatched(self, name))
-
-
-def unmatched(family: Family, name: str) -> str:
-    """The sentence about a tensor without a line."""
-    return (
-        f"{name}: no line of the {family.name} family describes this tensor, and none is skipped; "
-        "add one to evergrow.models.families or remove the tensor from the model"
-    )
-
-
-def _tensors(modules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(name pattern, line) of every tensor that the modules' lines stand for."""
-    for module, line in modules.items():
-        if line.startswith(("param", "fixed")):
-            yield module, line
-            continue
-        yield f"{module}.weight", line
-        if "=>" in line:
-            yield f"{module}.bias", "param " + line.split("=>")[1].strip()
-        elif "<-" in line:
-            yield f"{module}.bias", "param " + line.split("<-")[0].strip()
-        elif "->" in line:
-            yield f"{module}.bias", "param " + line.split("->")[1].strip()
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    text = re.escape(name).replace(r"\*\*", r".+").replace(r"\*", r"\d+")
-    return re.compile(text)
-
+from evergrow.models.family import Family
 
 _ROTARY_FIELDS = {
     "hidden": "hidden_size",
@@ -140,7 +19,7 @@ _ROTARY_FIELDS = {
 }
 _FIELDS = {axis: _ROTARY_FIELDS[axis] for axis in ("hidden", "heads", "ffn", "layers", "vocab")}
 
-_GATED = {
+_PRE_NORM_GATED = {
     "embed_tokens": "table vocab, hidden",
     "layers.*.input_layernorm": "hidden => normed",
     "layers.*.self_attn.q_proj": "heads*query <- normed",
@@ -157,26 +36,252 @@ _GATED = {
     "score": "_ <- logits",
 }
 
+_LLAMA = Family(
+    name="llama",
+    prefix="model.",
+    blocks=("layers",),
+    fields=_ROTARY_FIELDS,
+    norm="rms",
+    modules=_PRE_NORM_GATED,
+    zero=("self_attn.o_proj", "mlp.down_proj"),
+    rotary=True,
+    tied=("embed_tokens", "lm_head"),
+    own="pretraining_tp mlp_bias",
+)
 
-def _gated(name: str, own: str = "", **lines: str) -> Family:
-    """A member of Llama's clan; ``own`` names the configuration fields that it alone has."""
-    return Family(
-        name=name,
-        prefix="model.",
-        blocks="layers",
-        fields=_ROTARY_FIELDS,
-        norm="rms",
-        modules=_GATED | {f"layers.*.{module}": line for module, line in lines.items()},
-        zero=("self_attn.o_proj", "mlp.down_proj"),
-        rotary=True,
-        tied=("lm_head", "embed_tokens"),
-        own=frozenset(own.split()),
+_SLIDING = {"use_sliding_window": (True, "layers")}  # which blocks slide is counted from the bottom
+
+_QWEN3 = replace(
+    _LLAMA,
+    name="qwen3",
+    own="",
+    bound=_SLIDING,
+    modules=_PRE_NORM_GATED
+    | {
+        "layers.*.self_attn.q_proj": "heads*raw_dim <- normed",
+        "layers.*.self_attn.q_norm": "raw_dim => query",
+        "layers.*.self_attn.k_proj": "kv_heads*raw_dim <- normed",
+        "layers.*.self_attn.k_norm": "raw_dim => key",
+    },
+)
+
+_OLMO2 = replace(
+    _LLAMA,
+    name="olmo2",
+    own="",
+    zero=("post_attention_layernorm", "post_feedforward_layernorm"),
+    modules={
+        "embed_tokens": "table vocab, hidden",
+        "layers.*.self_attn.q_proj": "raw_heads*raw_dim <- hidden",
+        "layers.*.self_attn.q_norm": "raw_heads*raw_dim => heads*query",
+        "layers.*.self_attn.k_proj": "raw_kv_heads*raw_dim <- hidden",
+        "layers.*.self_attn.k_norm": "raw_kv_heads*raw_dim => kv_heads*key",
+        "layers.*.self_attn.v_proj": "kv_heads*value <- hidden",
+        "layers.*.self_attn.o_proj": "hidden <- heads*value",
+        "layers.*.post_attention_layernorm": "hidden => hidden",
+        "layers.*.mlp.gate_proj": "ffn <- hidden",
+        "layers.*.mlp.up_proj": "ffn <- hidden",
+        "layers.*.mlp.down_proj": "hidden <- ffn",
+        "layers.*.post_feedforward_layernorm": "hidden => hidden",
+        "norm": "hidden => logits",
+        "lm_head": "vocab <- logits",
+    },
+)
+
+_GPT_NEOX = Family(
+    name="gpt_neox",
+    prefix="gpt_neox.",
+    blocks=("layers",),
+    fields=_FIELDS,
+    norm="layer",
+    modules={
+        "embed_in": "table vocab, hidden",
+        "layers.*.input_layernorm": "hidden => normed",
+        "layers.*.attention.query_key_value": "heads*(query + key + value) <- normed",
+        "layers.*.attention.dense": "hidden <- heads*value",
+        "layers.*.attention.bias": "fixed",
+        "layers.*.attention.masked_bias": "fixed",
+        "layers.*.attention.rotary_emb.inv_freq": "fixed",
+        "layers.*.post_attention_layernorm": "hidden => normed",
+        "layers.*.mlp.dense_h_to_4h": "ffn <- normed",
+        "layers.*.mlp.dense_4h_to_h": "hidden <- ffn",
+        "final_layer_norm": "hidden => logits",
+        "lm_head": "vocab <- logits",
+        "embed_out": "vocab <- logits",
+    },
+    zero=("attention.dense", "mlp.dense_4h_to_h"),
+    rotary=True,
+    tied=("embed_in", "lm_head", "embed_out"),
+    own="rotary_pct rotary_emb_base use_parallel_residual",
+)
+
+_GPT2 = Family(
+    name="gpt2",
+    prefix="transformer.",
+    blocks=("h",),
+    fields={
+        "hidden": "n_embd",
+        "heads": "n_head",
+        "ffn": "n_inner",
+        "layers": "n_layer",
+        "vocab": "vocab_size",
+    },
+    norm="layer",
+    modules={
+        "wte": "table vocab, hidden",
+        "wpe": "table _, hidden",
+        "h.*.ln_1": "hidden => normed",
+        "h.*.attn.c_attn": "normed -> heads*query + heads*key + heads*value",
+        "h.*.attn.c_proj": "heads*value -> hidden",
+        "h.*.attn.bias": "fixed",
+        "h.*.attn.masked_bias": "fixed",
+        "h.*.ln_2": "hidden => normed",
+        "h.*.mlp.c_fc": "normed -> ffn",
+        "h.*.mlp.c_proj": "ffn -> hidden",
+        "ln_f": "hidden => logits",
+        "lm_head": "vocab <- logits",
+        "score": "_ <- logits",
+    },
+    zero=("attn.c_proj", "mlp.c_proj"),
+    tied=("wte", "lm_head"),
+    tied_by_default=True,
+    own="n_positions n_ctx activation_function resid_pdrop embd_pdrop attn_pdrop "
+    "layer_norm_epsilon scale_attn_weights scale_attn_by_inverse_layer_idx "
+    "reorder_and_upcast_attn summary_type summary_use_proj summary_activation "
+    "summary_proj_to_labels summary_first_dropout",
+    bound={
+        "scale_attn_weights": (False, "head_dim"),
+        "scale_attn_by_inverse_layer_idx": (True, "layers"),
+    },
+)
+
+_BERT_TRUNK = {
+    "embeddings.word_embeddings": "table vocab, hidden",
+    "embeddings.position_embeddings": "table _, hidden",
+    "embeddings.token_type_embeddings": "table _, hidden",
+    "embeddings.position_ids": "fixed",
+    "embeddings.LayerNorm": "hidden => hidden",
+    "encoder.layer.*.attention.self.query": "heads*query <- hidden",
+    "encoder.layer.*.attention.self.key": "heads*key <- hidden",
+    "encoder.layer.*.attention.self.value": "heads*value <- hidden",
+    "encoder.layer.*.attention.output.dense": "hidden <- heads*value",
+    "encoder.layer.*.attention.output.LayerNorm": "hidden => hidden",
+    "encoder.layer.*.intermediate.dense": "ffn <- hidden",
+    "encoder.layer.*.output.dense": "hidden <- ffn",
+    "encoder.layer.*.output.LayerNorm": "hidden => hidden",
+    "pooler.dense": "hidden <- hidden",
+    "classifier": "_ <- hidden",
+    "qa_outputs": "_ <- hidden",
+}
+
+_BERT = Family(
+    name="bert",
+    prefix="bert.",
+    blocks=("encoder.layer",),
+    fields=_FIELDS,
+    norm="layer",
+    modules=_BERT_TRUNK
+    | {
+        "cls.predictions.transform.dense": "hidden <- hidden",
+        "cls.predictions.transform.LayerNorm": "hidden => logits",
+        "cls.predictions.decoder": "vocab <- logits",
+        "cls.predictions.bias": "param vocab",
+        "cls.seq_relationship": "_ <- hidden",
+    },
+    zero=(),
+    post=True,
+    tied=("embeddings.word_embeddings", "cls.predictions.decoder"),
+    tied_by_default=True,
+    own="type_vocab_size position_embedding_type",
+)
+
+_ROBERTA = replace(
+    _BERT,
+    name="roberta",
+    prefix="roberta.",
+    modules=_BERT_TRUNK
+    | {
+        "classifier.dense": "hidden <- hidden",
+        "classifier.out_proj": "_ <- hidden",
+        "lm_head.dense": "hidden <- hidden",
+        "lm_head.layer_norm": "hidden => logits",
+        "lm_head.decoder": "vocab <- logits",
+        "lm_head.bias": "param vocab",
+    },
+    tied=("embeddings.word_embeddings", "lm_head.decoder"),
+)
+
+_VIT_TRUNK = {
+    "embeddings.cls_token": "param _, _, hidden",
+    "embeddings.mask_token": "param _, _, hidden",
+    "embeddings.position_embeddings": "param _, _, hidden",
+    "embeddings.patch_embeddings.projection": "hidden <- _",
+    "layers.*.layernorm_before": "hidden => normed",
+    "layers.*.attention.q_proj": "heads*query <- normed",
+    "layers.*.attention.k_proj": "heads*key <- normed",
+    "layers.*.attention.v_proj": "heads*value <- normed",
+    "layers.*.attention.o_proj": "hidden <- heads*value",
+    "layers.*.layernorm_after": "hidden => normed",
+    "layers.*.mlp.fc1": "ffn <- normed",
+    "layers.*.mlp.fc2": "hidden <- ffn",
+    # the same blocks as files name them
+    "encoder.layer.*.layernorm_before": "hidden => normed",
+    "encoder.layer.*.attention.attention.query": "heads*query <- normed",
+    "encoder.layer.*.attention.attention.key": "heads*key <- normed",
+    "encoder.layer.*.attention.attention.value": "heads*value <- normed",
+    "encoder.layer.*.attention.output.dense": "hidden <- heads*value",
+    "encoder.layer.*.layernorm_after": "hidden => normed",
+    "encoder.layer.*.intermediate.dense": "ffn <- normed",
+    "encoder.layer.*.output.dense": "hidden <- ffn",
+    "layernorm": "hidden => normed",
+}
+
+_VIT = Family(
+    name="vit",
+    prefix="vit.",
+    blocks=("layers", "encoder.layer"),
+    fields={axis: name for axis, name in _FIELDS.items() if axis != "vocab"},
+    norm="layer",
+    modules=_VIT_TRUNK | {"pooler.dense": "_ <- normed", "classifier": "_ <- normed"},
+    zero=("attention.o_proj", "mlp.fc2", "attention.output.dense", "output.dense"),
+    own="image_size patch_size num_channels qkv_bias encoder_stride pooler_act",
+    kept={"pooler_output_size": "hidden"},
+)
+
+_VIT_MAE = replace(  # its decoder keeps its size; tables of positions are data, whoever made them
+    _VIT,
+    name="vit_mae",
+    modules=_VIT_TRUNK
+    | {
+        "decoder.decoder_embed": "_ <- normed",
+        "decoder.decoder_pos_embed": "fixed",
+        "decoder.mask_token": "fixed",
+        "decoder.decoder_layers.**": "fixed",
+        "decoder.decoder_encoder.**": "fixed",
+        "decoder.decoder_norm.*": "fixed",
+        "decoder.decoder_pred.*": "fixed",
+    },
+    own="image_size patch_size num_channels qkv_bias decoder_hidden_size decoder_intermediate_size "
+    "decoder_num_attention_heads decoder_num_hidden_layers mask_ratio norm_pix_loss",
+    kept={},
+)
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        _BERT,
+        _ROBERTA,
+        _GPT2,
+        _GPT_NEOX,
+        _LLAMA,
+        replace(_LLAMA, name="mistral", own=""),
+        replace(_LLAMA, name="qwen2", own="", bound=_SLIDING),
+        _QWEN3,
+        _OLMO2,
+        _VIT,
+        _VIT_MAE,
     )
-
-
-_llama = _gated("llama", own="pretraining_tp mlp_bias attention_bias")
-
-FAMILIES: dict[str, Family] = {family.name: family for family in (_llama,)}
+}
 
 
 def family_of(config: Mapping[str, Any]) -> Family:
