@@ -1,0 +1,16 @@
+"""Test items in training text: suites of items, and where documents hold them."""
+
+from evergrow.corpus.contamination.checked import Checked, checked, unchecked
+from evergrow.corpus.contamination.overlap import contamination
+from evergrow.corpus.contamination.suites import SUITES, Item, Suite, load_suite
+
+__all__ = [
+    "SUITES",
+    "Checked",
+    "Item",
+    "Suite",
+    "checked",
+    "contamination",
+    "load_suite",
+    "unchecked",
+]
