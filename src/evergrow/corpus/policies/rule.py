@@ -1,7 +1,7 @@
 """A rule about one signal, and the judgement of many documents by many rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,8 +16,8 @@ class Rule:
 
     name    ``<preset>.<what>``, such as gopher.min_words
     signal  ``<group>.<field>``
+    reason  says about the documents that fail: "fewer than {low:g} words"
     domain  the rule is silent about documents of the other domain
-    reason  a sentence about the documents that fail
     """
 
     name: str
@@ -27,6 +27,16 @@ class Rule:
     high: float | None = None
     allowed: tuple[str, ...] | None = None
     domain: Domain = "any"
+
+    def told(self) -> str:
+        """The reason with the thresholds in it."""
+        allowed = ", ".join(self.allowed or ())
+        return self.reason.format(low=self.low, high=self.high, allowed=allowed)
+
+    def moved(self, threshold: float) -> "Rule":
+        """This rule with another threshold; it must have exactly one."""
+        assert (self.low is None) != (self.high is None), self.name
+        return replace(self, low=threshold) if self.high is None else replace(self, high=threshold)
 
 
 def judge(columns: Mapping[str, np.ndarray], rules: Sequence[Rule]) -> np.ndarray:
