@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from evergrow.models.parts import backbone_and_head
 from evergrow.stream.batches import TokenBatch
-from evergrow.train.objectives import Causal, Loss, _CrossEntropy, backbone_and_head
+from evergrow.train.objectives import Causal, CrossEntropy, Loss
 
 CPU = torch.device("cpu")
 Z = 0.01  # a thousand times the default, so that an error in it is seen
@@ -30,7 +31,7 @@ def reference(logits: Tensor, targets: Tensor, weights: Tensor, z: float) -> tup
 def test_loss_and_gradient_are_those_of_torch(dtype: torch.dtype, tolerance: float) -> None:
     logits, targets, weights = case(dtype)
     for factors in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.3, 0.7)):
-        found = _CrossEntropy.apply(logits * 1, targets, weights, Z)
+        found = CrossEntropy.apply(logits * 1, targets, weights, Z)
         expected = reference(logits, targets, weights, Z)
         ours, theirs = (
             torch.autograd.grad(factors[0] * a + factors[1] * b, logits)[0]
@@ -45,7 +46,7 @@ def test_the_gradient_is_the_derivative() -> None:
     logits, targets, weights = case(torch.float64)
 
     def total(values: torch.Tensor) -> torch.Tensor:
-        ce, z_loss = _CrossEntropy.apply(values * 1, targets, weights, Z)
+        ce, z_loss = CrossEntropy.apply(values * 1, targets, weights, Z)
         return 3 * ce + z_loss
 
     total(logits).backward()
@@ -61,7 +62,7 @@ def test_the_gradient_is_the_derivative() -> None:
 
 def test_half_precision_logits_are_summed_in_single_precision() -> None:
     logits, targets, weights = case(torch.bfloat16)
-    found = _CrossEntropy.apply(logits, targets, weights.float(), Z)
+    found = CrossEntropy.apply(logits, targets, weights.float(), Z)
     expected = reference(logits.float(), targets, weights.float(), Z)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=0)
@@ -186,6 +187,6 @@ def test_a_compiled_model_has_a_compiled_backbone(build_model) -> None:
 def test_logits_that_a_model_still_needs_are_not_overwritten_in_silence() -> None:
     logits, targets, weights = case(torch.float32)
     kept = logits.exp()  # its derivative is its own value
-    ce, _ = _CrossEntropy.apply(kept, targets, weights, Z)
+    ce, _ = CrossEntropy.apply(kept, targets, weights, Z)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         ce.backward()

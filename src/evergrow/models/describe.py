@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from evergrow.models.kind import forward_settings
 from evergrow.models.quiet import undisturbed
 
 FP32 = 4  # bytes
@@ -119,7 +120,7 @@ def _kept_bytes(model: PreTrainedModel, sequence_length: int) -> int:
     training = model.training
     tokens_BT = torch.zeros(1, sequence_length, dtype=torch.long, device=model.device)
     with undisturbed(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model.train()(input_ids=tokens_BT, use_cache=False)
+        output = model.train()(input_ids=tokens_BT, **forward_settings(model))
     model.train(training)
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     own.add(output.logits.untyped_storage()._cdata)

@@ -31,3 +31,8 @@ def kind_of_architecture(name: str) -> Kind | None:
 def kind_of(model: object) -> Kind:
     """The kind of a model; one that transformers does not list is causal."""
     return kind_of_architecture(type(model).__name__) or "causal"
+
+
+def forward_settings(model: object) -> dict[str, bool]:
+    """What a call for logits is given besides its tokens: a causal model is to keep no cache."""
+    return {"use_cache": False} if kind_of(model) == "causal" else {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from evergrow.models.parts import PartsOf
 from evergrow.stream.batches import TokenBatch
 
 CHUNK_BYTES = 1 << 30  # logits above this are made and dropped in pieces
@@ -32,7 +33,7 @@ class Objective(Protocol):
     def split(self, batch: Any, size: int) -> list[Any]: ...
 
 
-class _CrossEntropy(torch.autograd.Function):
+class CrossEntropy(torch.autograd.Function):
     """Cross-entropy plus z-loss of one logits tensor in a single normaliser and one backward pass.
 
     loss = sum_n w_n (lse_n - logit_n[target]) + z * w_n * lse_n^2 (PaLM, section 5; OLMo 2, section
@@ -76,7 +77,7 @@ class Causal:
     def __init__(self, z_loss: float, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._z = z_loss
         self._chunk_bytes = chunk_bytes
-        self._known: tuple[nn.Module, Parts | None] | None = None
+        self._parts_of = PartsOf()
 
     def weight(self, batch: TokenBatch) -> float:
         """The number of targets that count."""
@@ -96,76 +97,41 @@ class Causal:
 
     def loss(self, model: nn.Module, batch: TokenBatch, device: torch.device) -> Loss:
         """Summed loss of a batch; logits above 1 GiB are made, and made again, in pieces."""
-        inputs = _to_device(batch.inputs_BT, device)
-        targets = _to_device(batch.targets_BT, device).reshape(-1)
-        weights = _to_device(batch.weights_B, device)
+        inputs = to_device(batch.inputs_BT, device)
+        targets = to_device(batch.targets_BT, device).reshape(-1)
+        weights = to_device(batch.weights_B, device)
         weights = weights[:, None].expand(inputs.shape).reshape(-1)
         extra = {}
         if batch.positions_BT is not None:
-            extra["position_ids"] = _to_device(batch.positions_BT, device)
+            extra["position_ids"] = to_device(batch.positions_BT, device)
         config: Any = model.config
         num_chunks = -(-targets.numel() * config.vocab_size * 4 // self._chunk_bytes)
         parts = self._parts_of(model) if num_chunks > 1 else None
         if parts is None:
             logits = model(input_ids=inputs, use_cache=False, **extra).logits
-            sums = _CrossEntropy.apply(logits.flatten(0, 1), targets, weights, self._z)
+            sums = CrossEntropy.apply(logits.flatten(0, 1), targets, weights, self._z)
             return Loss(sums[0] + sums[1], *sums)
         hidden_ND = parts.backbone(input_ids=inputs, use_cache=False, **extra)[0].flatten(0, 1)
-        return self._in_pieces(parts.head, hidden_ND, targets, weights, num_chunks)
-
-    def _parts_of(self, model: nn.Module) -> "Parts | None":
-        if self._known is None or self._known[0] is not model:
-            self._known = (model, backbone_and_head(model))
-        return self._known[1]
-
-    def _in_pieces(
-        self, head: Any, hidden_ND: Tensor, targets: Tensor, weights: Tensor, num_chunks: int
-    ) -> Loss:
-        def piece(hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-            return _CrossEntropy.apply(head(hidden), target, weight, self._z)
-
-        cross_entropy = z_loss = torch.zeros((), device=hidden_ND.device)
-        pieces = zip(*(t.chunk(num_chunks) for t in (hidden_ND, targets, weights)), strict=True)
-        for part in pieces:
-            found: Any = checkpoint(piece, *part, use_reentrant=False)
-            cross_entropy, z_loss = cross_entropy + found[0], z_loss + found[1]
-        return Loss(cross_entropy + z_loss, cross_entropy, z_loss)
+        return in_pieces(parts.head, hidden_ND, targets, weights, self._z, num_chunks)
 
 
-class Parts(NamedTuple):
-    """A language model in two: tokens to hidden states, and hidden states to logits."""
+def in_pieces(
+    head: Any, hidden_ND: Tensor, targets: Tensor, weights: Tensor, z: float, num_chunks: int
+) -> Loss:
+    """The loss of hidden states, their logits made, and made again, ``num_chunks`` times a part."""
 
-    backbone: Any
-    head: Any
+    def piece(hidden: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return CrossEntropy.apply(head(hidden), target, weight, z)
 
-
-def backbone_and_head(model: Any) -> Parts | None:
-    """The two parts of ``model``, the first compiled if the model is.
-
-    None for a family that does more than apply the one to the other: Gemma 2 caps its logits,
-    Granite and Cohere scale them, T5 scales the hidden states. One token is run to find out.
-    """
-    plain = getattr(model, "_orig_mod", model)  # torch.compile's name for what it wraps
-    head, seen = plain.get_output_embeddings(), {}
-    if head is None:
-        return None
-    with (
-        torch.no_grad(),
-        plain.base_model.register_forward_hook(lambda *call: seen.update(made=call[2][0])),
-        head.register_forward_hook(lambda *call: seen.update(read=call[1][0], logits=call[2])),
-    ):
-        was_training = plain.training
-        plain.eval()  # dropout would draw random numbers that a resumed run does not
-        token = torch.zeros(1, 1, dtype=torch.long, device=head.weight.device)
-        logits = plain(input_ids=token, use_cache=False).logits
-        plain.train(was_training)
-    same = [(seen["made"], seen["read"]), (seen["logits"], logits)]
-    if any(a.data_ptr() != b.data_ptr() for a, b in same):
-        return None
-    backbone = plain.base_model
-    return Parts(backbone if plain is model else torch.compile(backbone), head)
+    cross_entropy = z_loss = torch.zeros((), device=hidden_ND.device)
+    pieces = zip(*(t.chunk(num_chunks) for t in (hidden_ND, targets, weights)), strict=True)
+    for part in pieces:
+        found: Any = checkpoint(piece, *part, use_reentrant=False)
+        cross_entropy, z_loss = cross_entropy + found[0], z_loss + found[1]
+    return Loss(cross_entropy + z_loss, cross_entropy, z_loss)
 
 
-def _to_device(array: Any, device: torch.device) -> Tensor:
+def to_device(array: Any, device: torch.device) -> Tensor:
+    """A tensor of a NumPy array; the copy to a GPU is not waited for."""
     tensor = torch.from_numpy(array)
     return tensor.to(device, non_blocking=True) if device.type != "cpu" else tensor
