@@ -12,22 +12,21 @@ from evergrow.corpus.signals import GROUPS, measure_documents
 
 RULES = {rule.name: rule for rules in PRESETS.values() for rule in rules}
 
-_NOUNS = ("river", "garden", "teacher", "winter", "letter", "music", "forest", "window", "engine")
-_SHAPES = (
-    "Somewhere the {0} and number {1} of those changed {2} with care.",
-    "By noon each {2} that stood near them had become {1} paces of {0}.",
-    "What a {0} tells, no {2} can have said in under {1} hours.",
-    "They walked to every {2}, counted {1} and painted another {0}.",
+SENTENCES = (
+    "The river had frozen before anyone thought of moving the boats.",
+    "A teacher from town walked up to measure how thick it was.",
+    "Nobody believed her figures, though she wrote them down twice.",
+    "By evening some children were already crossing with lanterns.",
+    "Their mothers called from windows that faced the northern bank.",
+    "Old Marten kept saying that in his youth winters lasted longer.",
+    "He would be right about many things and wrong about this one.",
+    "Records in the church show warmer months than people remember.",
+    "Still, eleven boats lay trapped until somebody found dry rope.",
+    "With horses, two ladders and much shouting they got three free.",
+    "What remained of the fleet was left for spring to deal with.",
+    "Every family agreed never to trust an early autumn again.",
 )
-
-
-def sentence(number: int) -> str:
-    """A sentence unlike the others."""
-    noun, other = _NOUNS[number % 9], _NOUNS[(number // 2 + 4) % 9]
-    return _SHAPES[number % 4].format(noun, number, other)
-
-
-GOOD = "\n".join(sentence(n) for n in range(12))
+GOOD = "\n".join(SENTENCES)
 CODE = "\n".join(
     ["# adds up what the table holds", "def add(rows):", "    return sum(rows)"]
     + [f"value_{n} = add([{n}, first_{n}])" for n in range(20)]
@@ -66,11 +65,11 @@ def quality(stop_words: Bad) -> dict[str, Bad]:
         "hashes": Bad(GOOD + " #" * 40, "more than 0.1 # a word"),
         "ellipses": Bad(GOOD + " it..." * 40, "more than 0.1 ellipses a word"),
         "bullet_lines": Bad(
-            "\n".join(f"- {sentence(n)}" for n in range(12)),
+            "\n".join(f"- {line}" for line in SENTENCES),
             "over 90% of the lines are bullets",
         ),
         "ellipsis_lines": Bad(
-            "\n".join(sentence(n) + "…" * (n < 4) for n in range(12)),
+            "\n".join(line + "…" * (n < 4) for n, line in enumerate(SENTENCES)),
             "over 30% of the lines end in an ellipsis",
         ),
         "alphabetic_words": Bad(GOOD + " 12" * 60, "under 80% of the words have a letter"),
@@ -79,15 +78,15 @@ def quality(stop_words: Bad) -> dict[str, Bad]:
             "\n".join([GOOD, *["yes"] * 7]), "more than 30% of the lines came before"
         ),
         "repeated_paragraphs": Bad(
-            "\n\n".join([*GOOD.split("\n"), *["yes"] * 7]),
+            "\n\n".join([*SENTENCES, *["yes"] * 7]),
             "more than 30% of the paragraphs came before",
         ),
         "repeated_line_characters": Bad(
-            GOOD + ("\n" + sentence(5)) * 4,
+            GOOD + ("\n" + SENTENCES[5]) * 4,
             "more than 20% of the text is lines that came before",
         ),
         "repeated_paragraph_characters": Bad(
-            "\n\n".join([*GOOD.split("\n"), *[sentence(5)] * 4]),
+            "\n\n".join([*SENTENCES, *[SENTENCES[5]] * 4]),
             "more than 20% of the text is paragraphs that came before",
         ),
         "top_2_gram": Bad(
@@ -139,7 +138,7 @@ EVERY: dict[str, Bad] = {
         "over 67% of the lines have at most 30 characters",
     ),
     "fineweb.repeated_line_characters": Bad(
-        GOOD + "\n" + sentence(5), "over 1% of the text is lines that came before"
+        GOOD + "\n" + SENTENCES[5], "over 1% of the text is lines that came before"
     ),
     "fineweb.newlines": Bad(words(60).replace(" ", "\n"), "more than 0.3 newlines a word"),
     "olmo2.repeats": Bad(GOOD + " so it is" * 32, "an n-gram more than 31 times in a row"),
