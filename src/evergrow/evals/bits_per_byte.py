@@ -37,7 +37,7 @@ def document_nats(
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].tokens))
     device = next(model.parameters()).device
     parts = []
-    with _evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = [windows[i].tokens for i in order[start : start + batch_size]]
             inputs, targets, counted = _collate(batch, eos_id, special_ids)
@@ -112,7 +112,7 @@ def _window_nats(
 
 
 @contextmanager
-def _evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
+def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
     """Dropout off inside; afterwards each module is back in the mode that it alone had."""
     training = [module for module in model.modules() if module.training]
     model.eval()
