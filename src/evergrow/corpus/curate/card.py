@@ -1,0 +1,131 @@
+"""The corpus card: numbers and examples for the report, as ``card.json``."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from evergrow.corpus.curate.columns import text_signals
+from evergrow.corpus.curate.decide import KEPT, Decided
+from evergrow.corpus.curate.known import Known
+from evergrow.corpus.curate.units import StoredFile
+from evergrow.corpus.document import Document
+from evergrow.corpus.edits import MASKS, edit
+from evergrow.disk import write_file
+
+CARD = "card.json"
+FORMAT = 1
+EXAMPLES = 3  # a rule
+EXAMPLE_CHARACTERS = 200
+MASKED_CHARACTERS = 2_000  # masked before the cut, so that no half of an address is left
+UNKNOWN = "unknown"
+_YEAR = re.compile(r"(\d{4})(?!\d)")
+# What the card counts by, and the signal that says it; origin comes from the documents themselves.
+LABELS = {"language": "language.language", "domain": "programming.domain"}
+
+
+def write_card(known: Known, decided: Decided, counts: Mapping[str, Any]) -> StoredFile:
+    """Sizes by source, language, domain and year, lengths, duplicates, and examples by rule."""
+    card = {
+        "format": FORMAT,
+        **counts,
+        "sizes": _sizes(known, decided),
+        "lengths": _lengths(known, decided),
+        "examples": _examples(known, decided),
+    }
+    text = json.dumps(card, ensure_ascii=False, indent=1)
+    write_file(known.folder / CARD, text + "\n")
+    return StoredFile.at(known.folder, CARD, 0)
+
+
+def _sizes(known: Known, decided: Decided) -> dict[str, dict[str, dict[str, int]]]:
+    """By what, by label: documents and bytes read and kept."""
+    columns = known.columns
+    totals: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for number, shard in enumerate(known.shards):
+        rows = slice(int(columns.starts[number]), int(columns.starts[number + 1]))
+        kept = decided.reason_D[rows] == KEPT
+        sizes = columns.bytes_D[rows]
+        counted = np.stack([np.ones(len(kept), np.int64), sizes, kept, np.where(kept, sizes, 0)])
+        for what, labels in _labels(known, number):
+            for label in dict.fromkeys(labels):
+                mine = np.array([one == label for one in labels])
+                before = totals[what].get(label, np.zeros(4, np.int64))
+                totals[what][label] = before + counted[:, mine].sum(axis=1)
+        assert shard.name == columns.shards[number]
+    names = ("read_documents", "read_bytes", "kept_documents", "kept_bytes")
+    return {
+        what: {label: dict(zip(names, map(int, four), strict=True)) for label, four in by.items()}
+        for what, by in totals.items()
+    }
+
+
+def _labels(known: Known, number: int) -> Iterator[tuple[str, list[str]]]:
+    """What is counted by, with a label for every document of a shard."""
+    shard = known.shards[number]
+    origin = pq.read_table(known.folder / shard.text.name, columns=["date"])
+    dates = origin["date"].to_pylist()
+    yield "source", [shard.source] * len(dates)
+    yield "year", [year_of(date) for date in dates]
+    for what, signal in LABELS.items():
+        values = text_signals(known.folder, shard, known.keys, signal)
+        if values is not None:
+            yield what, [value or UNKNOWN for value in values]
+
+
+def year_of(date: str | None) -> str:
+    """The year of a date as the data spells it; a date that names none is ``unreadable``."""
+    if date is None:
+        return UNKNOWN
+    match = _YEAR.search(date)
+    return match[1] if match else "unreadable"
+
+
+def _lengths(known: Known, decided: Decided) -> list[dict[str, int]]:
+    """Documents by their bytes, in bins from a power of two up to the next."""
+    bins_D = np.frexp(np.maximum(known.columns.bytes_D, 1).astype(np.float64))[1] - 1
+    kept_D = decided.reason_D == KEPT
+    read, kept = np.bincount(bins_D), np.bincount(bins_D[kept_D], minlength=bins_D.max() + 1)
+    return [
+        {"from_bytes": 1 << power, "read": int(read[power]), "kept": int(kept[power])}
+        for power in range(len(read))
+    ]
+
+
+def _examples(known: Known, decided: Decided) -> dict[str, list[dict[str, str]]]:
+    """By rule the texts of the three dropped documents whose ids are lowest: a fair draw."""
+    rule_of: dict[int, str] = {}
+    for number, reason in enumerate(decided.reasons):
+        rows = np.flatnonzero(decided.reason_D == number)
+        ids_D2 = known.columns.ids_D2[rows].byteswap()
+        order = np.lexsort((ids_D2[:, 1], ids_D2[:, 0]))[:EXAMPLES]
+        rule_of |= {int(row): reason.rule for row in rows[order]}
+    found: dict[str, list[dict[str, str]]] = {}
+    for row, document in documents_at(known, sorted(rule_of)):
+        example = {"id": document.id, "path": document.path, "text": excerpt(document)}
+        found.setdefault(rule_of[row], []).append(example)
+    return found
+
+
+def documents_at(known: Known, rows: list[int]) -> Iterator[tuple[int, Document]]:
+    """The documents of some rows, ascending; only their shards are read."""
+    columns = known.columns
+    places: dict[int, list[int]] = {}
+    for row in rows:
+        places.setdefault(columns.shard_of(row)[0], []).append(row)
+    for number, mine in places.items():
+        table = pq.read_table(known.folder / known.shards[number].text.name)
+        taken = table.take([row - int(columns.starts[number]) for row in mine]).to_pylist()
+        yield from zip(mine, (Document(**one) for one in taken), strict=True)
+
+
+def excerpt(document: Document) -> str:
+    """The beginning of a text, personal data masked."""
+    beginning = document.edited(document.text[:MASKED_CHARACTERS])
+    masked, _ = edit(beginning, MASKS)
+    text = masked.text
+    return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 3] + "..."

@@ -1,0 +1,229 @@
+"""Which documents stay: a pure function over columns, so that it can be asked again at once.
+
+In this order: ids that come twice, the policy's rules, items of tests, exact repeats, near repeats,
+selection. A document that one step drops takes no part in later ones: nothing goes because of a
+document that is gone itself. So a contaminated document is no reason to drop its clean twin.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
+
+import numpy as np
+
+from evergrow.corpus.curate.columns import PASSED, Columns, Judged
+from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.earlier import Earlier
+from evergrow.corpus.duplicates.clusters import KEPT as ALONE
+from evergrow.corpus.duplicates.clusters import cluster_columns, rank_documents, repeats
+
+KEPT = -1  # instead of the number of a reason
+NO_PARTNER = -1  # rows of earlier corpora are -2, -3, ...
+
+
+class Reason(NamedTuple):
+    """A rule of a step, in the order in which documents meet them."""
+
+    stage: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of every document.
+
+    reason_D   int16: KEPT, or the number in ``reasons`` of the first that dropped it
+    partner_D  int64: the row it repeats; -2 - e for row e of the earlier corpora; else NO_PARTNER
+    any_documents, any_bytes  by reason: how many it would drop were it asked first; None unless
+        asked for
+    """
+
+    reasons: list[Reason]
+    reason_D: np.ndarray
+    partner_D: np.ndarray
+    any_documents: np.ndarray | None
+    any_bytes: np.ndarray | None
+
+
+def reasons_of(judged: Judged, columns: Columns) -> list[Reason]:
+    """Every rule of every step, in order."""
+    return [
+        Reason("identity", "id.repeated"),
+        *(Reason("policy", rule.name) for rule in judged.rules),
+        *(Reason("contamination", f"contamination.{suite}") for suite in columns.suites),
+        Reason("exact", "exact.earlier"),
+        Reason("exact", "exact.document"),
+        Reason("near", "near.earlier"),
+        Reason("near", "near.document"),
+        Reason("select", "select.fraction"),
+        Reason("select", "select.source_bytes"),
+        Reason("select", "select.max_bytes"),
+    ]
+
+
+def decide(
+    columns: Columns,
+    judged: Judged,
+    double_D: np.ndarray,
+    earlier: Earlier,
+    config: CorpusConfig,
+    without: Reason | None = None,
+    count_any: bool = True,
+) -> Decided:
+    """Ask every step in turn; ``without`` one reason, to see what it alone keeps out."""
+    dropping = _Dropping(columns, reasons_of(judged, columns), without, count_any)
+    dropping.drop(Reason("identity", "id.repeated"), double_D)
+    _ask_rules(dropping, judged)
+    for number, suite in enumerate(columns.suites):
+        dropping.drop(
+            Reason("contamination", f"contamination.{suite}"), columns.contaminated_DS[:, number]
+        )
+    keep = config.near.keep if config.near else "first"
+    rank_D = rank_documents(keep, columns.kept_bytes_D, columns.dates)
+    if config.exact is not None:
+        dropping.drop_repeats("exact", _exact(columns, earlier, rank_D), earlier)
+    if columns.bands_DB is not None:
+        dropping.drop_repeats("near", _near(columns, earlier, rank_D), earlier)
+    _select(dropping, columns, config)
+    return dropping.decided()
+
+
+@final
+@dataclass
+class _Dropping:
+    """The documents still there, and what happened to the others."""
+
+    columns: Columns
+    reasons: list[Reason]
+    without: Reason | None
+    count_any: bool
+    reason_D: np.ndarray = field(init=False)
+    partner_D: np.ndarray = field(init=False)
+    any_documents: np.ndarray = field(init=False)
+    any_bytes: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        num, num_reasons = len(self.columns), len(self.reasons)
+        self.reason_D = np.full(num, KEPT, np.int16)
+        self.partner_D = np.full(num, NO_PARTNER, np.int64)
+        self.any_documents = np.zeros(num_reasons, np.int64)
+        self.any_bytes = np.zeros(num_reasons, np.int64)
+
+    @property
+    def allowed_D(self) -> np.ndarray:
+        return self.reason_D == KEPT
+
+    def drop(self, reason: Reason, fails_D: np.ndarray) -> np.ndarray:
+        """Drop what fails and is still there; returns which rows these are."""
+        number = self.reasons.index(reason)
+        self.any_documents[number] += np.count_nonzero(fails_D)
+        self.any_bytes[number] += self.columns.bytes_D[fails_D].sum()
+        if reason == self.without:
+            return np.zeros(len(fails_D), bool)
+        dropped_D = fails_D & self.allowed_D
+        self.reason_D[dropped_D] = number
+        return dropped_D
+
+    def drop_repeats(self, stage: str, find: "_Repeats", earlier: Earlier) -> None:
+        """Drop what repeats a document that stays, of this corpus or an earlier one."""
+        found_D = find.among(self.allowed_D)
+        every_D = find.among(np.ones(len(found_D), bool)) if self.count_any else found_D
+        for rule, is_it in (("earlier", np.less), ("document", np.greater_equal)):
+            reason = Reason(stage, f"{stage}.{rule}")
+            fails_D = (found_D != ALONE) & is_it(found_D, len(earlier))
+            dropped_D = self.drop(reason, fails_D)
+            rows = found_D[dropped_D]
+            self.partner_D[dropped_D] = np.where(
+                rows < len(earlier), -2 - rows, rows - len(earlier)
+            )
+            number = self.reasons.index(reason)
+            any_D = (every_D != ALONE) & is_it(every_D, len(earlier))
+            self.any_documents[number] = np.count_nonzero(any_D)
+            self.any_bytes[number] = self.columns.bytes_D[any_D].sum()
+
+    def decided(self) -> Decided:
+        documents, num_bytes = self.any_documents, self.any_bytes
+        return Decided(
+            self.reasons,
+            self.reason_D,
+            self.partner_D,
+            documents if self.count_any else None,
+            num_bytes if self.count_any else None,
+        )
+
+
+def _ask_rules(dropping: _Dropping, judged: Judged) -> None:
+    """The rules of the policy, which were asked of every shard before."""
+    first = dropping.reasons.index(Reason("policy", judged.rules[0].name))
+    fails_D = (judged.first_D != PASSED) & dropping.allowed_D
+    if dropping.without is not None and dropping.without.stage == "policy":
+        number = dropping.reasons.index(dropping.without) - first
+        fails_D &= judged.only_D != number
+    dropping.reason_D[fails_D] = first + judged.first_D[fails_D]
+    rules = slice(first, first + len(judged.rules))
+    dropping.any_documents[rules] = judged.any_documents
+    dropping.any_bytes[rules] = judged.any_bytes
+
+
+@final
+@dataclass(frozen=True)
+class _Repeats:
+    """Finds what repeats what among the allowed documents: rows of earlier corpora come first."""
+
+    columns: Columns
+    earlier: Earlier
+    rank_D: np.ndarray
+    near: bool
+
+    def among(self, allowed_D: np.ndarray) -> np.ndarray:
+        """int64 [D]: ALONE, a row of the earlier corpora, or their number plus a row of ours."""
+        num = len(self.earlier)
+        rank = np.concatenate([np.arange(num), num + self.rank_D])
+        allowed = np.concatenate([np.ones(num, bool), allowed_D])
+        if self.near:
+            found = cluster_columns(self._bands(), rank, allowed)
+        else:
+            hashes = np.concatenate([self.earlier.hashes_E2, self.columns.hashes_D2])
+            found = repeats(hashes, rank, allowed)
+        return found[num:]
+
+    def _bands(self) -> Iterator[np.ndarray]:
+        """One band of all at a time: 8 bytes a document more, not 8 a band."""
+        bands_DB, bands_EB = self.columns.bands_DB, self.earlier.bands_EB
+        assert bands_DB is not None
+        for band in range(bands_DB.shape[1]):
+            yield np.concatenate([bands_EB[:, band], bands_DB[:, band]])
+
+
+def _exact(columns: Columns, earlier: Earlier, rank_D: np.ndarray) -> _Repeats:
+    return _Repeats(columns, earlier, rank_D, near=False)
+
+
+def _near(columns: Columns, earlier: Earlier, rank_D: np.ndarray) -> _Repeats:
+    return _Repeats(columns, earlier, rank_D, near=True)
+
+
+def _select(dropping: _Dropping, columns: Columns, config: CorpusConfig) -> None:
+    """Take by the ids, which are hashes of the origins: half of a take is a take of half."""
+    select = config.select
+    draw_D = columns.ids_D2[:, 0].byteswap()  # the id's first 16 digits as a number
+    if select.fraction < 1:
+        limit = np.uint64(int(select.fraction * 2.0**64))
+        dropping.drop(Reason("select", "select.fraction"), draw_D >= limit)
+    order = np.lexsort((columns.ids_D2[:, 1], draw_D))
+    for source, most in select.source_bytes.items():
+        mine_D = columns.source_D == config.sources.index(source)
+        over_D = _over(columns, order, dropping.allowed_D & mine_D, most)
+        dropping.drop(Reason("select", "select.source_bytes"), over_D)
+    if select.max_bytes is not None:
+        over_D = _over(columns, order, dropping.allowed_D, select.max_bytes)
+        dropping.drop(Reason("select", "select.max_bytes"), over_D)
+
+
+def _over(columns: Columns, order: np.ndarray, among_D: np.ndarray, most: int) -> np.ndarray:
+    """bool [D]: the documents from the first on with which the taken ones exceed ``most`` bytes."""
+    rows = order[among_D[order]]
+    total = np.cumsum(columns.kept_bytes_D[rows])
+    over_D = np.zeros(len(among_D), bool)
+    over_D[rows[total > most]] = True
+    return over_D

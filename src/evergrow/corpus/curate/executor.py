@@ -1,0 +1,154 @@
+"""Tasks side by side in processes: a pool of this machine, or Ray.
+
+A task is a small record that can be pickled and says all there is to do; its result does not depend
+on who does it or when. What a task raises for the user comes back whole.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+from evergrow.errors import EvergrowError, InputError
+
+Executor = Literal["pool", "ray"]
+STOPS = (signal.SIGTERM, signal.SIGINT)
+MAX_WAITING = 4  # tasks handed to the pool a worker: bounds memory of results and of pickles
+
+
+class Task(Protocol):
+    """Something to do; ``label`` names it in errors."""
+
+    @property
+    def label(self) -> str: ...
+
+    def run(self) -> Any:
+        """Do it; called in any process, any number of times."""
+        ...
+
+
+def run_tasks(
+    tasks: Sequence[Task], executor: Executor, num_workers: int, done: Callable[[int], None]
+) -> list[Any]:
+    """The results of all tasks, in order; ``done`` is told how many are.
+
+    Raises the first error that a task raised (by time), and EvergrowError when a process died. What
+    was finished stays finished on disk.
+    """
+    if not tasks:
+        return []
+    results: list[Any] = [None] * len(tasks)
+    runs = {"pool": _in_pool, "ray": _with_ray}[executor]
+    if executor == "pool" and (num_workers == 1 or len(tasks) == 1):
+        runs = _in_place
+    for number, (index, result) in enumerate(runs(tasks, num_workers)):
+        if isinstance(result, EvergrowError):
+            raise result
+        results[index] = result
+        done(number + 1)
+    return results
+
+
+def _attempt(task: Task) -> Any:
+    """The task's result, or the error it raised for the user."""
+    try:
+        return task.run()
+    except EvergrowError as error:
+        return error
+
+
+def _in_place(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:
+    for index, task in enumerate(tasks):
+        yield index, task.run()
+
+
+def _in_pool(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:
+    num_workers = min(num_workers, len(tasks))
+    with _pool(num_workers) as pool:
+        futures: dict[Future[Any], int] = {}
+        waiting = iter(enumerate(tasks))
+        while True:
+            while len(futures) < num_workers * MAX_WAITING:
+                if (following := next(waiting, None)) is None:
+                    break
+                futures[_submit(pool, following[1])] = following[0]
+            if not futures:
+                return
+            for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                index = futures.pop(future)
+                try:
+                    yield index, future.result()
+                except BrokenProcessPool as error:
+                    raise EvergrowError(
+                        f"{tasks[index].label}: a worker process died without a word (out of "
+                        "memory?); run the same command again to go on, with fewer workers or a "
+                        "smaller shard_bytes"
+                    ) from error
+
+
+@contextmanager
+def _pool(num_workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes end at once when the block is left early, or when this one dies."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(num_workers, context, _begin_worker, (os.getpid(),))
+    whole = False
+    try:
+        yield pool
+        whole = True
+    finally:
+        if not whole:
+            # Every unit appears whole or not at all, so its worker may end anywhere.
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Any]:
+    """Hand over a task; the signals to stop are this process' alone, from the first moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        return pool.submit(_attempt, task)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(parent: int) -> None:
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A killed parent cannot tell its workers; they look, and end as suddenly as it did."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _with_ray(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:
+    """Ray Data over the tasks: a block each; the folder must be one that all its machines see.
+
+    Raises InputError when Ray is not installed.
+    """
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise InputError(
+            "executor: ray, but Ray is not installed; pip install 'evergrow[ray]', or use pool"
+        ) from error
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
+    rows = [{"index": index, "task": task} for index, task in enumerate(tasks)]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_attempt_row)
+    for row in dataset.iter_rows():
+        yield int(row["index"]), row["result"]
+
+
+def _attempt_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {"index": row["index"], "result": _attempt(row["task"])}

@@ -1,0 +1,173 @@
+"""The first stage: groups of a source's files to shards of documents, and what could not be read.
+
+Files are grouped by their sizes alone, so neither workers nor interruptions change a shard. A
+source that stops after max_bytes, or that is installed, is one group: where it stops depends on all
+that was read before.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date as Date
+from pathlib import Path
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile, file_groups, match_files
+from evergrow.corpus.installed import read_installed
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.reader import read_files
+from evergrow.corpus.repeats import up_to_bytes
+from evergrow.corpus.source import changed_files
+from evergrow.corpus.table import write_documents
+from evergrow.disk import new_file, write_file
+from evergrow.errors import InputError
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """One group of a source's files, to be read into ``documents/<unit>-<part>.parquet``."""
+
+    folder: Path
+    unit: str
+    source: str
+    config: SourceConfig
+    files: tuple[SourceFile, ...]
+    shard_bytes: int
+    as_of: str | None
+
+    @property
+    def label(self) -> str:
+        return f"{self.folder}: reading {self.unit}"
+
+    @property
+    def sidecar(self) -> str:
+        return f"documents/{self.unit}.json"
+
+    @property
+    def key(self) -> str:
+        """Of the settings, and of the files unless they are only known when they are read."""
+        files = [file.record() for file in self.files]
+        settings = [self.config.content_settings, self.shard_bytes, self.as_of]
+        return key_of("ingest", self.source, settings, files)
+
+    def finished(self, base: Path) -> Done | None:
+        """The unit when it was done before with the same files."""
+        done = finished(self.folder, self.sidecar, self.key)
+        if done and self.config.installed:
+            changed = changed_files(self.config, base, self.source, done.counts["files"])
+            return None if changed else done
+        return done
+
+    def run(self) -> Done:
+        """Read the files; raises InputError for one that is broken."""
+        today = None if self.as_of is None else Date.fromisoformat(self.as_of)
+        quarantine = Quarantine(self.source, max_bad=1.0, today=today)  # all groups: refuse_bad
+        files = list(self.files)
+        if self.config.installed:
+            raw = read_installed(self.config.installed, self.source, files)
+        else:
+            raw = read_files(self.config, files, quarantine)
+        counts: Counter[str] = Counter()
+        parts = list(self._write(up_to_bytes(raw, self.config.max_bytes), counts))
+        raw.close()
+        bad = self._write_quarantine(quarantine)
+        told = {
+            "source": self.source,
+            "documents": counts["documents"],
+            "bytes": counts["bytes"],
+            "dated": counts["dated"],
+            "files": [file.record() for file in files],
+            "bad": dict(Counter(record.reason for record in quarantine.records)),
+            "flags": dict(quarantine.flags),
+            "skipped": dict(quarantine.skipped),
+        }
+        return finish(self.folder, self.sidecar, self.key, [*parts, bad], told)
+
+    def _write(self, documents: Iterator[Document], counts: Counter[str]) -> Iterator[StoredFile]:
+        """The documents in files of about shard_bytes of text each."""
+        first = next(documents, None)
+        part = 0
+        while first is not None:
+            name = f"documents/{self.unit}-{part:04d}.parquet"
+            with new_file(self.folder / name) as temporary:
+                taken = _up_to(first, documents, self.shard_bytes, counts)
+                rows, _ = write_documents(temporary, taken)
+            yield StoredFile.at(self.folder, name, rows)
+            first = next(documents, None)
+            part += 1
+
+    def _write_quarantine(self, quarantine: Quarantine) -> StoredFile:
+        name = f"quarantine/{self.unit}.jsonl"
+        lines = (
+            json.dumps({"kept": kept, **record._asdict()}, ensure_ascii=False)
+            for kept, records in ((False, quarantine.records), (True, quarantine.flagged))
+            for record in records
+        )
+        write_file(self.folder / name, "".join(f"{line}\n" for line in lines))
+        return StoredFile.at(self.folder, name, len(quarantine.records) + len(quarantine.flagged))
+
+
+def _up_to(
+    first: Document, following: Iterator[Document], shard_bytes: int, counts: Counter[str]
+) -> Iterator[Document]:
+    """``first`` and the following documents until they hold ``shard_bytes``, counted."""
+    total, document = 0, first
+    while True:
+        size = document.num_bytes
+        total += size
+        counts.update(documents=1, bytes=size, dated=document.date is not None)
+        yield document
+        if total >= shard_bytes:
+            return
+        if (after := next(following, None)) is None:
+            return
+        document = after
+
+
+def plan_ingest(
+    folder: Path, name: str, config: SourceConfig, base: Path, shard_bytes: int, as_of: str | None
+) -> list[Ingest]:
+    """The groups of one source; its files are all read once for their checksums.
+
+    Raises InputError for missing files, and for repeated lines dropped by the source itself.
+    """
+    if config.drop_repeated_lines is not None:
+        raise InputError(
+            f"sources.{name}.drop_repeated_lines: a corpus drops repeated lines over all its "
+            "sources; remove it here and give the corpus exact: {unit: line, min_characters: "
+            f"{config.drop_repeated_lines}}}"
+        )
+    groups: list[list[SourceFile]] = [[]]
+    if not config.installed:
+        files = [SourceFile.at(path, base) for path in match_files(config.files, base, name)]
+        groups = file_groups(files, None if config.max_bytes else shard_bytes)
+    return [
+        Ingest(folder, f"{name}-{number:05d}", name, config, tuple(group), shard_bytes, as_of)
+        for number, group in enumerate(groups)
+    ]
+
+
+def refuse_bad(done: Sequence[Done], max_bad: float) -> None:
+    """Raise InputError when a source has more unreadable documents than ``max_bad`` of all."""
+    sources = dict.fromkeys(str(d.counts["source"]) for d in done)
+    for source in sources:
+        units = [d for d in done if d.counts["source"] == source]
+        reasons: Counter[str] = sum((Counter(u.counts["bad"]) for u in units), Counter())
+        num_bad = reasons.total()
+        num_documents = num_bad + sum(u.counts["documents"] for u in units)
+        if num_documents == 0:
+            raise InputError(
+                f"sources.{source}: its files hold no document at all; check files and format"
+            )
+        if num_bad > max_bad * num_documents:
+            reason, count = reasons.most_common(1)[0]
+            times = "once" if count == 1 else f"{count:,} times"
+            raise InputError(
+                f"sources.{source}: {num_bad:,} of {num_documents:,} documents cannot be read, "
+                f"more than max_bad {max_bad:.1%}; most often ({times}) because of {reason}; every "
+                f"one stands in quarantine/{source}-*.jsonl of the corpus: mend them, or raise "
+                "max_bad"
+            )

@@ -1,0 +1,107 @@
+"""The deciding stage as one unit: decisions, index and card of a corpus, from all its columns.
+
+It is the only stage that sees all documents at once; what it holds of each stands in columns.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evergrow.corpus.contamination import Suite, checked
+from evergrow.corpus.curate.card import write_card
+from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.decide import KEPT, Decided
+from evergrow.corpus.curate.earlier import INDEX, Parent, index_table
+from evergrow.corpus.curate.known import Known, id_text, learn
+from evergrow.corpus.curate.measure import (
+    CONTAMINATION,
+    Shard,
+    groups_of,
+    read_signals,
+    suites_of,
+)
+from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of, write_table
+from evergrow.corpus.curate.waterfall import duplicates, refuse_nothing, waterfall
+from evergrow.corpus.curate.write import write_decisions
+
+WITHOUT_EFFECT = {"against", "executor", "max_bad", "signals"}  # on what is kept
+
+
+@dataclass(frozen=True)
+class Settle:
+    """All decisions of a corpus; ``key`` is the corpus' own."""
+
+    folder: Path
+    name: str
+    config: CorpusConfig
+    base: Path
+    shards: tuple[Shard, ...]
+    parents: tuple[Parent, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.folder}: deciding"
+
+    @property
+    def sidecar(self) -> str:
+        return "decided.json"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The key of every signal group, by its name."""
+        return {name: group.key for name, group in groups_of(self.config, self.base).items()}
+
+    @property
+    def key(self) -> str:
+        settings = self.config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+        shards = [[shard.name, shard.text.blake3] for shard in self.shards]
+        parents = [[parent.key, parent.index] for parent in self.parents]
+        return key_of("decide", self.name, settings, shards, sorted(self.keys.items()), parents)
+
+    def run(self) -> Done:
+        """Decide and write it down. Raises InputError when nothing is kept."""
+        suites = suites_of(self.config, self.base)
+        names = [suite.name for suite in suites]
+        known = learn(self.folder, self.shards, self.config, self.keys, names, self.parents)
+        decided = known.decide()
+        told = waterfall(known.columns, decided)
+        refuse_nothing(told, self.name)
+        files = [write_decisions(known, number, decided) for number in range(len(self.shards))]
+        files.append(self._write_index(known, decided))
+        counts = {
+            "suites": self._checked(suites),
+            "waterfall": told,
+            "duplicates": duplicates(known.columns, decided, self.config.sources),
+        }
+        files.append(write_card(known, decided, counts))
+        return finish(self.folder, self.sidecar, self.key, files, counts)
+
+    def _checked(self, suites: Sequence[Suite]) -> list[dict[str, Any]]:
+        """What is said of each test: its items, and how many documents held one."""
+        config = self.config.decontaminate
+        if config is None:
+            return []
+        key = self.keys[CONTAMINATION]
+        hits = (
+            found
+            for shard in self.shards
+            for found in read_signals(self.folder, key, shard.name, ["hits"])["hits"].to_pylist()
+        )
+        return [asdict(one) for one in checked(suites, hits, config.n)]
+
+    def _write_index(self, known: Known, decided: Decided) -> StoredFile:
+        """What the earlier corpora kept, then what this one keeps."""
+        columns, earlier = known.columns, known.earlier
+        rows = np.flatnonzero(decided.reason_D == KEPT)
+        bands_DB = columns.bands_DB
+        table = index_table(
+            [*earlier.ids, *(id_text(halves) for halves in columns.ids_D2[rows])],
+            np.concatenate([earlier.hashes_E2, columns.hashes_D2[rows]]),
+            None if bands_DB is None else np.concatenate([earlier.bands_EB, bands_DB[rows]]),
+            [*earlier.sources, *(self.config.sources[s] for s in columns.source_D[rows])],
+            [*earlier.corpora, *([self.key] * len(rows))],
+        )
+        return write_table(self.folder, INDEX, table)

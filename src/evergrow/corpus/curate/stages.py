@@ -1,0 +1,200 @@
+"""A corpus carried out: ingest, lines, measure, decide, write; what is done already is skipped."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.corpus import Corpus, Parts, write_manifest
+from evergrow.corpus.curate.earlier import Parent, parent_at
+from evergrow.corpus.curate.executor import Task, run_tasks
+from evergrow.corpus.curate.ingest import Ingest, plan_ingest, refuse_bad
+from evergrow.corpus.curate.lines import CutPieces, HashPieces, plan_merge
+from evergrow.corpus.curate.measure import (
+    FACTS,
+    Measure,
+    Shard,
+    groups_of,
+    measured,
+    signals_file,
+)
+from evergrow.corpus.curate.settle import Settle
+from evergrow.corpus.curate.units import (
+    Done,
+    StoredFile,
+    finished,
+    remove_left_overs,
+    remove_others,
+)
+from evergrow.corpus.curate.write import Write
+from evergrow.corpus.signals.group import SignalGroup
+from evergrow.errors import InputError
+
+Tell = Callable[[str, int, int], None]  # stage, units done, units in all
+
+
+class _Unit(Task, Protocol):
+    @property
+    def sidecar(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """A corpus to be made: where, of what, beside which earlier ones.
+
+    folder  of the corpus; base: where relative paths of sources and suites start
+    """
+
+    folder: Path
+    name: str
+    config: CorpusConfig
+    sources: Mapping[str, SourceConfig]
+    base: Path
+    earlier: Sequence[Path]
+    num_workers: int
+    tell: Tell
+
+    def carry_out(self, stage: str, tasks: Sequence[Task]) -> list[Any]:
+        """Results of tasks, in order, by this order's executor."""
+        if tasks:
+            self.tell(stage, 0, len(tasks))
+        return run_tasks(
+            tasks,
+            self.config.executor,
+            self.num_workers,
+            lambda done: self.tell(stage, done, len(tasks)),
+        )
+
+    def finish(
+        self, stage: str, tasks: Sequence[_Unit], find: Callable[[Any], Done | None] | None = None
+    ) -> list[Done]:
+        """Every unit done: as it was found, or carried out now."""
+        look = find or (lambda task: finished(self.folder, task.sidecar, task.key))
+        found = [look(task) for task in tasks]
+        missing = [task for task, done in zip(tasks, found, strict=True) if done is None]
+        made = iter(self.carry_out(stage, missing))
+        return [done or next(made) for done in found]
+
+    def keep_only(self, below: str, done: Sequence[Done], sidecars: Sequence[str]) -> None:
+        """Delete what other settings left under a folder of the corpus."""
+        remove_others(self.folder, below, [*sidecars, *(f.name for d in done for f in d.files)])
+
+
+def curate_corpus(order: Order) -> Corpus:
+    """Carry out every stage that is not done.
+
+    Raises InputError for what is wrong about sources, suites or earlier corpora, and when nothing
+    is kept; EvergrowError for a full disk or a process that died.
+    """
+    remove_left_overs(order.folder)
+    parents = [parent_at(path, order.config.near) for path in order.earlier]
+    groups = groups_of(order.config, order.base)
+    ingested, shards = _ingest(order)
+    cut: list[Done] = []
+    if order.config.exact is not None and order.config.exact.unit != "document":
+        shards, cut = _cut(order, shards)
+    else:
+        order.keep_only("pieces", [], [])
+        order.keep_only("lines", [], [])
+    _measure(order, shards, groups)
+    settled = _settle(order, shards, parents)
+    written = _write(order, shards, settled, groups[FACTS].key)
+    parts = Parts(
+        name=order.name,
+        config=order.config,
+        sources=order.sources,
+        ingested=ingested,
+        shards=shards,
+        cut=cut,
+        keys={name: group.key for name, group in groups.items()},
+        settled=settled,
+        written=written,
+        parents=parents,
+    )
+    return write_manifest(order.folder, parts)
+
+
+def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
+    tasks: list[Ingest] = []
+    for name in order.config.sources:
+        source, config = order.sources[name], order.config
+        tasks += plan_ingest(
+            order.folder, name, source, order.base, config.shard_bytes, config.as_of
+        )
+    done = order.finish("ingest", tasks, lambda task: task.finished(order.base))
+    for below in ("documents", "quarantine"):
+        order.keep_only(below, done, [task.sidecar for task in tasks])
+    refuse_bad(done, order.config.max_bad)
+    shards = [
+        Shard(Path(file.name).stem, task.source, file)
+        for task, unit in zip(tasks, done, strict=True)
+        for file in unit.files
+        if file.name.startswith("documents/")
+    ]
+    if not shards:
+        raise InputError(f"corpora.{order.name}: its sources hold no document; check their files")
+    return done, shards
+
+
+def _cut(order: Order, shards: list[Shard]) -> tuple[list[Shard], list[Done]]:
+    """The shards without repeated lines or paragraphs."""
+    exact = order.config.exact
+    assert exact is not None
+    hashing = [HashPieces(order.folder, shard, exact) for shard in shards]
+    hashed = order.finish(f"{exact.unit}s", hashing)
+    merging = plan_merge(order.folder, [done.files[0] for done in hashed])
+    merged = order.finish("merge", merging)
+    sidecars = [task.sidecar for task in (*hashing, *merging)]
+    order.keep_only("pieces", [*hashed, *merged], sidecars)
+    slices: tuple[StoredFile, ...] = tuple(done.files[0] for done in merged)
+    cutting = [
+        CutPieces(order.folder, shard, number, len(shards), slices, exact)
+        for number, shard in enumerate(shards)
+    ]
+    cut = order.finish("cut", cutting)
+    order.keep_only("lines", cut, [task.sidecar for task in cutting])
+    after = [
+        Shard(shard.name, shard.source, done.files[0])
+        for shard, done in zip(shards, cut, strict=True)
+    ]
+    return after, cut
+
+
+def _measure(order: Order, shards: Sequence[Shard], groups: Mapping[str, SignalGroup]) -> None:
+    """Every signal group of every shard; the stale groups of a shard in one pass."""
+    tasks = []
+    for shard in shards:
+        stale = [n for n, g in groups.items() if measured(order.folder, g, shard) is None]
+        if stale:
+            tasks.append(Measure(order.folder, shard, tuple(stale), order.config, order.base))
+    order.carry_out("measure", tasks)
+    wanted = [signals_file(g.key, s.name) for g in groups.values() for s in shards]
+    sidecars = [name.removesuffix(".parquet") + ".json" for name in wanted]
+    remove_others(order.folder, "signals", [*wanted, *sidecars])
+
+
+def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) -> Done:
+    settle = Settle(
+        order.folder, order.name, order.config, order.base, tuple(shards), tuple(parents)
+    )
+    settled = finished(order.folder, settle.sidecar, settle.key)
+    if settled is None:
+        order.tell("decide", 0, 1)
+        settled = settle.run()  # here, since it alone sees everything
+        order.tell("decide", 1, 1)
+    order.keep_only("decisions", [settled], [])
+    return settled
+
+
+def _write(order: Order, shards: Sequence[Shard], settled: Done, facts_key: str) -> list[Done]:
+    decisions = {Path(file.name).stem: file for file in settled.files}
+    edits = tuple(order.config.policy.edits)
+    tasks = [Write(order.folder, s, decisions[s.name], edits, facts_key) for s in shards]
+    written = order.finish("write", tasks)
+    order.keep_only("kept", written, [task.sidecar for task in tasks])
+    return written

@@ -1,0 +1,129 @@
+"""The last stage: the decisions as tables, and the kept documents, edited, in shards."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evergrow.corpus.curate.columns import signal_columns
+from evergrow.corpus.curate.decide import KEPT, NO_PARTNER, Decided
+from evergrow.corpus.curate.known import Known, id_text
+from evergrow.corpus.curate.measure import Shard
+from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of, write_table
+from evergrow.corpus.document import Document
+from evergrow.corpus.edits import edit
+from evergrow.corpus.policies.rule import Rule
+from evergrow.corpus.table import stored_documents, write_documents
+from evergrow.disk import new_file
+from evergrow.errors import EvergrowError
+
+DECISIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("keep", pa.bool_()),
+        ("stage", pa.string()),
+        ("rule", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("partner", pa.string()),
+        ("partner_corpus", pa.string()),
+    ]
+)
+
+
+def write_decisions(known: Known, number: int, decided: Decided) -> StoredFile:
+    """``decisions/<shard>.parquet``: what became of every document of a shard, and why.
+
+    Of a rule of the policy the value and the threshold it broke; null where these are words.
+    """
+    shard, columns = known.shards[number], known.columns
+    first, last = int(columns.starts[number]), int(columns.starts[number + 1])
+    rules = {rule.name: rule for rule in known.judged.rules}
+    failed = {decided.reasons[r].rule for r in set(decided.reason_D[first:last].tolist()) - {KEPT}}
+    asked = [rule for name, rule in rules.items() if name in failed]
+    signals = signal_columns(known.folder, shard, known.keys, asked)
+    rows = [told_of(known, row, decided) for row in range(first, last)]
+    for place, told in enumerate(rows):
+        if (rule := rules.get(told.get("rule", ""))) is not None:
+            told |= broken(rule, signals[rule.signal][place])
+    table = pa.Table.from_pylist(rows, schema=DECISIONS)
+    return write_table(known.folder, f"decisions/{shard.name}.parquet", table)
+
+
+def told_of(known: Known, row: int, decided: Decided) -> dict[str, Any]:
+    """What became of a document, and whom it repeats, as a row of a decision table."""
+    columns, earlier = known.columns, known.earlier
+    told: dict[str, Any] = {"id": id_text(columns.ids_D2[row]), "keep": True}
+    number = int(decided.reason_D[row])
+    if number == KEPT:
+        return told
+    reason = decided.reasons[number]
+    told |= {"keep": False, "stage": reason.stage, "rule": reason.rule}
+    partner = int(decided.partner_D[row])
+    if partner < NO_PARTNER:
+        place = -2 - partner
+        told |= {"partner": earlier.ids[place], "partner_corpus": earlier.corpora[place]}
+    elif partner != NO_PARTNER:
+        told["partner"] = id_text(columns.ids_D2[partner])
+    return told
+
+
+def broken(rule: Rule, value: Any) -> dict[str, float]:
+    """The value and the threshold it broke; nothing for a rule about words."""
+    if rule.allowed is not None:
+        return {}
+    threshold = rule.low if rule.low is not None and value < rule.low else rule.high
+    assert threshold is not None
+    return {"value": float(value), "threshold": float(threshold)}
+
+
+@dataclass(frozen=True)
+class Write:
+    """The kept documents of one shard, edited: ``kept/<shard>.parquet``, absent when all went."""
+
+    folder: Path
+    shard: Shard
+    decisions: StoredFile
+    edits: tuple[str, ...]
+    facts_key: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.folder}: writing {self.shard.name}"
+
+    @property
+    def sidecar(self) -> str:
+        return f"kept/{self.shard.name}.json"
+
+    @property
+    def key(self) -> str:
+        """Of the text, of what became of it, and of the edits with their version."""
+        return key_of("write", self.shard.text.blake3, self.decisions.blake3, self.facts_key)
+
+    def run(self) -> Done:
+        table = pq.read_table(self.folder / self.decisions.name, columns=["keep"])
+        keep = table["keep"].to_pylist()
+        counts = {"source": self.shard.source, "documents": 0, "bytes": 0}
+        if not any(keep):
+            return finish(self.folder, self.sidecar, self.key, [], counts)
+        name = f"kept/{self.shard.name}.parquet"
+        with new_file(self.folder / name) as temporary:
+            rows, num_bytes = write_documents(temporary, self._kept(keep))
+        counts |= {"documents": rows, "bytes": num_bytes}
+        stored = StoredFile.at(self.folder, name, rows)
+        return finish(self.folder, self.sidecar, self.key, [stored], counts)
+
+    def _kept(self, keep: Sequence[bool]) -> Iterator[Document]:
+        documents = stored_documents(self.folder / self.shard.text.name)
+        for document, stays in zip(documents, keep, strict=True):
+            if stays:
+                kept, _ = edit(document, self.edits)
+                if not kept.text.strip():
+                    raise EvergrowError(
+                        f"{self.folder}: document {kept.id} is empty after its edits, but its "
+                        f"signals say otherwise; delete {self.folder / 'signals'} and curate again"
+                    )
+                yield kept

@@ -1,0 +1,86 @@
+"""The corpora of a recipe made, explained, and tried under another policy."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evergrow.config import decode, load_yaml
+from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.stages import Order, curate_corpus
+from evergrow.corpus.curate.what_if import what_if as other_waterfall
+from evergrow.corpus.curate.why import why as told_of
+from evergrow.corpus.policies.config import PolicyConfig
+from evergrow.errors import InputError
+from evergrow.flow.listener import Listener, Progress
+from evergrow.recipe import CorpusRecipe
+from evergrow.run import locked
+
+FOLDER = "corpora"
+
+
+def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> list[Corpus]:
+    """Make every corpus of ``recipe`` in ``runs/<name>/corpora/<corpus>``, in order.
+
+    What is done is skipped; a later corpus takes nothing again that an earlier one keeps. Raises
+    InputError for wrong settings or data, Stopped after a signal, EvergrowError when it failed.
+    """
+    root = runs / recipe.name
+    made: list[Corpus] = []
+    with (
+        locked(root),
+        listener.stop.listening(),
+        listener.stop.at_once("the units finished so far"),
+    ):
+        for name, config in recipe.corpora.items():
+            folder = root / FOLDER / name
+            order = Order(
+                folder=folder,
+                name=name,
+                config=config,
+                sources={source: recipe.sources[source] for source in config.sources},
+                base=base.resolve(),
+                earlier=[*(base / path for path in config.against), *(c.folder for c in made)],
+                num_workers=recipe.workers,
+                tell=_teller(folder, listener),
+            )
+            made.append(curate_corpus(order))
+    return made
+
+
+def _teller(folder: Path, listener: Listener) -> Callable[[str, int, int], None]:
+    def tell(stage: str, done: int, total: int) -> None:
+        record = {"words": f"{done:,} of {total:,}"}
+        listener.progress(Progress(folder, stage, stage, done, total, record))
+        if done == total:
+            listener.say(f"{folder.name}: {stage}, {total:,} done")
+
+    return tell
+
+
+def why(corpus: Path, wanted: str, runs: Path) -> dict[str, Any]:
+    """All that decided about the document that ``wanted`` names, and where it went below ``runs``.
+
+    ``corpus`` is a corpus' folder, or a recipe's with one corpus.
+    """
+    return told_of(Corpus.open(find_corpus(corpus)), wanted, runs)
+
+
+def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[dict[str, Any]]:
+    """By corpus of the recipe: its waterfall, that under the policy in a file, each rule's effect.
+
+    Nothing is written. Raises InputError for a corpus that is not made yet.
+    """
+    other = decode(PolicyConfig, load_yaml(policy), str(policy))
+    folders = [runs / recipe.name / FOLDER / name for name in recipe.corpora]
+    return [other_waterfall(Corpus.open(folder), other) for folder in folders]
+
+
+def find_corpus(path: Path) -> Path:
+    """The corpus' folder at ``path``, or the only one of the recipe's folder there."""
+    found = sorted(p.parent for p in path.glob(f"{FOLDER}/*/corpus.json"))
+    if (path / "corpus.json").exists() or not found:
+        return path  # opening it says what is missing
+    if len(found) > 1:
+        names = ", ".join(p.name for p in found)
+        raise InputError(f"{path}: holds several corpora ({names}); name one, such as {found[0]}")
+    return found[0]
