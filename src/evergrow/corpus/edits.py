@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from evergrow.corpus.document import Document
-from evergrow.corpus.signals.c4 import CITATION, CUT, judged_lines
+from evergrow.corpus.signals.c4 import CITATION, judged_lines
 from evergrow.corpus.signals.personal import Kind, find_personal
 from evergrow.corpus.signals.programming import domain_of
 from evergrow.errors import InputError
@@ -59,9 +59,9 @@ def _c4_lines(text: str) -> list[Edit]:
     """Lines that C4 does not keep, each with the break behind it."""
     cut, start = [], 0
     verdicts = judged_lines(text)
-    for line, (_, verdict) in zip(text.splitlines(keepends=True), verdicts, strict=True):
-        if verdict in CUT:
-            cut.append(Edit(f"c4_lines.{verdict}", start, start + len(line), ""))
+    for line, judged in zip(text.splitlines(keepends=True), verdicts, strict=True):
+        if judged.verdict != "kept":
+            cut.append(Edit(f"c4_lines.{judged.verdict}", start, start + len(line), ""))
         start += len(line)
     return cut
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ CITATION = re.compile(r"\[(?:[0-9]*|edit|citation needed)\]")  # Wikipedia's
 TERMINAL = (".", "?", "!", '"', "'")
 MAX_WORD = 1000  # characters
 MIN_WORDS = 3  # in a line
+Drop = Literal["lorem_ipsum", "brace"]
+DROPS: tuple[Drop, ...] = get_args(Drop)
 POLICIES = (
     "terms of use",
     "privacy policy",
@@ -24,37 +26,44 @@ POLICIES = (
     "use of cookies",
     "use cookies",
 )
-Verdict = Literal[
-    "kept", "long_word", "not_ended", "few_words", "lorem_ipsum", "javascript", "brace", "policy"
-]
+Verdict = Literal["kept", "long_word", "not_ended", "few_words", "javascript", "policy"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-CUT: tuple[Verdict, ...] = ("long_word", "not_ended", "few_words", "javascript", "policy")
 
 
-def judged_lines(text: str) -> Iterator[tuple[str, Verdict]]:
-    """Every line without citations and the white space around it, and the first rule it breaks."""
+class Line(NamedTuple):
+    """A line without citations and the white space around it.
+
+    verdict   the first rule that cuts it, or "kept"
+    drops     what drops the whole page, for the lines that come so far
+    """
+
+    text: str
+    verdict: Verdict
+    drops: tuple[Drop, ...] = ()
+
+
+def judged_lines(text: str) -> Iterator[Line]:
+    """Every line of the text, judged."""
     for line in map(str.strip, text.splitlines()):
         words = line.split()
         if len(line) > MAX_WORD and max(map(len, words), default=0) > MAX_WORD:
-            yield line, "long_word"
-            continue
-        bare = CITATION.sub("", line) if "[" in line else line
-        yield bare, _verdict(bare, len(words))
+            yield Line(line, "long_word")
+        else:
+            yield _judged(CITATION.sub("", line) if "[" in line else line, len(words))
 
 
-def _verdict(line: str, num_words: int) -> Verdict:
+def _judged(line: str, num_words: int) -> Line:
     if not line.endswith(TERMINAL) or line.endswith("..."):
-        return "not_ended"
+        return Line(line, "not_ended")
     if num_words < MIN_WORDS:
-        return "few_words"
+        return Line(line, "few_words")
     lower = line.lower()
-    if "lorem ipsum" in lower:
-        return "lorem_ipsum"
+    lorem: tuple[Drop, ...] = ("lorem_ipsum",) if "lorem ipsum" in lower else ()
     if "javascript" in lower:
-        return "javascript"
-    if "{" in line:
-        return "brace"
-    return "policy" if any([phrase in lower for phrase in POLICIES]) else "kept"
+        return Line(line, "javascript", lorem)
+    drops = (*lorem, "brace") if "{" in line else lorem
+    is_policy = any([phrase in lower for phrase in POLICIES])
+    return Line(line, "policy" if is_policy else "kept", drops)
 
 
 def count_sentences(words: Words, counts_L: np.ndarray) -> int:
@@ -79,20 +88,24 @@ def c4(document: Document, words: Words) -> tuple[float, ...]:
 
 
 def count_lines(text: str, split: Split = split_texts) -> tuple[float, ...]:
-    """Lines by verdict, and the sentences of those that are kept, whose words ``split`` finds."""
-    kept: list[str] = []
-    verdicts: list[Verdict] = []
-    for line, verdict in judged_lines(text):
-        verdicts.append(verdict)
-        if verdict == "kept":
-            kept.append(line)
-    numbers = Counter(verdicts)
-    return (*[numbers[v] for v in VERDICTS], count_sentences(*split(kept)) if kept else 0)
+    """Lines by verdict and by what drops the page; sentences of the kept lines.
+
+    ``split`` finds the words of lines.
+    """
+    lines = list(judged_lines(text))
+    kept = [line.text for line in lines if line.verdict == "kept"]
+    verdicts = Counter([line.verdict for line in lines])
+    drops = Counter([drop for line in lines for drop in line.drops])
+    sentences = count_sentences(*split(kept)) if kept else 0
+    return (*[verdicts[v] for v in VERDICTS], *[drops[d] for d in DROPS], sentences)
 
 
 C4 = SignalGroup(
     name="c4",
     version=1,
-    fields={**{f"{v}_lines": pa.int64() for v in VERDICTS}, "sentences": pa.int64()},
+    fields={
+        **{f"{what}_lines": pa.int64() for what in (*VERDICTS, *DROPS)},
+        "sentences": pa.int64(),  # of the kept lines
+    },
     compute=c4,
 )
