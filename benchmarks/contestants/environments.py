@@ -33,6 +33,8 @@ CONTESTANTS = {
 PINS = {
     "trainer": ("torch==2.13.0", "transformers==5.23.0", "accelerate==1.15.0", "numpy==2.4.6"),
     "litgpt": ("torch==2.13.0", "litgpt==0.5.13", "lightning==2.6.6", "numpy==2.4.6"),
+    # spaCy splits datatrove's English words; its extras do not name it.
+    "datatrove": ("datatrove[processing]==0.10.1", "spacy==3.8.18", "numpy==2.4.6"),
 }
 
 
