@@ -1,5 +1,6 @@
 """The whole recipe as one strict model: what is trained on what, in which order, in which arms."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,11 +18,13 @@ from evergrow.config import (
     override,
 )
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.errors import InputError
-from evergrow.models.config import ModelConfig
+from evergrow.grow.config import GrowConfig
+from evergrow.models.config import RULES, ModelConfig
 from evergrow.schedules import ScheduleConfig
 from evergrow.stream.config import TokenizerConfig
-from evergrow.train.config import OptimizerState, TrainConfig
+from evergrow.train.config import OptimizerState, TrainConfig, TwoStage
 
 
 class Replay(Config):
@@ -45,6 +48,12 @@ class StageConfig(Config):
     schedule: ScheduleConfig | None = None
     replay: Replay | None = None
     optimizer_state: OptimizerState = "keep"
+    grow: GrowConfig | None = Field(
+        default=None, description="the larger model that this stage begins with"
+    )
+    two_stage: TwoStage | None = Field(
+        default=None, description="sub-models of bottom layers are trained first"
+    )
 
     @model_validator(mode="after")
     def _mixture_is_whole(self) -> Self:
@@ -61,6 +70,16 @@ class StageConfig(Config):
                     "the weights of mixture must be above 0 and sum to 1, "
                     f"got a sum of {total:g}{also}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _growth_keeps_the_optimizer(self) -> Self:
+        if self.grow is not None and self.optimizer_state != "keep":
+            raise ValueError(
+                "a stage that grows says in grow.optimizer_state what becomes of the optimiser "
+                f"(asymmetric, copy or drop), got optimizer_state {self.optimizer_state!r}; "
+                "remove it"
+            )
         return self
 
     @property
@@ -92,8 +111,35 @@ class CheckpointConfig(Config):
     )
 
 
-RESERVED = {"data", "tokenizer"}  # folders beside the arms' own
-SHARED = ("name", "seeds", "workers", "sources", "held_out", "tokenizer", "arms")
+def refuse_corpora(sources: Collection[str], corpora: Mapping[str, CorpusConfig]) -> None:
+    """Raise ValueError for a corpus that is called like a source, or made of an unknown one."""
+    if taken := next((name for name in corpora if name in sources), None):
+        raise ValueError(f"a source and a corpus are both called {taken!r}; rename one of them")
+    for name, corpus in corpora.items():
+        if unknown := next((source for source in corpus.sources if source not in sources), None):
+            raise ValueError(
+                f"corpus {name!r} is made of {unknown!r}, which is no source; "
+                f"{nearest(unknown, sources, 'sources')}"
+            )
+
+
+class CorpusRecipe(Config):
+    """The part of a recipe that makes its corpora; it may stand alone, without model and stages."""
+
+    name: Name
+    description: str = ""
+    workers: PositiveCount = Field(default=1, description="shards curated side by side")
+    sources: dict[Name, SourceConfig] = Field(min_length=1)
+    corpora: dict[Name, CorpusConfig] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        refuse_corpora(self.sources, self.corpora)
+        return self
+
+
+RESERVED = {"corpora", "data", "tokenizer"}  # folders beside the arms' own
+SHARED = ("name", "seeds", "workers", "sources", "corpora", "held_out", "tokenizer", "arms")
 
 
 class Recipe(Config):
@@ -103,9 +149,12 @@ class Recipe(Config):
     description: str = ""
     seeds: list[int] = Field(default=[0], min_length=1)
     workers: PositiveCount = Field(
-        default=1, description="arms trained side by side, each in a process"
+        default=1, description="processes: arms trained, or shards curated, side by side"
     )
     sources: dict[Name, SourceConfig] = Field(min_length=1)
+    corpora: dict[Name, CorpusConfig] = Field(
+        default={}, description="curated sets made of sources; stages read them like sources"
+    )
     held_out: HeldOutConfig = HeldOutConfig()
     tokenizer: TokenizerConfig | None = Field(
         default=None, description="default: the model's, else trained"
@@ -129,10 +178,12 @@ class Recipe(Config):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must differ, got {self.seeds}")
         used = {s for stage in self.stages for s in stage.weights} | set(self.evaluate.sources)
-        if unknown := used - self.sources.keys():
+        refuse_corpora(self.sources, self.corpora)
+        known = [*self.sources, *self.corpora]
+        if unknown := used - set(known):
+            kind = "sources and corpora" if self.corpora else "sources"
             raise ValueError(
-                f"no source is called {min(unknown)!r}; "
-                f"{nearest(min(unknown), self.sources, 'sources')}"
+                f"no source is called {min(unknown)!r}; {nearest(min(unknown), known, kind)}"
             )
         if taken := self.arms.keys() & RESERVED:
             raise ValueError(f"an arm's folder cannot be called {min(taken)!r}; rename the arm")
@@ -142,7 +193,32 @@ class Recipe(Config):
                 f"stage {first.name!r} is the first and has nothing to replay, "
                 f"got fraction {first.replay.fraction:g}; remove its replay"
             )
+        if first.grow is not None:
+            raise ValueError(
+                f"stage {first.name!r} is the first and has no model to grow; "
+                "set the sizes under model:, or grow before a later stage"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _objective_fits_the_preset(self) -> Self:
+        if (preset := self.model.preset) is not None:
+            objective = self.train.objective_of(RULES[preset].masked, f"preset {preset}")
+            if objective.kind == "masked" and self.train.separate_documents:
+                raise ValueError(
+                    "train.separate_documents: is for causal models, got true with preset "
+                    f"{preset}; remove it"
+                )
+        return self
+
+    @property
+    def hides_tokens(self) -> bool:
+        """Whether an arm is known to have the masked objective before its model is loaded."""
+        if self.arms:
+            return any(self.resolve(arm).hides_tokens for arm in self.arms)
+        if (preset := self.model.preset) is not None:
+            return RULES[preset].masked
+        return self.train.objective is not None and self.train.objective.kind == "masked"
 
     @property
     def tokenizer_config(self) -> TokenizerConfig:
@@ -215,14 +291,37 @@ def decode_recipe(data: dict[str, Any], overrides: dict[str, Any] | None = None)
     return recipe
 
 
+def load_corpus_recipe(path: Path, overrides: dict[str, Any] | None = None) -> CorpusRecipe:
+    """The corpora of a recipe file, whole or of name, sources and corpora alone.
+
+    Raises InputError as ``load_recipe`` does, and when there is no corpus in it.
+    """
+    data = _read(path)
+    if data.keys() & {"model", "train", "schedule", "stages"}:
+        recipe = load_recipe(path, overrides)
+        data, overrides = recipe.model_dump(include=set(CorpusRecipe.model_fields)), None
+    for place, value in (overrides or {}).items():
+        data = override(data, place, value)
+    if not data.get("corpora"):
+        raise InputError(
+            f"{path}: has no corpora to curate; add corpora: {{NAME: {{sources: ...}}}}"
+        )
+    return decode(CorpusRecipe, data, "recipe")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = load_yaml(path)
+    if (first := next(iter(data), "no key at all")) != "name":
+        raise InputError(f"{path}: the first key must be 'name', got {first!r}")
+    return data
+
+
 def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule.
 
     A model folder that ``model.from`` gives is looked for from the recipe's folder, as files are.
     """
-    data = load_yaml(path)
-    if (first := next(iter(data), "no key at all")) != "name":
-        raise InputError(f"{path}: the first key must be 'name', got {first!r}")
+    data = _read(path)
     recipe = decode_recipe(data, overrides)
     folder = path.resolve().parent / (recipe.model.from_ or "")
     if recipe.model.from_ is None or not folder.is_dir():

@@ -41,6 +41,19 @@ class Ledger(Config):
     num_samples: int
 
 
+class Counts(Config):
+    """The model that a stage trains in numbers, as ``models.describe`` counts them.
+
+    ``sub_models`` holds operations a token by depth, where two-stage training has any.
+    """
+
+    num_parameters: int
+    num_layers: int
+    flops_per_token: int
+    checkpoint_bytes: int
+    sub_models: dict[int, int] = {}
+
+
 class StageRecord(Config):
     """A stage of a Run: what it is, where it stands, what came of it. Positions count from init."""
 
@@ -54,6 +67,8 @@ class StageRecord(Config):
     tokens: Count
     mixture: dict[str, float]
     replay: dict[str, JsonValue]
+    grow: dict[str, JsonValue] | None = None  # the model grew before this stage
+    model: Counts | None = None  # of the model trained in it, once it has begun
     schedule: list[dict[str, JsonValue]]
     release_schedule: list[dict[str, JsonValue]] | None
     ledger: Ledger

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 if TYPE_CHECKING:
-    from evergrow.flow.dry import Plan
+    from evergrow.flow.dry import Plan, StagePlan
     from evergrow.flow.listener import Listener
     from evergrow.flow.listener import Progress as StageProgress
     from evergrow.flow.look import Listed
@@ -57,6 +57,8 @@ def _short(folder: Path) -> str:
 
 
 def _numbers(record: dict[str, Any]) -> str:
+    if "words" in record:  # work that is no training
+        return str(record["words"])
     loss = "loss skipped" if record["loss"] is None else f"loss {record['loss']:.3f}"
     return (
         f"{loss}  lr {record['lr']:.2e}  {record['tokens_per_second']:,.0f} tok/s  "
@@ -163,9 +165,105 @@ def show_plan(plan: "Plan") -> None:
             name = f"{arm.arm}, seed {arm.seed}"
             table.add_row(name, stage.name + shared, f"{stage.num_steps:,}", reads, picture, left)
     console.print(table)
+    for arm in plan.arms:
+        for stage in arm.stages:
+            _show_growth(arm.arm, stage)
     console.print(
         f"{plan.num_parameters:,} parameters; "
         f"memory to train about {megabytes(plan.memory_bytes)}; "
         f"disk {megabytes(plan.disk_bytes)}; {plan.tokens_per_second:,.0f} tokens/s in one process "
         f"(three real steps), so about {plan.seconds / 60:.1f} min; nothing was written"
+    )
+
+
+def _show_growth(arm: str, stage: "StagePlan") -> None:
+    """What the model becomes before a stage, axis by axis, and why that is exact or not."""
+    if not stage.growth:
+        return
+    console.print(
+        f"{arm}: before {stage.name} the model grows to {stage.num_parameters:,} parameters; "
+        f"the stage takes {stage.flops:.2e} FLOPs",
+        soft_wrap=True,
+    )
+    for verdict in stage.growth:
+        sizes = f"{verdict.axis} {verdict.before} to {verdict.after}"
+        console.print(f"  {sizes}: {verdict.exactness}; {verdict.reason}", soft_wrap=True)
+
+
+_COSTS = {
+    "num_parameters": "parameters",
+    "flops_per_token": "FLOPs a token",
+    "kv_cache_bytes_per_token": "KV cache a token",
+    "weight_bytes": "weights",
+    "training_bytes": "training, without activations",
+}
+
+
+def show_growth(record: dict[str, Any]) -> None:
+    """A growth's verdicts axis by axis, what it costs, and the fields of config.json it changes."""
+    if "axes" in record:
+        table = Table("axis", "from", "to", "function", "how", "why", box=SIMPLE_HEAD)
+        for axis in record["axes"]:
+            sizes = (f"{axis['before']:,}", f"{axis['after']:,}")
+            how = (axis["exactness"], axis["operator"], axis["reason"])
+            table.add_row(axis["axis"], *sizes, *how)
+        console.print(table)
+    cost = record["cost"]
+    table = Table("", "source", "grown", "ratio", box=SIMPLE_HEAD)
+    for key, name in _COSTS.items():
+        if key in cost["ratios"]:
+            both = [_size_of(key, cost[side][key]) for side in ("source", "grown")]
+            table.add_row(name, *both, f"{cost['ratios'][key]:.2f}")
+    console.print(table)
+    changes = [f"{name} {old} to {new}" for name, (old, new) in record["config"].items()]
+    console.print(f"config.json: {', '.join(changes) or 'unchanged'}", soft_wrap=True)
+
+
+def _size_of(key: str, value: float) -> str:
+    if key.endswith("bytes"):
+        return megabytes(value)
+    return f"{value / 1e3:,.1f} kB" if "bytes" in key else f"{value:,}"
+
+
+def show_verification(checked: dict[str, Any]) -> None:
+    """Differences beside the source's own rounding, then gradients and symmetry in sentences."""
+    table = Table("outputs", "largest", "mean", "KL", "top-1 agreement", box=SIMPLE_HEAD)
+    rows = {
+        "grown against source, float32": checked["difference"],
+        "the same before rounding": checked["difference_before_rounding"],
+        "on text": checked["text"],
+        "source's own noise: float32": checked["noise"]["float32"],
+        "source's own noise: bfloat16": checked["noise"]["bfloat16"],
+    }
+    for name, numbers in rows.items():
+        if numbers is not None:
+            kl, agreement = numbers.get("kl"), numbers.get("top1_agreement")
+            table.add_row(
+                name,
+                f"{numbers['maximum']:.2g}",
+                f"{numbers['mean']:.2g}",
+                "" if kl is None else f"{kl:.2g}",
+                "" if agreement is None else f"{agreement:.2%}",
+            )
+    console.print(table)
+    for sentence in _verified(checked):
+        console.print(sentence, soft_wrap=True)
+
+
+def _verified(checked: dict[str, Any]) -> Iterator[str]:
+    text = checked["text"]
+    if text is not None and "source_loss" in text:
+        yield f"loss on text: {text['source_loss']:.4f} before, {text['grown_loss']:.4f} after"
+    if (mass := checked["difference"].get("new_token_mass")) is not None:
+        yield f"new ids take {mass:.2%} of the probability"
+    if (ratio := checked["gradient_norm"]["ratio"]) is not None:
+        yield f"gradient norm: {ratio:.3g} times the source's"
+    ratios = [b["ratio"] for b in checked["activation_rms"] if b["ratio"] is not None]
+    if ratios:
+        yield f"size of activations, block by block: {min(ratios):.3g} to {max(ratios):.3g} times"
+    ranked = [m for m in checked["symmetry"] if m["rank"] is not None]
+    locked = [m["kind"] for m in ranked if m["rank"] < min(m["shape"])]
+    yield (
+        f"rank: {len(ranked) - len(locked)} of {len(ranked)} kinds of matrices are free to use all "
+        f"of it{'; not ' if locked else ''}{', '.join(locked)}"
     )

@@ -24,13 +24,20 @@ def adopt(run: Run, other: Run, index: int) -> None:
     _link_folder(other.folder / done.release, run.folder / done.release)
     if index == 0:
         _link_folder(other.folder / "model", run.folder / "model")
+    if done.grow is not None:
+        _link_folder(other.folder / "growth" / done.name, run.folder / "growth" / done.name)
     names = {done.name} | ({None} if index == 0 else set())
     for record in RECORDS:
         run.append(record, [line for line in other.read(record) if line["stage"] in names])
     shared = os.path.relpath(other.folder, run.folder)
     run.save(model=other.manifest.model, environment=other.manifest.environment)
     run.save_stage(
-        index, status="done", release=done.release, shared_with=shared, offsets=run.offsets()
+        index,
+        status="done",
+        model=done.model,
+        release=done.release,
+        shared_with=shared,
+        offsets=run.offsets(),
     )
 
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evergrow.flow.architecture import architecture, lay_out, plan_before
 from evergrow.flow.checkpoints import branch_points
+from evergrow.flow.flops import count, counts_of, stage_flops
 from evergrow.flow.listener import Listener
 from evergrow.flow.recipes import plan
 from evergrow.flow.units import Unit, unfold
 from evergrow.flow.work import Work, open_work
-from evergrow.models.describe import describe, training_bytes
+from evergrow.grow.operators import AxisVerdict
+from evergrow.models.describe import FP32, training_bytes
+from evergrow.models.load import empty_model, model_from_config
 from evergrow.recipe import Recipe
-from evergrow.run import Manifest, Run, StageRecord
+from evergrow.run import Counts, Manifest, Run, StageRecord
 from evergrow.schedules import Segment, rate
 from evergrow.train.loop import Leg, train_until
 from evergrow.train.objectives import Causal
@@ -24,7 +28,11 @@ CURVE_POINTS = 60
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage of one arm: its steps, what it reads, and its learning rate as points."""
+    """One stage of one arm: its steps, what it reads, and its learning rate as points.
+
+    ``growth`` are the verdicts on the axes that the model grows along before it; ``flops`` are
+    those of the trunk, ``num_parameters`` those of the model trained in it.
+    """
 
     name: str
     num_steps: int
@@ -32,6 +40,9 @@ class StagePlan:
     released_from: int | None
     reads: dict[str, int]
     rates: list[float]
+    num_parameters: int
+    flops: float
+    growth: tuple[AxisVerdict, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,10 @@ class ArmPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe's plan; seconds are estimated from three real steps, bytes are upper estimates."""
+    """A recipe's plan; seconds are estimated from three real steps, bytes are upper estimates.
+
+    ``num_parameters`` are those of the first arm's first model; memory is the largest model's.
+    """
 
     arms: list[ArmPlan]
     num_parameters: int
@@ -62,44 +76,83 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener) -> Plan:
         root = Path(folder)
         units = unfold(recipe)
         plan(units, recipe, root, base, listener)
-        manifests = [Run(root / unit.folder).manifest for unit in units]
         work = open_work(root / units[0].folder, 0, listener, fresh=True)
         speed = _tokens_per_second(work)
         work.writer.close()
-        return _plan(recipe, units, manifests, work, speed)
+        known: dict[str, int] = {}
+        sized = [_sizes(Run(root / unit.folder), unit.recipe, work, known) for unit in units]
+        return _plan(recipe, units, sized, max(known.values()), speed)
+
+
+def _sizes(
+    run: Run, recipe: Recipe, work: Work, known: dict[str, int]
+) -> tuple[Manifest, list[tuple[AxisVerdict, ...]]]:
+    """The Run's manifest with the counts of every stage's model, and the verdicts of its growths.
+
+    ``known`` gets the memory in bytes of a step of each config.json, measured once for all arms.
+    """
+    train, first = recipe.train, run.folder / "model"
+    if not (first / "config.json").exists():
+        made = model_from_config(recipe.model, work.tokenizer, train.sequence_length, 0)
+        made.config.save_pretrained(first)
+    records, verdicts = [], []
+    for index, record in enumerate(run.manifest.stages):
+        lay_out(run, recipe, index)
+        folder = architecture(run.folder, recipe, index)
+        text = (folder / "config.json").read_text(encoding="utf-8")
+        model = empty_model(folder)
+        if text not in known:
+            windows = train.micro_batch_size or train.batch_size
+            known[text] = training_bytes(model, windows, train.sequence_length)
+        records.append(record.model_copy(update={"model": count(recipe, index, model)}))
+        grows = record.grow is not None
+        verdicts.append(plan_before(run, recipe, index).verdicts if grows else ())
+    return run.manifest.model_copy(update={"stages": records}), verdicts
 
 
 def _plan(
-    recipe: Recipe, units: list[Unit], manifests: list[Manifest], work: Work, speed: float
+    recipe: Recipe,
+    units: list[Unit],
+    sized: list[tuple[Manifest, list[tuple[AxisVerdict, ...]]]],
+    memory: int,
+    speed: float,
 ) -> Plan:
-    train = recipe.train
-    model: Any = work.model
-    facts = describe(model, train.sequence_length)
+    """``speed`` is that of the first arm's first model; others are as fast by their operations."""
     trained: set[str] = set()
-    arms, tokens, kept = [], 0, 0
-    for unit, manifest in zip(units, manifests, strict=True):
-        own = [stage for stage in manifest.stages if stage.key not in trained]
-        trained |= {stage.key for stage in own}
-        tokens += sum(_compute(stage) for stage in own)
-        kept += sum(len(branch_points(stage)) for stage in own)
-        stages = [_stage(stage, train.sequence_length) for stage in manifest.stages]
-        shared = [stage.name for stage in manifest.stages if stage not in own]
+    arms, operations, disk = [], 0.0, 0
+    for unit, (manifest, verdicts) in zip(units, sized, strict=True):
+        stages, shared = [], []
+        for index, (record, growth) in enumerate(zip(manifest.stages, verdicts, strict=True)):
+            trunk, fork = stage_flops(manifest, index)
+            counts = counts_of(manifest, index)
+            stages.append(_stage(record, recipe.train.sequence_length, counts, trunk, growth))
+            if record.key in trained:
+                shared.append(record.name)
+                continue
+            trained.add(record.key)
+            operations += trunk + fork
+            disk += counts.checkpoint_bytes * len(branch_points(record))
+            disk += FP32 * counts.num_parameters  # the release
         arms.append(ArmPlan(unit.arm, unit.seed, stages, shared))
-    releases = 4 * facts.num_parameters * len(trained)
-    windows = train.micro_batch_size or train.batch_size
-    memory = training_bytes(model, windows, train.sequence_length)
+    first = counts_of(sized[0][0], 0)
     workers = min(recipe.workers, os.cpu_count() or 1)
     return Plan(
         arms=arms,
-        num_parameters=facts.num_parameters,
+        num_parameters=first.num_parameters,
         memory_bytes=memory * recipe.workers,
-        disk_bytes=facts.checkpoint_bytes * kept + releases,
+        disk_bytes=disk,
         tokens_per_second=speed,
-        seconds=tokens / speed / workers,
+        seconds=operations / first.flops_per_token / speed / workers,
     )
 
 
-def _stage(record: StageRecord, sequence_length: int) -> StagePlan:
+def _stage(
+    record: StageRecord,
+    sequence_length: int,
+    counts: Counts,
+    flops: float,
+    growth: tuple[AxisVerdict, ...],
+) -> StagePlan:
     per_step = record.tokens // record.num_steps
     start = record.first_step * per_step
     segments = [Segment.model_validate(s) for s in record.schedule]
@@ -114,16 +167,10 @@ def _stage(record: StageRecord, sequence_length: int) -> StagePlan:
             for source, seen in record.seen.items()
         },
         rates=[rate(segments, place) for place in places],
+        num_parameters=counts.num_parameters,
+        flops=flops,
+        growth=growth,
     )
-
-
-def _compute(record: StageRecord) -> int:
-    """Tokens that training a stage costs, its release included."""
-    if record.fork_step is None:
-        return record.tokens
-    per_step = record.tokens // record.num_steps
-    end = record.first_step + record.num_steps
-    return record.tokens + (end - record.fork_step) * per_step
 
 
 def _tokens_per_second(work: Work) -> float:

@@ -57,6 +57,7 @@ def plan_stages(
                 tokens=length,
                 mixture=stage.weights,
                 replay=recipe.replay_of(index).model_dump(mode="json"),
+                grow=None if stage.grow is None else stage.grow.model_dump(mode="json"),
                 schedule=[s.model_dump() for s in schedule.trunk],
                 release_schedule=None
                 if schedule.release is None

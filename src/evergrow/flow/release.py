@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from evergrow.flow.architecture import read_growth
 from evergrow.flow.work import Work
 from evergrow.models.card import model_card
 from evergrow.models.describe import describe
+from evergrow.models.kind import kind_of
 from evergrow.models.save import save_release
 from evergrow.run import FORMAT
 
@@ -23,6 +25,7 @@ def write_release(
     parent = work.recipe.model.from_
     fed = tokens_fed(work)
     model: Any = work.model
+    grown = [stage.name for stage in stages if stage.grow is not None]
     record = {
         "format": FORMAT,
         "evergrow": manifest.evergrow,
@@ -38,9 +41,15 @@ def write_release(
         "stages": [s.model_dump(mode="json", include=_LINEAGE) for s in stages],
         "schedule": schedule,
         "scores": scores,
+        **(
+            {"growth": {name: _short(read_growth(work.run, name)) for name in grown}}
+            if grown
+            else {}
+        ),
     }
     card = model_card(
         f"{manifest.name}, {manifest.arm}: {name}",
+        kind_of(model),
         describe(model, work.sequence_length),
         parent,
         fed,
@@ -48,6 +57,11 @@ def write_release(
         {s["source"]: (s["bits_per_byte"], s["low"], s["high"]) for s in scores},
     )
     save_release(folder, model, work.tokenizer, card, record)
+
+
+def _short(growth: dict[str, Any]) -> dict[str, Any]:
+    """What a release says of a growth before it; the rest stands in the Run's growth.json."""
+    return {name: growth[name] for name in ("grow", "exactness", "axes", "config", "loss")}
 
 
 _LINEAGE = {"name", "key", "parent", "mixture", "replay", "ledger", "first_step", "num_steps"}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ from pydantic import JsonValue
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.flow import checkpoints
 from evergrow.flow.checkpoints import Mark
+from evergrow.flow.flops import count, step_costs, sub_models
+from evergrow.flow.growth import grow, in_words
 from evergrow.flow.listener import Listener, Progress
 from evergrow.flow.measure import measure, sample_texts
 from evergrow.flow.release import write_release
 from evergrow.flow.work import Work, open_work
 from evergrow.models.load import load_model, model_from_config
-from evergrow.run import Run, load_checkpoint, locked, read_checkpoint_state
+from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.train.config import Refill
-from evergrow.train.loop import Leg, Record, train_until
+from evergrow.train.loop import Leg, Record, everything, train_until
 from evergrow.train.objectives import Causal
 from evergrow.train.speed import peak_flops, peak_memory_bytes
 
@@ -39,7 +41,7 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
         run = Run(folder)
         begun = checkpoints.first_usable(run, index)
         work = open_work(folder, index, listener, fresh=index == 0 and begun is None)
-        work.run.save_stage(index, status="training")
+        work.run.save_stage(index, status="training", model=_counts(work))
         try:
             if not _release_begun(work, begun):
                 checkpoints.drop_leg(run, index, "anneal")
@@ -49,6 +51,11 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
             finish(work)
         finally:
             work.writer.close()
+
+
+def _counts(work: Work) -> Counts:
+    model: Any = work.model
+    return count(work.recipe, work.index, model)
 
 
 def _release_begun(work: Work, begun: Mark | None) -> bool:
@@ -67,6 +74,8 @@ def train_trunk(work: Work, begun: Mark | None) -> None:
     end = record.first_step + record.num_steps
     if begun is None:
         _enter(work)
+        if work.state.step in checkpoints.branch_points(record):
+            save(work, "trunk", record.schedule)  # a stage so short that its release is all of it
     else:
         restore(work, begun, cut=True)
     _say_what_comes(work, begun)
@@ -126,8 +135,11 @@ def _enter(work: Work) -> None:
     """Begin the stage with the trunk's weights as the stage before left them."""
     if work.index:
         parent = work.run.manifest.stages[work.index - 1]
-        end = parent.first_step + parent.num_steps
-        restore(work, Mark(work.index - 1, parent.name, "trunk", end))
+        end = Mark(work.index - 1, parent.name, "trunk", parent.first_step + parent.num_steps)
+        if work.record.grow is None:
+            restore(work, end)
+        else:
+            grow(work, end)
         work.run.cut(parent.offsets)
         measure_earlier(work)
         if work.recipe.stages[work.index].optimizer_state != "keep":
@@ -164,7 +176,15 @@ def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
     Raises EvergrowError, naming the last good checkpoint, when training failed.
     """
     stop, train = work.listener.stop, work.recipe.train
-    way = Leg(Causal(train.z_loss), work.batch_at, _rate(work, schedule), _seed(work))
+    rule = sub_models(work.run.manifest, work.recipe, work.index)
+    way = Leg(
+        Causal(train.z_loss),
+        work.batch_at,
+        _rate(work, schedule),
+        _seed(work),
+        part_at=partial(rule.during, work.model) if rule else everything,
+        update_at=work.clock.during if work.clock else everything,
+    )
     report = _recorder(work, leg, schedule)
     try:
         train_until(work.state, step, way, train, report, stop.requested)
@@ -189,7 +209,7 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
     """What turns the loop's records into lines of metrics.jsonl and timing.jsonl."""
     train, record = work.recipe.train, work.record
     per_step = train.tokens_per_step
-    flops = float(work.run.manifest.model["flops_per_token"])  # pyright: ignore
+    costs = step_costs(work.run.manifest, work.index)
     peak = _peak_flops(work.state.device, torch.get_num_threads())
     place = {"stage": record.name, "leg": leg}
     first, before, total = _progress(work, leg, schedule)
@@ -203,7 +223,7 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
             "step": records[-1]["step"],
             "seconds": round(seconds, 6),
             "tokens_per_second": round(speed, 1),
-            "mfu": round(speed * flops / peak, 4),
+            "mfu": round(sum(costs.of(r["step"]) for r in records) / seconds / peak, 4),
             "peak_memory_bytes": peak_memory_bytes(work.state.device),
         }
         work.run.append("timing", [timing])
@@ -334,6 +354,14 @@ def _say_what_comes(work: Work, begun: Mark | None) -> None:
             f"weights of {work.run.manifest.model['source']}",
             "optimiser, spike window",
         )
+    elif record.grow is not None:
+        parent = work.run.manifest.stages[work.index - 1].name
+        restored = f"weights at the end of {parent}, {in_words(work)}"
+        renewed = {
+            "asymmetric": "spike window, moments of new parameters",
+            "copy": "spike window",
+            "drop": "optimiser, spike window",
+        }[str(record.grow["optimizer_state"])]
     else:
         parent = work.run.manifest.stages[work.index - 1].name
         kept = work.recipe.stages[work.index].optimizer_state == "keep"

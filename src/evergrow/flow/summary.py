@@ -9,13 +9,21 @@ import numpy as np
 
 from evergrow.disk import write_file
 from evergrow.evals.loss_matrix import measure
+from evergrow.flow.flops import counts_of, stage_flops
 from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
 from evergrow.statistics import spike_score, t_interval
 
 MEASURES = ("average", "forgetting", "backward_transfer", "forward_transfer", "transient_peak")
 
-COUNTS = ("num_tokens", "num_tokens_total", "tokens_per_second", "spike_score")
+COUNTS = (
+    "num_tokens",
+    "num_tokens_total",
+    "flops",
+    "flops_total",
+    "tokens_per_second",
+    "spike_score",
+)
 
 
 def write_summary(root: Path, status: str) -> dict[str, Any]:
@@ -74,6 +82,7 @@ def summarise_run(run: Run, root: Path) -> dict[str, Any]:
         "num_tokens": (done[-1].first_step + done[-1].num_steps) * per_step if done else 0,
         "num_tokens_total": sum(_compute(record) for record in done) * per_step
         + sum(branch.tokens for branch in run.manifest.branches),
+        **_flops(run, len(done)),
         "tokens_per_second": _speed(run, per_step),
         "spike_score": spike_score(
             [line["grad_norm"] for line in run.read("metrics") if line["leg"] == "trunk"]
@@ -124,6 +133,19 @@ def _compute(record: StageRecord) -> int:
     if record.fork_step is None:
         return record.num_steps
     return record.num_steps + record.first_step + record.num_steps - record.fork_step
+
+
+def _flops(run: Run, num_done: int) -> dict[str, float]:
+    """Operations along the trunk, as ``num_tokens`` counts, and of everything computed."""
+    manifest = run.manifest
+    costs = [stage_flops(manifest, index) for index in range(num_done)]
+    trunk = sum(cost for cost, _ in costs)
+    places = {record.name: index for index, record in enumerate(manifest.stages)}
+    branches = sum(
+        branch.tokens * counts_of(manifest, places[branch.stage]).flops_per_token
+        for branch in manifest.branches
+    )
+    return {"flops": trunk, "flops_total": trunk + sum(fork for _, fork in costs) + branches}
 
 
 def _speed(run: Run, per_step: int) -> float | None:

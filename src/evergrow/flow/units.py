@@ -10,6 +10,8 @@ from evergrow.stream.order import key_of
 
 # Settings of training that change no recorded byte.
 _WITHOUT_EFFECT = {"log_every", "threads", "device"}
+# Settings that older runs do not have: absent, they are no part of a key.
+_LATER = {"grow", "two_stage", "objective"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ def stage_keys(recipe: Recipe, seed: int, data: Mapping[str, str], tokenizer: st
 
     ``data`` holds the folder name, which carries the content's hash, of every measured source.
     """
-    train = {k: v for k, v in recipe.train.model_dump().items() if k not in _WITHOUT_EFFECT}
+    train = {
+        k: v
+        for k, v in recipe.train.model_dump().items()
+        if k not in _WITHOUT_EFFECT and (k not in _LATER or v is not None)
+    }
     key = key_of(
         VERSION,
         seed,
@@ -48,7 +54,8 @@ def stage_keys(recipe: Recipe, seed: int, data: Mapping[str, str], tokenizer: st
     )
     keys = []
     for index, stage in enumerate(recipe.stages):
-        settings: dict[str, Any] = stage.model_dump(exclude={"data", "mixture"})
+        written: dict[str, Any] = stage.model_dump(exclude={"data", "mixture"})
+        settings = {k: v for k, v in written.items() if k not in _LATER or v is not None}
         settings |= {
             "mixture": {data[s]: w for s, w in stage.weights.items()},
             "schedule": recipe.schedule_of(index).model_dump(),

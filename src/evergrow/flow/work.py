@@ -9,6 +9,7 @@ from torch import nn
 
 from evergrow.config import decode
 from evergrow.errors import InputError
+from evergrow.flow.architecture import architecture, lay_out, own_clock
 from evergrow.flow.listener import Listener
 from evergrow.flow.measure import HeldOut, held_out
 from evergrow.flow.versions import environment
@@ -23,6 +24,7 @@ from evergrow.stream.tokenizer import load_tokenizer
 from evergrow.train.background import BackgroundWriter
 from evergrow.train.loop import Training, choose_device
 from evergrow.train.optimizer import build_optimizer
+from evergrow.train.own_clock import OwnClock
 from evergrow.train.spikes import SpikeGuard
 
 
@@ -41,6 +43,7 @@ class Work:
     state: Training
     writer: BackgroundWriter
     listener: Listener
+    clock: OwnClock | None
 
     @property
     def record(self) -> StageRecord:
@@ -80,11 +83,12 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     set_up_process(recipe)
     tokenizer = load_tokenizer(root / "tokenizer")
     opened = {name: TokenSource.open(root / path) for name, path in manifest.data.items()}
+    lay_out(run, recipe, index)
     device = choose_device(recipe.train)
     model: Any = (
         model_from_config(recipe.model, tokenizer, recipe.train.sequence_length, manifest.seed)
         if fresh
-        else empty_model(folder / "model")
+        else empty_model(architecture(folder, recipe, index))
     )
     model.to(device)
     if recipe.train.activation_checkpointing:
@@ -114,6 +118,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
         state=Training(model, optimizer, guard, device),
         writer=BackgroundWriter(),
         listener=listener,
+        clock=own_clock(run, recipe, index, model),
     )
 
 

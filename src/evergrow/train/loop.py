@@ -72,7 +72,8 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
-def _everything(step: int) -> AbstractContextManager[None]:
+def everything(step: int) -> AbstractContextManager[None]:
+    """Every step trains the whole model, all of it at the rate of the leg."""
     return nullcontext()
 
 
@@ -85,9 +86,9 @@ class Leg:
     rate_at: Callable[[int], float]
     seed: int
     # Around a step's gradients: the part of the model that it trains (train/two_stage.py).
-    part_at: Callable[[int], AbstractContextManager[None]] = _everything
+    part_at: Callable[[int], AbstractContextManager[None]] = everything
     # Around a step's update: new parameters on their own clock (train/own_clock.py).
-    update_at: Callable[[int], AbstractContextManager[None]] = _everything
+    update_at: Callable[[int], AbstractContextManager[None]] = everything
 
 
 Record = dict[str, Any]
