@@ -15,7 +15,7 @@ def test_duplicates_are_rows_of_one_direction() -> None:
     )
     assert duplicate_units(matrix) == 2  # rows 1 and 5 repeat row 0; the opposite of a row does not
     assert duplicate_units(torch.zeros(3, 2)) == 2
-    assert duplicate_units(torch.eye(4)) == 0
+    assert duplicate_units(torch.eye(4)) == duplicate_units(torch.ones(1, 4)) == 0
 
 
 def test_a_copied_matrix_keeps_its_sources_rank_and_noise_frees_it() -> None:
@@ -57,7 +57,9 @@ def test_large_matrices_have_no_rank_but_duplicates(monkeypatch: pytest.MonkeyPa
 
 def test_one_matrix_of_each_kind() -> None:
     shapes = {f"layers.{i}.up.weight": (3, 2) for i in range(3)}
-    assert middle_of_each_kind({**shapes, "norm.weight": (2,), "head.weight": (5, 2)}) == {
+    assert middle_of_each_kind(
+        {**shapes, "norm.weight": (2,), "cls": (1, 1, 2), "head.weight": (5, 2)}
+    ) == {
         "layers.*.up.weight": "layers.1.up.weight",
         "head.weight": "head.weight",
     }

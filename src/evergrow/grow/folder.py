@@ -13,6 +13,7 @@ import torch
 
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
+from evergrow.grow.check import check_growth
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, cost_of
 from evergrow.grow.expand import expand, needed, target_names
@@ -21,7 +22,6 @@ from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import card_with_growth, growth_record, lineage_record, write_record
 from evergrow.grow.stored import Stored, open_folder
-from evergrow.grow.verify import check_growth
 from evergrow.models.skeleton import skeleton, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
 

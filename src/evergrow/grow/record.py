@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,28 +51,29 @@ def growth_record(
             "blake3": _hashes(source),
         },
         "grow": grow.model_dump(mode="json"),
-        "family": plan.family.name,
-        "exactness": plan.exactness,
-        "axes": [
-            {
-                "axis": v.axis,
-                "before": v.before,
-                "after": v.after,
-                "operator": v.operator,
-                "exactness": v.exactness,
-                "reason": v.reason,
-            }
-            for v in plan.verdicts
-        ],
-        "config": {field: list(pair) for field, pair in plan.changed.items()},
-        "cost": {
-            "source": before.record(), "grown": after.record(), "ratios": ratios(before, after),
-        },
+        **plan_record(plan, before, after),
         "tensors": {name: provenance(plan, name) for name in names},
         "optimizer": dict(optimizer) if optimizer is not None else NO_OPTIMIZER,
         "learning_rate": next_rate(source.folder, grow),
         "verification": dict(checked),
-    }  # fmt: skip
+    }
+
+
+def plan_record(plan: GrowthPlan, before: Cost, after: Cost) -> dict[str, Any]:
+    """What is known before any weight is read: verdicts, changed fields, cost."""
+    return {
+        "family": plan.family.name,
+        "exactness": plan.exactness,
+        "axes": [asdict(verdict) for verdict in plan.verdicts],
+        "config": {field: list(pair) for field, pair in plan.changed.items()},
+        "cost": cost_record(before, after),
+    }
+
+
+def cost_record(before: Cost, after: Cost) -> dict[str, Any]:
+    """Both costs and their ratios."""
+    both = {"source": before.record(), "grown": after.record()}
+    return {**both, "ratios": ratios(before, after)}
 
 
 def _hashes(source: Stored) -> dict[str, str]:

@@ -62,6 +62,8 @@ def symmetry_of(matrix: Tensor) -> Symmetry:
 
 def duplicate_units(matrix: Tensor) -> int:
     """How many rows are a positive multiple of an earlier row, to float32 rounding (1e-6)."""
+    if len(matrix) < 2:
+        return 0
     probe = _probe(matrix.shape[1])
     keys = torch.cat([_directions(rows) @ probe for rows in matrix.split(_CHUNK)])
     order = torch.argsort(keys)  # equal rows become neighbours
@@ -112,5 +114,5 @@ def kinds_of(names: Iterable[str]) -> dict[str, list[str]]:
 
 def middle_of_each_kind(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     """Kind -> the matrix of the block in the middle: one of each kind is measured."""
-    matrices = [name for name, shape in shapes.items() if len(shape) > 1]
+    matrices = [name for name, shape in shapes.items() if len(shape) > 1 and shape[0] > 1]
     return {kind: names[len(names) // 2] for kind, names in kinds_of(matrices).items()}

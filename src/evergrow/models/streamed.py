@@ -67,11 +67,17 @@ def weights_from(
     once more where it needs them.
     """
     stream = _Stream(stored, read, dtype, gradients)
-    handles = []
+    handles, replaced = [], []
     for module_name, module in model.named_modules():
-        own = [name for name, value in module.named_parameters(recurse=False)]
+        own = dict(module.named_parameters(recurse=False))
         if own:
-            before, after = stream.hooks(module_name, {n: module._parameters[n] for n in own})
+            replaced.append((module, own))
+            empty = {  # of the right type: some models ask their first weight which one to use
+                name: nn.Parameter(value.to(dtype), requires_grad=value.requires_grad)
+                for name, value in own.items()
+            }
+            module._parameters.update(empty)
+            before, after = stream.hooks(module_name, empty)
             handles.append(module.register_forward_pre_hook(before))
             handles.append(module.register_forward_hook(after, always_call=True))
     double = _double_norms(model) if dtype == torch.float64 else []
@@ -81,6 +87,8 @@ def weights_from(
     finally:
         for handle in handles:
             handle.remove()
+        for module, own in replaced:
+            module._parameters.update(own)
         for module in double:
             del module.forward
 
@@ -101,14 +109,13 @@ class _Stream:
         return self._read(name).to(self._dtype, copy=True)
 
     def hooks(
-        self, module_name: str, empty: Mapping[str, nn.Parameter | None]
+        self, module_name: str, empty: Mapping[str, nn.Parameter]
     ) -> tuple[Callable[..., None], Callable[..., None]]:
         """What runs before and after a module's forward pass."""
         prefix = f"{module_name}." if module_name else ""
 
         def before(module: nn.Module, _: Any) -> None:
             for own, shape in empty.items():
-                assert shape is not None
                 name = self._stored[prefix + own]
                 trained = self._gradients is not None and shape.requires_grad
                 weight = nn.Parameter(self._load(name), requires_grad=trained)

@@ -1,0 +1,219 @@
+"""Is the grown model what the plan says: the same function, healthy gradients, free to differ.
+
+Judged in float32 beside the source's own rounding noise. A folder in bf16 is judged before rounding
+as well: a tolerance in bf16 means nothing (its noise is as large as many real differences).
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evergrow.errors import InputError
+from evergrow.grow.difference import Difference, Differences, difference, is_finite
+from evergrow.grow.expand import expand, needed
+from evergrow.grow.passes import Batch, Passed, Weighed, is_language_model, random_batch, run
+from evergrow.grow.plan import GrowthPlan
+from evergrow.grow.stored import Stored
+from evergrow.grow.symmetry import middle_of_each_kind, symmetry_of
+
+# An exact growth differs by the rounding of other sums: measured 1 to 3 times the source's own
+# float32 noise, while the smallest real mistake of section "Traps" in the tests is 1e3 times it.
+NOISE_FACTOR = 20.0
+RELATIVE_FLOOR = 1e-6  # of the outputs' deviation, where the noise happens to be almost 0
+GRADIENT_RATIO = 10.0  # zeros before a norm gave 1,700; healthy growths 0.3 to 2
+
+
+def check_growth(
+    source: Stored,
+    grown: Stored,
+    plan: GrowthPlan | None,
+    texts: Sequence[Batch] = (),
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Every number of the verification, and under ``problems`` a sentence for each broken promise.
+
+    Without ``plan`` (a folder that another tool grew) the function must be kept. ``tolerance``
+    bounds the largest difference of the outputs in float32 in place of the noise's multiple.
+    """
+    small, large = _weigh(source, grown, plan)
+    batch = random_batch(small.model)
+    before = run(small, batch, torch.float32, backward=True)
+    after = run(large, batch, torch.float32, backward=True)
+    words = _has_choices(small)
+    found = difference(before.outputs, after.outputs, words)
+    noise = {
+        "float32": _noise(small, batch, before, torch.float64, words),
+        "bfloat16": _noise(small, batch, before, torch.bfloat16, words),
+    }
+    unrounded = _before_rounding(source, grown, plan, large, batch, before, words)
+    ratio = _over(after.gradient_norm, before.gradient_norm)
+    judged = found if unrounded is None else unrounded
+    exact = plan is None or plan.exactness == "exact"
+    limit = tolerance if tolerance is not None else _limit(noise["float32"])
+    return {
+        "exactness": "exact" if plan is None else plan.exactness,
+        "inputs": {name: list(value.shape) for name, value in batch.inputs.items()},
+        "difference": found.record(),
+        "difference_before_rounding": None if unrounded is None else unrounded.record(),
+        "noise": {name: value.record() for name, value in noise.items()},
+        "limit": limit if exact or tolerance is not None else None,
+        "gradient_norm": {
+            "source": before.gradient_norm, "grown": after.gradient_norm, "ratio": ratio,
+        },
+        "activation_rms": _activations(before, after, plan),
+        "text": _on_text(small, large, texts, words),
+        "symmetry": _symmetry(source, grown, plan),
+        "problems": _problems(found, judged, limit, ratio, exact, tolerance is not None),
+    }  # fmt: skip
+
+
+def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weighed, Weighed]:
+    small = Weighed.of(source.config, source.slots, source.read)
+    readout = None
+    if small.model.base_model is small.model:  # no head: hidden states are the output
+        readout = _readout(plan)
+    large = Weighed.of(grown.config, grown.slots, grown.read, readout)
+    if type(large.model) is not type(small.model):
+        raise InputError(
+            f"{grown.folder}: a {type(large.model).__name__}, and {source.folder} a "
+            f"{type(small.model).__name__}; compare a model with what it was grown from"
+        )
+    sizes = [w.model.config.get_text_config().hidden_size for w in (small, large)]
+    if small.model.base_model is small.model and readout is None and sizes[0] != sizes[1]:
+        raise InputError(
+            f"{grown.folder}: holds no growth.json, which says how its {sizes[1]} hidden features "
+            f"stand for the source's {sizes[0]}; grow it again with evergrow"
+        )
+    return small, large
+
+
+def _readout(plan: GrowthPlan | None) -> Tensor | None:
+    """R of what leaves the last block (post-norm) or the last norm, [grown, source] features."""
+    if plan is None:
+        return None
+    _, read = plan.views["hidden" if plan.family.post else "logits"].matrices()
+    return torch.from_numpy(read.T.copy())
+
+
+def _has_choices(weighed: Weighed) -> bool:
+    """Whether outputs are logits of a distribution: over ids or over classes."""
+    name = type(weighed.model).__name__
+    return is_language_model(weighed.model) or name.endswith("ForImageClassification")
+
+
+def _noise(
+    small: Weighed, batch: Batch, before: Passed, dtype: torch.dtype, words: bool
+) -> Difference:
+    """What the source's own float32 outputs differ by when computed in ``dtype``."""
+    other = run(small, batch, dtype).outputs
+    return difference(before.outputs.double(), other.double(), words)
+
+
+def _before_rounding(
+    source: Stored,
+    grown: Stored,
+    plan: GrowthPlan | None,
+    large: Weighed,
+    batch: Batch,
+    before: Passed,
+    words: bool,
+) -> Difference | None:
+    """The difference of the grown weights as they were before they were stored in few bits."""
+    if plan is None or grown.bytes_per_weight >= 4:
+        return None
+    wide = partial(expand, plan, read=source.read_wide)
+    unrounded = Weighed(large.model, large.stored, wide, large.readout)
+    return difference(before.outputs, run(unrounded, batch, torch.float32).outputs, words)
+
+
+def _limit(noise: Difference) -> float:
+    return max(NOISE_FACTOR * noise.maximum, RELATIVE_FLOOR * noise.scale)
+
+
+def _over(grown: float, source: float) -> float | None:
+    """grown / source; None where that is no number."""
+    ratio = grown / source if source else math.inf
+    return ratio if math.isfinite(ratio) else None
+
+
+def _problems(
+    found: Difference,
+    judged: Difference,
+    limit: float,
+    ratio: float | None,
+    exact: bool,
+    asked: bool,
+) -> list[str]:
+    if not (is_finite(found) and is_finite(judged)):
+        return ["its outputs are not finite"]
+    problems = []
+    if asked and found.maximum > limit:
+        problems.append(f"outputs differ by {found.maximum:.2g}, more than --tolerance {limit:.2g}")
+    if exact and not asked and judged.maximum > limit:
+        problems.append(
+            f"outputs differ by {judged.maximum:.2g}, and an exact growth by at most {limit:.2g}"
+        )
+    if exact and (ratio is None or not 1 / GRADIENT_RATIO < ratio < GRADIENT_RATIO):
+        times = "not finite" if ratio is None else f"{ratio:.3g} times the source's"
+        problems.append(f"the gradient's norm is {times}")
+    return problems
+
+
+def _activations(
+    before: Passed, after: Passed, plan: GrowthPlan | None
+) -> list[dict[str, float | int | None]]:
+    """Each grown block's output beside that of the source block it stands for."""
+    if plan is None:
+        same = len(before.rms) == len(after.rms)
+        pairs = [(i, i) for i in range(len(after.rms))] if same else []
+    else:
+        pairs = [(place, block.sources[0][0]) for place, block in enumerate(plan.blocks)]
+    return [
+        {
+            "block": place,
+            "source_block": block,
+            "source": before.rms[block],
+            "grown": after.rms[place],
+            "ratio": _over(after.rms[place], before.rms[block]),
+        }
+        for place, block in pairs
+        if place < len(after.rms) and block < len(before.rms)
+    ]
+
+
+def _on_text(
+    small: Weighed, large: Weighed, texts: Sequence[Batch], words: bool
+) -> dict[str, float | int] | None:
+    if not texts:
+        return None
+    sums = Differences(words)
+    for batch in texts:
+        outputs = [run(weighed, batch, torch.float32).outputs for weighed in (small, large)]
+        sums.add(outputs[0], outputs[1], batch.targets)
+    record: dict[str, float | int] = {**sums.result().record()}
+    record["num_tokens"] = sum(batch.inputs["input_ids"].numel() for batch in texts)
+    return record
+
+
+def _symmetry(source: Stored, grown: Stored, plan: GrowthPlan | None) -> list[dict[str, Any]]:
+    """One matrix of each kind, in the grown model and where it comes from."""
+    shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
+    records = []
+    for kind, name in middle_of_each_kind(shapes).items():
+        origin = name if plan is None else needed(plan, name)[0]
+        found = symmetry_of(grown.read(name))
+        record: dict[str, Any] = {"kind": kind, "tensor": name, **found.record()}
+        if origin in source.slots:
+            record["source_rank"] = symmetry_of(source.read(origin)).rank
+        records.append(record)
+    return records
+
+
+def _identity(plan: GrowthPlan | None, name: str) -> bool:
+    """Whether a tensor lies in an identity block, some of whose matrices are 0 on purpose."""
+    place = None if plan is None else plan.family.block_of(name)
+    return plan is not None and place is not None and plan.blocks[place].identity
