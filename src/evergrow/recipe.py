@@ -203,12 +203,7 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _objective_fits_the_preset(self) -> Self:
         if (preset := self.model.preset) is not None:
-            objective = self.train.objective_of(RULES[preset].masked, f"preset {preset}")
-            if objective.kind == "masked" and self.train.separate_documents:
-                raise ValueError(
-                    "train.separate_documents: is for causal models, got true with preset "
-                    f"{preset}; remove it"
-                )
+            self.train.objective_of(RULES[preset].masked, f"preset {preset}")
         return self
 
     @property

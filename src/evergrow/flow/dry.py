@@ -20,7 +20,6 @@ from evergrow.recipe import Recipe
 from evergrow.run import Counts, Manifest, Run, StageRecord
 from evergrow.schedules import Segment, rate
 from evergrow.train.loop import Leg, train_until
-from evergrow.train.objectives import Causal
 
 TIMED_STEPS = 3
 CURVE_POINTS = 60
@@ -181,6 +180,6 @@ def _tokens_per_second(work: Work) -> float:
         seconds.append(took)
 
     config = work.recipe.train.model_copy(update={"log_every": 1})
-    leg = Leg(Causal(config.z_loss), work.batch_at, lambda step: 0.0, work.run.manifest.seed)
+    leg = Leg(work.objective, work.batch_at, lambda step: 0.0, work.run.manifest.seed)
     train_until(work.state, 1 + TIMED_STEPS, leg, config, note)
     return config.tokens_per_step / min(seconds[1:])

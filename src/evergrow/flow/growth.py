@@ -99,9 +99,8 @@ def _origin(work: Work, mark: Mark) -> dict[str, Any]:
 def _losses_at_birth(work: Work, source: nn.Module) -> dict[str, dict[str, float]]:
     """Bits per byte of every stream's part, before and after: ``{source: {before, after}}``."""
     parts = {name: held.part(work.recipe.evaluate.part) for name, held in work.held_out.items()}
-    eos = work.tokenizer.eos_token_id
     found = {
-        when: measure(model.to(work.state.device), parts, eos, work.sequence_length)
+        when: measure(model.to(work.state.device), parts, work.tokenizer, work.sequence_length)
         for when, model in (("before", source), ("after", work.model))
     }
     return {

@@ -16,7 +16,6 @@ from evergrow.flow.find import find_model, find_root, find_run, last_done
 from evergrow.flow.measure import HeldOut, held_out, measure
 from evergrow.models.describe import context_window
 from evergrow.models.load import load_model
-from evergrow.models.presets import token_id
 from evergrow.models.sample import generate
 from evergrow.run import Run, drop_checkpoint, locked
 from evergrow.stream.shards import TokenSource
@@ -28,7 +27,8 @@ SEQUENCE_LENGTH = 512
 def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[dict[str, Any]]:
     """Bits per byte of the model at ``path`` on the files that ``data`` globs match.
 
-    Without ``data``, ``path`` must belong to a Run: its held-out streams are measured.
+    Without ``data``, ``path`` must belong to a Run: its held-out streams are measured. Of a masked
+    model it is the bits per byte of hidden tokens.
     """
     folder = find_model(path)
     model, tokenizer = load_model(folder), load_tokenizer(folder)
@@ -40,9 +40,7 @@ def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> li
         root = find_root(run.folder)
         sources = {name: TokenSource.open(root / p) for name, p in run.manifest.data.items()}
         documents = {name: held_out(source) for name, source in sources.items()}
-    eos = token_id(tokenizer, "eos")
-    assert eos is not None, "load_tokenizer refuses one without EOS"
-    return measure(model, documents, eos, window)
+    return measure(model, documents, tokenizer, window)
 
 
 def _run_of(release: Path) -> Run:

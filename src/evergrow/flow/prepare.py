@@ -67,6 +67,7 @@ def prepare(
     base: Path,
     on_progress: Callable[[str], None],
     only_measured: Collection[str] = (),
+    with_mask: bool = False,
 ) -> Prepared:
     """Make ``folder``/tokenizer and ``folder``/data/<source>-<hash12> for every source, in order.
 
@@ -75,7 +76,8 @@ def prepare(
     at ``base``. All files of all sources are read for their checksums each time (GB/s); a source
     whose files are all gone is taken from its finished folder.
 
-    Of ``only_measured`` sources everything is held out.
+    Of ``only_measured`` sources everything is held out. A tokenizer that is trained here gets a
+    mask token ``with_mask``.
 
     Raises InputError when files or settings differ from those of a finished folder, and for all
     that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written
@@ -89,7 +91,14 @@ def prepare(
     with _scratch(data) as scratch:
         read = _read_sources(sources, kept, finished, base, scratch, on_progress)
         found = _tokenizer(
-            folder / "tokenizer", tokenizer, tokenizer_sources, base, read, finished, on_progress
+            folder / "tokenizer",
+            tokenizer,
+            with_mask,
+            tokenizer_sources,
+            base,
+            read,
+            finished,
+            on_progress,
         )
         paths: dict[str, Path] = {}
         keys: list[str] = []
@@ -219,6 +228,7 @@ def _read(
 def _tokenizer(
     folder: Path,
     config: TokenizerConfig,
+    with_mask: bool,
     sources: Sequence[str],
     base: Path,
     read: Mapping[str, _Read],
@@ -230,6 +240,8 @@ def _tokenizer(
     Raises InputError when the recipe now asks for another one.
     """
     asked = {"format": 1, **config.model_dump(mode="json", include={"folder", "vocab_size"})}
+    if with_mask and config.folder is None:
+        asked["mask"] = True
     record = folder / "evergrow_tokenizer.json"
     if folder.exists():
         made = json.loads(record.read_text(encoding="utf-8"))
@@ -249,7 +261,8 @@ def _tokenizer(
     else:
         assert config.vocab_size is not None
         on_progress(f"tokenizer: training on {', '.join(sources)}")
-        tokenizer = train_tokenizer(_training_texts([read[s] for s in sources]), config.vocab_size)
+        texts = _training_texts([read[s] for s in sources])
+        tokenizer = train_tokenizer(texts, config.vocab_size, with_mask)
     with new_folder(folder) as unfinished:
         save_tokenizer(tokenizer, unfinished)
         (unfinished / record.name).write_text(json.dumps(asked) + "\n", encoding="utf-8")
@@ -259,7 +272,8 @@ def _tokenizer(
 def _asked(tokenizer: dict[str, Any]) -> str:
     if tokenizer["folder"] is not None:
         return f"folder {tokenizer['folder']!r}"
-    return f"vocab_size {tokenizer['vocab_size']:,}"
+    with_mask = " and a mask token" if tokenizer.get("mask") else ""
+    return f"vocab_size {tokenizer['vocab_size']:,}{with_mask}"
 
 
 def _training_texts(sources: Sequence[_Read]) -> Iterator[str]:

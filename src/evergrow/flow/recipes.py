@@ -128,6 +128,7 @@ def prepare_units(
                 base,
                 listener.say,
                 [name for name in own.sources if name not in {*learnt, *own.streams}],
+                recipe.hides_tokens,
             )
         found.append(prepared[tuple(later)])
     return found

@@ -23,7 +23,6 @@ from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_s
 from evergrow.schedules import Segment, rate
 from evergrow.train.config import Refill
 from evergrow.train.loop import Leg, Record, everything, train_until
-from evergrow.train.objectives import Causal
 from evergrow.train.speed import peak_flops, peak_memory_bytes
 
 CHECKPOINTS_A_STAGE = 10
@@ -178,7 +177,7 @@ def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
     stop, train = work.listener.stop, work.recipe.train
     rule = sub_models(work.run.manifest, work.recipe, work.index)
     way = Leg(
-        Causal(train.z_loss),
+        work.objective,
         work.batch_at,
         _rate(work, schedule),
         _seed(work),
@@ -271,8 +270,7 @@ def record_evals(
         "partial": partial,
         **({"branch": branch} if branch else {}),
     }
-    eos = work.tokenizer.eos_token_id
-    lines = measure(work.model, sources, eos, work.sequence_length)
+    lines = measure(work.model, sources, work.tokenizer, work.sequence_length)
     work.run.append("evals", [{**place, **line} for line in lines])
     return lines
 
@@ -301,9 +299,8 @@ def measure_earlier(work: Work) -> None:
             "tokens": step * work.recipe.train.tokens_per_step,
             "partial": False,
         }
-        eos = work.tokenizer.eos_token_id
         torch.nn.Module.to(model, work.state.device)
-        found = measure(model, missing, eos, work.sequence_length)
+        found = measure(model, missing, work.tokenizer, work.sequence_length)
         work.run.append("evals", [{**place, **line} for line in found])
 
 

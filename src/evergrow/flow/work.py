@@ -1,6 +1,7 @@
 """Everything a Run has open while one of its stages is carried out."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from evergrow.config import decode
 from evergrow.errors import InputError
 from evergrow.flow.architecture import architecture, lay_out, own_clock
 from evergrow.flow.listener import Listener
+from evergrow.flow.masking import mask_rule, objective_for
 from evergrow.flow.measure import HeldOut, held_out
 from evergrow.flow.versions import environment
 from evergrow.models.describe import describe, embedding_parameter_names
@@ -18,11 +20,13 @@ from evergrow.models.load import empty_model, model_from_config
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
 from evergrow.stream.batches import TokenBatch, token_batch
+from evergrow.stream.masks import MaskedBatch, MaskRule, masked_batch
 from evergrow.stream.plan import SampleStream
 from evergrow.stream.shards import TokenSource
 from evergrow.stream.tokenizer import load_tokenizer
 from evergrow.train.background import BackgroundWriter
 from evergrow.train.loop import Training, choose_device
+from evergrow.train.objectives import Objective
 from evergrow.train.optimizer import build_optimizer
 from evergrow.train.own_clock import OwnClock
 from evergrow.train.spikes import SpikeGuard
@@ -44,6 +48,7 @@ class Work:
     writer: BackgroundWriter
     listener: Listener
     clock: OwnClock | None
+    masks: MaskRule | None
 
     @property
     def record(self) -> StageRecord:
@@ -57,18 +62,24 @@ class Work:
     def sequence_length(self) -> int:
         return self.recipe.train.sequence_length
 
-    def batch_at(self, step: int) -> TokenBatch:
+    @cached_property
+    def objective(self) -> Objective:
+        """What the batches of ``batch_at`` are trained by."""
+        return objective_for(self.masks, self.recipe.train.z_loss)
+
+    def batch_at(self, step: int) -> TokenBatch | MaskedBatch:
         """The batch of optimiser step ``step``, counted from 1 since init."""
         train = self.recipe.train
         first = (step - 1) * train.batch_size
-        samples = [self.stream.sample(n) for n in range(first, first + train.batch_size)]
-        return token_batch(
-            samples,
+        numbers = range(first, first + train.batch_size)
+        batch = token_batch(
+            [self.stream.sample(n) for n in numbers],
             self.sources,
             train.sequence_length,
             train.mask_repeats,
             train.separate_documents,
         )
+        return batch if self.masks is None else masked_batch(batch, numbers, self.masks)
 
 
 def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work:
@@ -90,6 +101,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
         if fresh
         else empty_model(architecture(folder, recipe, index))
     )
+    masks = mask_rule(recipe, model, tokenizer, manifest.seed)
     model.to(device)
     if recipe.train.activation_checkpointing:
         model.gradient_checkpointing_enable()
@@ -119,6 +131,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
         writer=BackgroundWriter(),
         listener=listener,
         clock=own_clock(run, recipe, index, model),
+        masks=masks,
     )
 
 

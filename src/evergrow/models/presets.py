@@ -22,15 +22,12 @@ from evergrow.models.kind import AUTO_CLASSES
 from evergrow.models.quiet import undisturbed
 
 
-def token_id(
-    tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos", "pad", "mask"]
-) -> int | None:
+def token_id(tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos", "pad"]) -> int | None:
     """The id of one special token, None without it."""
     found = {
         "bos": tokenizer.bos_token_id,
         "eos": tokenizer.eos_token_id,
         "pad": tokenizer.pad_token_id,
-        "mask": tokenizer.mask_token_id,
     }[role]
     assert found is None or isinstance(found, int)
     return found

@@ -73,6 +73,18 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def mask_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id that hides a token; raises InputError when the tokenizer has none."""
+    found = tokenizer.mask_token_id
+    if found is None:
+        raise InputError(
+            "tokenizer: has no mask token, which a masked model needs; set mask_token in its "
+            "tokenizer_config.json, or let the run train a tokenizer"
+        )
+    assert isinstance(found, int)
+    return found
+
+
 def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
     """A blake3 hex digest of all that decides its tokens: vocabulary, merges, rules and the EOS id.
 

@@ -1,6 +1,6 @@
 """Settings of training; imports no torch."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,9 +16,29 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.1, ge=0)
 
 
+class CausalConfig(Config):
+    """Tell each token from those before it."""
+
+    kind: Literal["causal"] = "causal"
+
+
+class MaskedConfig(Config):
+    """Tell tokens from both of their sides (BERT): 80 % hidden, 10 % exchanged, 10 % left."""
+
+    kind: Literal["masked"] = "masked"
+    fraction: float = Field(default=0.15, gt=0, lt=1, description="share of tokens to be told")
+    whole_words: bool = Field(default=False, description="all pieces of a word, or none")
+
+
+ObjectiveConfig = Annotated[CausalConfig | MaskedConfig, Field(discriminator="kind")]
+
+
 class TrainConfig(Config):
     """How a stage is trained."""
 
+    objective: ObjectiveConfig | None = Field(
+        default=None, description="default: masked for a masked model (BERT), else causal"
+    )
     sequence_length: PositiveCount = Field(description="tokens a window")
     batch_size: PositiveCount = Field(description="windows an optimiser step")
     micro_batch_size: PositiveCount | None = Field(
@@ -64,6 +84,26 @@ class TrainConfig(Config):
                 f"got {self.micro_batch_size}"
             )
         return self
+
+    def objective_of(self, is_masked: bool, model: str) -> ObjectiveConfig:
+        """What trains ``model``; ``is_masked`` says that it sees both sides of a token.
+
+        Raises ValueError for an objective that the model's attention does not fit, and for
+        documents to be kept apart where only causal attention can do that.
+        """
+        own = MaskedConfig() if is_masked else CausalConfig()
+        asked = self.objective or own
+        if is_masked and self.separate_documents:
+            raise ValueError(
+                f"train.separate_documents: is for causal models, got true with {model}; remove it"
+            )
+        if asked.kind == own.kind:
+            return asked
+        sees = "both sides of a token" if is_masked else "only what stands before a token"
+        raise ValueError(
+            f"train.objective: {model} sees {sees}, got kind {asked.kind}; "
+            f"set kind: {own.kind}, or choose a {asked.kind} model"
+        )
 
 
 class TwoStage(Config):
