@@ -5,7 +5,6 @@ n-grams; a shorter one as a whole; one of fewer than LEAST_WORDS cannot be told 
 anyone may write and is not compared. Nor are n-grams that more than COMMON_ITEMS items of a suite
 share: they are the form of the test. Case, white space and punctuation do not count, so a part that
 a document holds as a normalised substring has all its n-grams there, and in a row: it is verbatim.
-(But "DON'T" is one word more than "don't" to spaCy's rules; each such word costs n n-grams.)
 
 Letters in array names: N identifiers of a document, K n-grams of the suites.
 """
@@ -19,12 +18,12 @@ from typing import NamedTuple, final
 import numpy as np
 import pyarrow as pa
 
-from evergrow.corpus.contamination.identifiers import identifiers
 from evergrow.corpus.contamination.suites import Suite
 from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.identifiers import IDENTIFIERS, identifiers
 from evergrow.corpus.duplicates.ngrams import CHUNK, ngram_chunks, ngram_hashes
 from evergrow.corpus.signals.group import SignalGroup
-from evergrow.corpus.words import Words, split_words
+from evergrow.corpus.words import Words
 from evergrow.errors import InputError
 
 VERSION = 1
@@ -76,6 +75,7 @@ def contamination(
         compute=_Overlap([part for suite in suites for part in parts(suite, n)], least_share),
         parameters={
             "suites": [[suite.name, suite.digest] for suite in suites],
+            "identifiers": IDENTIFIERS,
             "n": n,
             "least_words": LEAST_WORDS,
             "least_share": least_share,
@@ -101,7 +101,7 @@ def parts(suite: Suite, n: int = 13) -> list[Part]:
 
 
 def _part(suite: str, item: str, kind: str, text: str, n: int) -> Part:
-    hashes = identifiers(split_words(text))
+    hashes = identifiers(text)
     length = min(n, len(hashes))
     grams = ngram_hashes(hashes, length).tolist() if length >= LEAST_WORDS else ()
     return Part(suite, item, kind, hashes, frozenset(grams), length)
@@ -119,7 +119,7 @@ class _Overlap:
         self.tables = {length: _Table(self.parts, length) for length in lengths}
 
     def __call__(self, document: Document, words: Words) -> tuple[str, float]:
-        hashes_N = identifiers(words)
+        hashes_N = identifiers(document.text)
         counts = np.zeros(len(self.parts), np.int64)
         found = {length: table.find(hashes_N) for length, table in self.tables.items()}
         for length, (grams, _) in found.items():

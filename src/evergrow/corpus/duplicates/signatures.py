@@ -1,8 +1,9 @@
 """MinHash: a short signature of a text whose equal places estimate the overlap of its shingles.
 
-Broder 1997. A shingle is a run of five words, lower-cased and without symbols: quotes, list marks
-and brackets change with every format that a text passes through, and in code they are half of the
-words, so that five of them would say little. Texts of fewer than five words are one shingle.
+Broder 1997. A shingle is a run of five identifiers (``identifiers.py``), lower-cased and without
+symbols: quotes, list marks and brackets change with every format that a text passes through, and in
+code they are half of what a tokenizer makes, so that five of them would say little. A text of fewer
+identifiers is one shingle.
 Letters in array names: D documents, P permutations, B bands, N shingles.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.identifiers import IDENTIFIERS, identifiers
 from evergrow.corpus.duplicates.ngrams import constants, mixed, ngram_chunks, ngram_hashes
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.words import Words
@@ -40,7 +42,12 @@ def minhash(permutations: int = 112, bands: int = 14, shingle: int = 5) -> Signa
         version=VERSION,
         fields={"bands": pa.binary(8 * bands), "signature": pa.binary(4 * permutations)},
         compute=_MinHash(permutations, bands, shingle),
-        parameters={"permutations": permutations, "bands": bands, "shingle": shingle},
+        parameters={
+            "permutations": permutations,
+            "bands": bands,
+            "shingle": shingle,
+            "identifiers": IDENTIFIERS,
+        },
     )
 
 
@@ -60,7 +67,7 @@ class _MinHash:
         object.__setattr__(self, "offsets_P1", offsets)
 
     def __call__(self, document: Document, words: Words) -> tuple[bytes | None, bytes | None]:
-        hashes = words.hashes[~words.symbol]
+        hashes = identifiers(document.text)
         if not len(hashes):
             return None, None
         signature = self.signature(hashes)
