@@ -1,8 +1,14 @@
-"""Writes docs/verbs.md from the commands' own --help, so that it cannot lie; a test compares."""
+"""Writes docs/verbs.md from the commands' own --help, so that it cannot lie; a test compares.
+
+`growth` writes the exactness table of docs/growth.md instead, from measurements (10 s).
+"""
 
 import os
+import re
+import sys
 from pathlib import Path
 
+from typer import Typer
 from typer.testing import CliRunner
 
 from evergrow.cli import app
@@ -21,13 +27,36 @@ def verbs_page() -> str:
     os.environ["COLUMNS"] = "96"
     runner = CliRunner()
     parts = [HEAD]
-    for command in app.registered_commands:
-        assert command.callback is not None
-        name = command.name or command.callback.__name__.rstrip("_")
-        text = runner.invoke(app, [name, "--help"]).output.replace("Usage: root", "Usage: evergrow")
-        parts.append(f"## {name}\n\n```text\n{text.strip()}\n```\n")
+    for words in _commands(app):
+        text = runner.invoke(app, [*words, "--help"]).output
+        text = text.replace("Usage: root", "Usage: evergrow").strip()
+        parts.append(f"## {' '.join(words)}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
 
-if __name__ == "__main__":
+def _commands(app: Typer) -> list[list[str]]:
+    """The words of every command, those of groups last."""
+    found = []
+    for command in app.registered_commands:
+        assert command.callback is not None
+        found.append([command.name or command.callback.__name__.rstrip("_")])
+    for group in app.registered_groups:
+        assert group.name is not None and group.typer_instance is not None
+        found += [[group.name, *words] for words in _commands(group.typer_instance)]
+    return found
+
+
+def growth_page(page: str) -> str:
+    """docs/growth.md with its table measured again."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from grow.table import measured_page
+
+    marks = re.compile(r"(<!-- exactness -->\n).*(<!-- /exactness -->)", re.DOTALL)
+    return marks.sub(lambda found: f"{found[1]}{measured_page()}\n{found[2]}", page)
+
+
+if __name__ == "__main__" and "growth" in sys.argv:
+    path = Path(__file__).with_name("growth.md")
+    path.write_text(growth_page(path.read_text(encoding="utf-8")), encoding="utf-8")
+elif __name__ == "__main__":
     Path(__file__).with_name("verbs.md").write_text(verbs_page(), encoding="utf-8")

@@ -8,10 +8,12 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from typer.core import TyperGroup
 from typer.main import get_command
 
-from evergrow import cli
+from evergrow import cli, grow_commands
 from evergrow.errors import EvergrowError, InputError, Stopped
+from evergrow.grow.config import Depth, GrowConfig, Method
 from evergrow.schedules import AnnealShape
 
 QUICKSTART = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
@@ -30,8 +32,31 @@ COMMANDS = {
         "--set",
         "--tokens",
     ],
+    "curate": ["recipe", "overrides", "--runs", "--what-if"],
     "eval": ["model", "--data", "--sequence-length"],
     "extend": ["run", "--tokens"],
+    "grow apply": [
+        "source",
+        "--data",
+        "--depth",
+        "--goal",
+        "--method",
+        "--noise",
+        "--out",
+        "--seed",
+        "--to",
+    ],
+    "grow plan": [
+        "source",
+        "--depth",
+        "--goal",
+        "--json",
+        "--method",
+        "--noise",
+        "--seed",
+        "--to",
+    ],
+    "grow verify": ["source", "grown", "--data", "--json", "--tolerance"],
     "list": ["--runs"],
     "log": ["run", "--seen"],
     "prune": ["run", "--dry"],
@@ -39,7 +64,8 @@ COMMANDS = {
     "run": ["recipe", "overrides", "--dry", "--fresh", "--runs"],
     "sample": ["model", "--prompt", "--seed", "--temperature", "--tokens"],
     "schema": [],
-    "study": ["name", "overrides", "--fresh", "--runs", "--seeds"],
+    "study": ["name", "overrides", "--fresh", "--runs", "--scale", "--seeds"],
+    "why": ["corpus", "document", "--json", "--runs"],
 }
 
 
@@ -53,10 +79,20 @@ def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
     return code
 
 
-def test_the_commands_and_their_options_are_frozen() -> None:
-    commands: dict[str, Any] = get_command(cli.app).commands  # pyright: ignore
+def commands_of(group: Any, words: str = "") -> dict[str, Any]:
+    """Every command by its words, such as "grow plan"."""
     found = {}
-    for name, command in commands.items():
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            found |= commands_of(command, f"{words}{name} ")
+        else:
+            found[words + name] = command
+    return found
+
+
+def test_the_commands_and_their_options_are_frozen() -> None:
+    found = {}
+    for name, command in commands_of(get_command(cli.app)).items():
         arguments = [p.name for p in command.params if not p.opts[0].startswith("-")]
         options = sorted(o for p in command.params for o in p.opts if o.startswith("-"))
         found[name] = arguments + options
@@ -64,14 +100,17 @@ def test_the_commands_and_their_options_are_frozen() -> None:
 
 
 def test_every_command_and_option_says_what_it_is_for() -> None:
-    for name, command in get_command(cli.app).commands.items():  # pyright: ignore
+    for name, command in commands_of(get_command(cli.app)).items():
         assert command.help, name
         silent = [p.name for p in command.params if not p.help and p.name != "help"]
         assert silent == [], name
 
 
-def test_shapes_of_an_anneal_are_those_of_the_schedules() -> None:
+def test_choices_are_those_of_the_rooms() -> None:
     assert get_args(cli.Shape) == get_args(AnnealShape)
+    assert get_args(grow_commands.Method) == get_args(Method)
+    assert get_args(grow_commands.Depth) == get_args(Depth)
+    assert get_args(grow_commands.Goal) == get_args(GrowConfig.model_fields["goal"].annotation)
 
 
 def test_help_and_schema_end_well(
@@ -104,6 +143,13 @@ def test_wrong_usage_ends_with_2(
         (["extend", "{tmp}", "--tokens", "2 billion"],
          "--tokens: expected a count such as 20B, 500M or 4k, got '2 billion'"),
         (["extend", "{tmp}", "--tokens", "0"], "--tokens: expected at least one token, got 0"),
+        (["grow", "plan", "{tmp}", "--to", "hiden=64"],
+         "grow.to.hiden: expected 'hidden', 'heads', 'kv_heads', 'head_dim', 'ffn', 'layers' or "
+         "'vocab', got 'hiden'"),
+        (["grow", "plan", "{tmp}", "--to", "hidden"],
+         "--to: expected sizes such as hidden=768,heads=12, got 'hidden'"),
+        (["grow", "plan", "{tmp}", "--to", "hidden=64"],
+         "{tmp}: no model here (config.json is missing); give a model folder"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(

@@ -27,6 +27,8 @@ FLOORS = (
     {"flow"},
     {"studies"},
     {"screen"},
+    {"corpus_screen"},
+    {"grow_commands"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
@@ -37,7 +39,16 @@ MODULES = {
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 60
 LONGER = {"train/loop.py": 120}  # the one straight-line training loop
-CONFIGS = ("corpus.config", "models.config", "stream.config", "train.config", "recipe", "schedules")
+CONFIGS = (
+    "corpus.config",
+    "corpus.curate.config",
+    "grow.config",
+    "models.config",
+    "stream.config",
+    "train.config",
+    "recipe",
+    "schedules",
+)
 
 
 def imported(path: Path) -> list[tuple[int, str]]:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from evergrow.grow_commands import grow_app
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -217,6 +219,57 @@ def log(
 
 
 @app.command()
+def curate(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML) with corpora.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.path=value ...")] = None,
+    runs: Runs = RUNS,
+    what_if: Annotated[
+        Path | None,
+        typer.Option("--what-if", help="A policy (YAML): show what it would keep, write nothing."),
+    ] = None,
+) -> None:
+    """Make a recipe's corpora from its sources; run again to go on where it stopped."""
+    from evergrow import corpus_screen, screen
+    from evergrow.config import parse_override
+    from evergrow.flow.corpora import curate
+    from evergrow.flow.corpora import what_if as try_policy
+    from evergrow.recipe import load_corpus_recipe
+
+    loaded = load_corpus_recipe(recipe, dict(parse_override(o) for o in overrides or []))
+    if what_if is not None:
+        for told in try_policy(loaded, runs, what_if):
+            corpus_screen.show_what_if(told)
+        return
+    with screen.watching() as listener:
+        made = curate(loaded, runs, recipe.resolve().parent, listener)
+    for corpus in made:
+        corpus_screen.show_waterfall(corpus.manifest["name"], corpus.manifest["waterfall"])
+        screen.console.print(f"corpus: {corpus.folder}", soft_wrap=True)
+
+
+@app.command()
+def why(
+    corpus: Annotated[
+        Path, typer.Argument(help="A corpus' folder, or a recipe's with one corpus.")
+    ],
+    document: Annotated[str, typer.Argument(help="An id, the beginning of one, a key or a path.")],
+    runs: Runs = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: all of it.")] = False,
+) -> None:
+    """Every rule, partner and hit that kept or dropped a document, and where it went."""
+    import json
+
+    from evergrow import corpus_screen
+    from evergrow.flow.corpora import why
+
+    told = why(corpus, document, runs)
+    if as_json:
+        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    else:
+        corpus_screen.show_why(told)
+
+
+@app.command()
 def prune(
     run: RunPath,
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False,
@@ -237,13 +290,16 @@ def prune(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="infinite or rewarm")],
+    name: Annotated[str, typer.Argument(help="infinite, rewarm, growth or growth-bert")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(help="key.path=value of its recipe; data.SOURCE=GLOB for your own files."),
     ] = None,
     runs: Runs = RUNS,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1; run again with more to add.")] = 3,
+    scale: Annotated[
+        str | None, typer.Option(help="Other sizes than those for two cores: gpu.")
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Delete what the run made so far.")] = False,
 ) -> None:
     """One question of one paper: paired seeds, and a verdict on each of its claims."""
@@ -254,13 +310,19 @@ def study(
     from evergrow.studies.table import claims_table, numbers_table, what_is_missing
 
     asked = find_study(name)
-    recipe = study_recipe(asked, seeds, dict(parse_override(o) for o in overrides or []))
+    settings = dict(parse_override(o) for o in overrides or [])
+    recipe = study_recipe(asked, seeds, settings, scale)
     with screen.watching() as listener:
         findings = carry_out_study(asked, recipe, runs, listener, fresh)
     screen.console.print(numbers_table(findings), claims_table(findings), sep="\n")
+    for note in findings["notes"]:
+        screen.console.print(note)
     if sentence := what_is_missing(findings):
         screen.console.print(sentence, soft_wrap=True)
     screen.console.print(f"report: {runs / recipe.name / 'report.html'}", soft_wrap=True)
+
+
+app.add_typer(grow_app, name="grow")
 
 
 @app.command()
