@@ -4,12 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evergrow.flow.corpora import curate, what_if, why
     from evergrow.flow.dry import draw_plan
     from evergrow.flow.listener import Listener
     from evergrow.flow.look import evaluate, list_runs, prune, sample
     from evergrow.flow.recipes import carry_out
     from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
-    from evergrow.recipe import load_recipe
+    from evergrow.recipe import load_corpus_recipe, load_recipe
 
 _HOMES = {
     "carry_out": "evergrow.flow.recipes",
@@ -22,8 +23,12 @@ _HOMES = {
     "anneal": "evergrow.flow.verbs",
     "continue_model": "evergrow.flow.verbs",
     "continue_run": "evergrow.flow.verbs",
+    "curate": "evergrow.flow.corpora",
     "extend": "evergrow.flow.verbs",
+    "load_corpus_recipe": "evergrow.recipe",
     "load_recipe": "evergrow.recipe",
+    "what_if": "evergrow.flow.corpora",
+    "why": "evergrow.flow.corpora",
 }
 
 __all__ = [
@@ -32,13 +37,17 @@ __all__ = [
     "carry_out",
     "continue_model",
     "continue_run",
+    "curate",
     "draw_plan",
     "evaluate",
     "extend",
     "list_runs",
+    "load_corpus_recipe",
     "load_recipe",
     "prune",
     "sample",
+    "what_if",
+    "why",
 ]
 
 

@@ -115,7 +115,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
         "sources": {name: _source(parts, name) for name in parts.config.sources},
         "signals": dict(parts.keys),
         "cut": {"pieces": cut["pieces"], "bytes": cut["bytes"]},
-        **counts,
+        **{name: counts[name] for name in ("suites", "waterfall", "duplicates")},
         "index": parts.settled_file("index.parquet").record(),
         "card": parts.settled_file("card.json").record(),
         "documents": [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 
 from evergrow.corpus.contamination import Suite, checked
 from evergrow.corpus.curate.card import write_card
@@ -77,7 +78,18 @@ class Settle:
             "duplicates": duplicates(known.columns, decided, self.config.sources),
         }
         files.append(write_card(known, decided, counts))
+        counts["kept"] = self._kept(known, decided)
         return finish(self.folder, self.sidecar, self.key, files, counts)
+
+    def _kept(self, known: Known, decided: Decided) -> dict[str, str]:
+        """By shard a digest of which of its documents stay."""
+        bounds = known.columns.starts
+        return {
+            shard.name: blake3(
+                np.packbits(decided.reason_D[bounds[i] : bounds[i + 1]] == KEPT).tobytes()
+            ).hexdigest(16)
+            for i, shard in enumerate(self.shards)
+        }
 
     def _checked(self, suites: Sequence[Suite]) -> list[dict[str, Any]]:
         """What is said of each test: its items, and how many documents held one."""

@@ -194,7 +194,10 @@ def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) ->
 def _write(order: Order, shards: Sequence[Shard], settled: Done, facts_key: str) -> list[Done]:
     decisions = {Path(file.name).stem: file for file in settled.files}
     edits = tuple(order.config.policy.edits)
-    tasks = [Write(order.folder, s, decisions[s.name], edits, facts_key) for s in shards]
+    kept: dict[str, str] = settled.counts["kept"]
+    tasks = [
+        Write(order.folder, s, decisions[s.name], kept[s.name], edits, facts_key) for s in shards
+    ]
     written = order.finish("write", tasks)
     order.keep_only("kept", written, [task.sidecar for task in tasks])
     return written

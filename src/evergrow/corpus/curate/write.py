@@ -82,11 +82,15 @@ def broken(rule: Rule, value: Any) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Write:
-    """The kept documents of one shard, edited: ``kept/<shard>.parquet``, absent when all went."""
+    """The kept documents of one shard, edited: ``kept/<shard>.parquet``, absent when all went.
+
+    ``kept`` is a digest of which stay: a rule that drops others for the same fate changes nothing.
+    """
 
     folder: Path
     shard: Shard
     decisions: StoredFile
+    kept: str
     edits: tuple[str, ...]
     facts_key: str
 
@@ -100,8 +104,8 @@ class Write:
 
     @property
     def key(self) -> str:
-        """Of the text, of what became of it, and of the edits with their version."""
-        return key_of("write", self.shard.text.blake3, self.decisions.blake3, self.facts_key)
+        """Of the text, of which documents stay, and of the edits with their version."""
+        return key_of("write", self.shard.text.blake3, self.kept, self.facts_key)
 
     def run(self) -> Done:
         table = pq.read_table(self.folder / self.decisions.name, columns=["keep"])

@@ -1,0 +1,78 @@
+"""Tasks in processes: results in order, errors whole, a dead worker told of."""
+
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from corpus.curate.tasks import Square
+
+from evergrow.corpus.curate.executor import run_tasks
+from evergrow.errors import EvergrowError, InputError
+
+
+def ignore(done: int) -> None:
+    pass
+
+
+def test_results_come_in_order_and_progress_is_told() -> None:
+    told: list[int] = []
+    tasks = [Square(n) for n in range(12)]
+    assert run_tasks(tasks, "pool", 2, told.append) == [n**2 for n in range(12)]
+    assert told == list(range(1, 13))
+    assert run_tasks(tasks, "pool", 1, ignore) == [n**2 for n in range(12)]
+
+
+def test_an_error_of_a_worker_comes_back_whole() -> None:
+    with pytest.raises(InputError, match=r"^13: an unlucky number; take another one$"):
+        run_tasks([Square(1), Square(13), Square(2)], "pool", 2, ignore)
+
+
+def test_a_worker_that_dies_is_an_error_in_a_sentence() -> None:
+    with pytest.raises(EvergrowError, match=r"^square of \d+: a worker process died .* memory"):
+        run_tasks([Square(99), Square(99)], "pool", 2, ignore)
+    assert [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())] == []
+
+
+WAITING = """
+import sys, time
+from dataclasses import dataclass
+from pathlib import Path
+from evergrow.corpus.curate.executor import run_tasks
+
+@dataclass(frozen=True)
+class Wait:
+    number: int
+    @property
+    def label(self): return "waiting"
+    def run(self):
+        Path(sys.argv[1], str(self.number)).write_text("")
+        time.sleep(120)
+
+if __name__ == "__main__":
+    run_tasks([Wait(1), Wait(2)], "pool", 2, lambda done: None)
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING)
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "1").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert workers
+    assert alive == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_ray_that_is_missing_is_a_sentence() -> None:
+    with pytest.raises(InputError, match=r"pip install 'evergrow\[ray\]', or use pool"):
+        run_tasks([Square(1)], "ray", 1, ignore)

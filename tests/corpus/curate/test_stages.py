@@ -1,0 +1,236 @@
+"""A corpus end to end: fates, the same bytes however it was made, and only stale work done."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus.curate.texts import FATES, SETTINGS, SHORT, contents, make, prose, steps, write_texts
+
+from evergrow.corpus.curate import units
+from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.find import decision_at, find_documents
+from evergrow.errors import EvergrowError, InputError
+
+
+def test_every_document_has_its_fate(whole: Corpus, base: Path) -> None:
+    kept = {document.path: document for document in whole.documents()}
+    files = {p.relative_to(base).as_posix() for n in ("news", "notes") for p in base.glob(f"{n}/*")}
+    assert kept.keys() == files - FATES.keys()
+    for path, rule in FATES.items():
+        [place] = find_documents(whole, path)
+        assert decision_at(whole, place)["rule"] == rule, path
+    assert kept["news/mail.txt"].text.endswith("write to <EMAIL> about it\n")
+    assert kept["news/mail.txt"].parent is not None
+
+
+def test_the_waterfall_counts_first_and_any_faults(whole: Corpus) -> None:
+    told = whole.manifest["waterfall"]
+    assert told["read"]["documents"] == 18
+    assert told["kept"]["documents"] == 13
+    assert steps(whole) == {rule: 1 for rule in FATES.values()}
+    by_rule = {step["rule"]: step for step in told["steps"]}
+    assert by_rule["gopher.min_words"]["any_documents"] == 2  # the blank text has no words either
+    assert by_rule["gopher.min_words"]["bytes"] == len(SHORT)
+    dropped = sum(step["bytes"] for step in told["steps"])
+    assert told["read"]["bytes"] - dropped == told["kept"]["bytes"]
+    assert told["kept"]["bytes_after_edits"] < told["kept"]["bytes"]
+
+
+def test_duplicates_are_told_by_source(whole: Corpus) -> None:
+    found = whole.manifest["duplicates"]
+    assert found["sources"] == ["news", "notes", "earlier"]
+    assert found["exact"] == [[0, 0, 0], [1, 0, 0]]
+    assert found["near"] == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_two_workers_make_the_same_bytes(whole: Corpus, base: Path, tmp_path: Path) -> None:
+    assert len(whole.shards) > 3  # more than one unit for each worker
+    make(tmp_path / "web", base, workers=2)
+    assert contents(tmp_path / "web") == contents(whole.folder)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sidecars of the units that are carried out from now on."""
+    done: list[str] = []
+
+    def finish(folder: Path, sidecar: str, *rest: Any) -> units.Done:
+        done.append(sidecar)
+        return original(folder, sidecar, *rest)
+
+    original = units.finish
+    for module in ("ingest", "measure", "settle", "write", "lines"):
+        monkeypatch.setattr(f"evergrow.corpus.curate.{module}.finish", finish)
+    return done
+
+
+class Killed(BaseException):
+    """Stands for ``kill -9``: nothing catches it."""
+
+
+def killed_before(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Die when the ``number``-th whole file is about to appear; returns the count of files."""
+    calls = [0]
+
+    def replace(path: Path, target: Path) -> Path:
+        calls[0] += 1
+        if calls[0] == number:
+            raise Killed
+        return original(path, target)
+
+    original = Path.replace
+    monkeypatch.setattr(Path, "replace", replace)
+    return calls
+
+
+@pytest.mark.parametrize("number", [2, 9, 14, 23, 34])
+def test_killed_anywhere_it_goes_on_to_the_same_bytes(
+    number: int, whole: Corpus, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "web"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_before(number, patch)
+        make(folder, base)
+    (folder / "documents").mkdir(exist_ok=True, parents=True)
+    (folder / "documents" / ".half.parquet.writing-1").write_bytes(b"half")
+    make(folder, base)
+    assert contents(folder) == contents(whole.folder)
+
+
+def test_what_is_done_is_not_done_again(
+    whole: Corpus, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = count_calls(monkeypatch)
+    assert make(whole.folder, base).manifest == whole.manifest
+    assert done == []
+
+
+def test_a_moved_threshold_measures_nothing_again(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "web", base)
+    done = count_calls(monkeypatch)
+    policy = SETTINGS["policy"] | {"thresholds": {"gopher.min_words": 30}}
+    moved = make(tmp_path / "web", base, policy=policy)
+    assert steps(moved).keys() == set(FATES.values()) - {"gopher.min_words"}
+    [place] = find_documents(moved, "news/short.txt")
+    # Only the shard whose decisions changed is written again.
+    assert done == ["decided.json", f"kept/{place.shard.name}.json"]
+
+
+def test_a_damaged_file_is_made_again(
+    whole: Corpus, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "web"
+    made = make(folder, base)
+    [damaged, *_] = folder.glob("signals/minhash@*/*.parquet")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    kept = folder / made.manifest["shards"][0]["name"]
+    kept.unlink()
+    with pytest.raises(EvergrowError, match="damaged or gone"):
+        list(made.documents())
+    done = count_calls(monkeypatch)
+    make(folder, base)
+    assert len(done) == 2
+    assert contents(folder) == contents(whole.folder)
+
+
+def test_a_changed_file_is_read_again_and_only_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_texts(tmp_path / "texts")
+    before = make(tmp_path / "web", base)
+    (base / "news/00.txt").write_text(prose(0).upper(), encoding="utf-8")
+    done = count_calls(monkeypatch)
+    after = make(tmp_path / "web", base)
+    assert len([sidecar for sidecar in done if sidecar.startswith("documents/")]) == 1
+    assert after.key != before.key
+
+
+def test_a_full_disk_leaves_nothing_marked_done(whole: Corpus, base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "web"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, hard))
+    try:
+        with pytest.raises(EvergrowError, match="no space left while writing"):
+            make(folder, base)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(folder.rglob(".*"))
+    for sidecar in folder.glob("documents/*.json"):
+        done = units.recorded(folder, sidecar.relative_to(folder).as_posix())
+        assert done is not None and all(file.is_whole(folder) for file in done.files)
+    make(folder, base)
+    assert contents(folder) == contents(whole.folder)
+
+
+def test_repeated_lines_are_cut_and_the_rest_measured(base: Path, tmp_path: Path) -> None:
+    exact = {"unit": "line", "min_characters": 20}
+    made = make(tmp_path / "web", base, exact=exact, near=None)
+    fates = steps(made)
+    assert fates["text.blank"] == 3  # the copy has no line of its own, nor has 03.txt
+    assert fates["gopher.min_words"] == 1
+    assert made.manifest["cut"]["pieces"] == 2
+
+
+def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    texts = write_texts(tmp_path / "texts")
+    for path in [*texts.glob("notes/*"), *texts.glob("news/0*")]:
+        path.unlink()
+    (texts / "notes/fresh.txt").write_text(prose(90), encoding="utf-8")
+    (texts / "notes/like.txt").write_text(prose(42) + "and a line more\n", encoding="utf-8")
+    later = make(tmp_path / "more" / "later", texts, earlier=[whole.folder])
+    assert [document.path for document in later.documents()] == ["notes/fresh.txt"]
+    fates = steps(later)
+    assert fates["exact.earlier"] == 2  # mail.txt and near.txt are the same files
+    assert fates["near.earlier"] == 1
+    assert later.manifest["duplicates"]["near"][1] == [0, 0, 1]
+    [parent] = later.parents
+    assert parent.key == whole.key
+    assert Corpus.open(parent.folder).key == whole.key
+    # The newest index is enough for the next one.
+    again = write_texts(tmp_path / "again")
+    (again / "notes/newest.txt").write_text(prose(95), encoding="utf-8")
+    third = make(tmp_path / "more" / "third", again, earlier=[later.folder])
+    assert [document.path for document in third.documents()] == ["notes/newest.txt"]
+    assert steps(third)["exact.earlier"] == 14  # 13 kept ones and the copy
+
+
+def test_other_bands_cannot_be_compared(whole: Corpus, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"made with bands 14, so .* with bands 7; give both"):
+        make(tmp_path / "web", base, earlier=[whole.folder], near={"bands": 7})
+
+
+def test_nothing_kept_names_the_rule_that_dropped_most(base: Path, tmp_path: Path) -> None:
+    policy = {"presets": ["gopher"], "thresholds": {"gopher.min_words": 5000}}
+    with pytest.raises(InputError, match=r"none of 18 .* \(17\) were dropped by gopher.min_words"):
+        make(tmp_path / "web", base, policy=policy)
+    assert not (tmp_path / "web" / "corpus.json").exists()
+
+
+def test_too_many_unreadable_documents_stop_it(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    (base / "news/latin.txt").write_bytes("Gr\xfc\xdfe".encode("latin-1"))
+    with pytest.raises(InputError, match=r"1 of 13 documents .* more than max_bad 0.1%; most"):
+        make(tmp_path / "web", base)
+    made = make(tmp_path / "web", base, max_bad=0.1)
+    assert made.manifest["sources"]["news"]["quarantined"] == {"bytes that are not UTF-8": 1}
+
+
+def test_memory_of_deciding_is_stated(whole: Corpus) -> None:
+    """The arrays hold what columns.py says, a document."""
+    from evergrow.corpus.curate.known import learn
+
+    suites = [suite["suite"] for suite in whole.manifest["suites"]]
+    known = learn(whole.folder, whole.shards, whole.config, whole.manifest["signals"], suites, [])
+    columns, judged = known.columns, known.judged
+    arrays = [
+        getattr(columns, n) for n in columns.__dataclass_fields__ if n.endswith(("_D", "_D2"))
+    ]
+    arrays += [columns.bands_DB, columns.contaminated_DS, judged.first_D, judged.only_D]
+    arrays += [known.double_D]
+    per_document = sum(a.nbytes for a in arrays) / len(columns)
+    decided = known.decide()
+    per_document += (decided.reason_D.nbytes + decided.partner_D.nbytes) / len(columns)
+    assert per_document == 65 + 8 * 14 + 1
