@@ -1,16 +1,15 @@
 """The exactness table: every operator on every family, measured in float64."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from grow.tiny import TINY, grown, logits, tiny
 from torch import Tensor
 
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.models.families import FAMILIES
-from grow.tiny import TINY, grown, logits, tiny
 
 EXACT = 1e-12  # largest difference of a logit; rounding of these models stays below 1e-13
 To = dict[str, int]
@@ -121,21 +120,17 @@ def measure(family: str, row: str) -> Cell:
     return Cell(f"{nats:.2g}", plan.exactness, difference)
 
 
-def cells() -> Iterator[tuple[str, str, Cell]]:
-    """(row, family, cell) of the whole table."""
-    for row in ROWS:
-        for family in TINY:
-            yield row, family, measure(family, row)
-
-
-def page(measured: dict[tuple[str, str], Cell]) -> str:
-    """The table in Markdown."""
+def measured_page() -> str:
+    """The whole table in Markdown."""
     lines = ["| operator | " + " | ".join(TINY) + " |", "|---" * (len(TINY) + 1) + "|"]
     for row in ROWS:
-        lines.append(f"| {row} | " + " | ".join(measured[row, f].text for f in TINY) + " |")
+        texts = [measure(family, row).text for family in TINY]
+        lines.append(f"| {row} | {' | '.join(texts)} |")
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(page({(row, family): cell for row, family, cell in cells()}))
+def written_rows(page: str) -> dict[str, dict[str, str]]:
+    """The table between the marks of docs/growth.md: row -> family -> text."""
+    inside = page.split("<!-- exactness -->")[1].split("<!-- /exactness -->")[0]
+    head, _, *lines = [line.strip("| ").split(" | ") for line in inside.strip().splitlines()]
+    return {row: dict(zip(head[1:], texts, strict=True)) for row, *texts in lines}

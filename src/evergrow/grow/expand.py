@@ -12,7 +12,7 @@ from torch import Tensor
 from evergrow.errors import InputError
 from evergrow.grow.layout import Dimension, line_of
 from evergrow.grow.plan import GrowthPlan
-from evergrow.grow.widen import free_noise, new_along, widen
+from evergrow.grow.widen import free_noise, new_along, split_unevenly, widen
 from evergrow.models.family import unmatched
 
 Read = Callable[[str], Tensor]
@@ -92,7 +92,11 @@ def expand(plan: GrowthPlan, name: str, read: Read) -> Tensor:
         upper = widen(line, source, read(source))
         grown = torch.where(new_along(line, tuple(upper.shape), ("gives",)), upper, grown)
     rms = first.float().square().mean().sqrt().item()
-    noise = free_noise(line, grown, plan.noise, rms, _seed(plan, name))
+    seed = _seed(plan, name)
+    split = split_unevenly(line, grown, plan.noise, rms, seed, first.dtype)
+    if split is not None:
+        return split.to(first.dtype)
+    noise = free_noise(line, grown, plan.noise, rms, seed)
     return (grown if noise is None else grown + noise).to(first.dtype)
 
 

@@ -2,8 +2,9 @@
 
 A copy's gradient is the source's times what the other side does with it: the rows of a producer
 get R's weights, the columns of a consumer M's scales, a gain its readers' weight times the scale
-it reads. Moments follow their gradient, squares its square. (For key heads that several query
-heads share it is the mean over the copies.)
+it reads. Moments follow their gradient, squares its square. Exact where copies are read in equal
+parts and nothing is noise; elsewhere a norm's derivative mixes the parts, and this is the rule of
+their mean.
 """
 
 from collections.abc import Mapping

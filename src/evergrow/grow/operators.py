@@ -257,7 +257,7 @@ def head_width(
     held = _held(source, before)
     return {
         "key": AxisMap(before, source, ones, shares),
-        "query": AxisMap(before, source, shares * scale, ones / scale),
+        "query": AxisMap(before, source, shares * scale, (shares > 0) / scale),
         "raw_dim": AxisMap(before, source, held, shares / held),
         "value": AxisMap(before, values, ones, method.shares(values, before, rng)),
     }

@@ -52,6 +52,11 @@ class GrowthPlan:
     seed: int
 
     @property
+    def outputs(self) -> AxisMap:
+        """How a trunk without a head gives its hidden states; R reads the source's off them."""
+        return self.views["hidden" if self.family.post else "logits"]
+
+    @property
     def exactness(self) -> Exactness:
         """The worst of the axes."""
         found = {verdict.exactness for verdict in self.verdicts}
@@ -152,7 +157,7 @@ def _widths(
     verdicts += [
         _unit_verdict(axis, before[axis], after[axis], method.split, grow)
         for axis in ("heads", "kv_heads", "head_dim", "ffn", "vocab")
-        if grows(axis)
+        if grows(axis) and (axis != "kv_heads" or axis in family.fields)
     ]
     return views, verdicts
 
@@ -173,7 +178,8 @@ def _unit_verdict(axis: str, before: int, after: int, split: str, grow: GrowConf
     reasons = {
         "heads": "a head is copied whole and its readers' weights sum to the source's",
         "kv_heads": "every query head keeps the keys and values of its own group",
-        "head_dim": "coordinates keep their rotary speed, and queries make up for the divisor",
+        "head_dim": "coordinates keep their rotary speed if they have one, and queries make up for "
+        "the root that scores are divided by",
         "ffn": "a neuron is copied whole and its readers' weights sum to the source's",
     }
     return AxisVerdict(axis, before, after, _SPLITS[split], "exact", reasons[axis])

@@ -73,6 +73,33 @@ def free_noise(line: Line, like: Tensor, ratio: float, rms: float, seed: int) ->
     return None
 
 
+def split_unevenly(
+    line: Line, grown: Tensor, ratio: float, rms: float, seed: int, dtype: torch.dtype
+) -> Tensor | None:
+    """The same noise where every coordinate has two copies, exact in ``dtype`` too: W = A + B.
+
+    A lies between W/2 and 2 W, so that B = W - A needs no rounding (Sterbenz 1974) and the stored
+    halves sum to the source's weight in bf16 as in fp64. A draw says which copy gets A. None where
+    what the matrix reads is not doubled.
+    """
+    for place, dimension in enumerate(line.dimensions):
+        pairs = dimension.map.pairs if dimension and dimension.side == "reads" else None
+        if pairs is None or not ratio:
+            continue
+        first, second = (torch.from_numpy(places) for places in pairs)
+        whole = grown.index_select(place, first).mul_(2).to(dtype).to(grown.dtype)
+        generator = torch.Generator().manual_seed(seed)
+        shape = whole.transpose(place, -1).shape
+        drawn = torch.randn(shape, generator=generator, dtype=grown.dtype).transpose(place, -1)
+        more = torch.minimum(drawn.abs() * (ratio * rms), 1.5 * whole.abs())
+        larger = (whole / 2 + more.copysign(whole)).to(dtype).to(grown.dtype)
+        rest, swapped = whole - larger, drawn < 0
+        split = grown.clone()
+        split.index_copy_(place, first, torch.where(swapped, rest, larger))
+        return split.index_copy_(place, second, torch.where(swapped, larger, rest))
+    return None
+
+
 def _unseen(drawn: Tensor, axis: AxisMap) -> Tensor:
     """Z - (Z M) R along the last dimension."""
     copies = np.flatnonzero(axis.source >= 0)

@@ -242,7 +242,8 @@ _VIT = Family(
     blocks=("layers", "encoder.layer"),
     fields={axis: name for axis, name in _FIELDS.items() if axis != "vocab"},
     norm="layer",
-    modules=_VIT_TRUNK | {"pooler.dense": "_ <- normed", "classifier": "_ <- normed"},
+    modules=_VIT_TRUNK
+    | {"pooler.dense": "_ <- normed", "classifier": "_ <- normed", "decoder.0": "_ <- normed"},
     zero=("attention.o_proj", "mlp.fc2", "attention.output.dense", "output.dense"),
     own="image_size patch_size num_channels qkv_bias encoder_stride pooler_act",
     kept={"pooler_output_size": "hidden"},
