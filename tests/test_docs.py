@@ -96,3 +96,32 @@ def test_the_commands_that_continue_a_model_run(
         result = CliRunner().invoke(app, words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
     assert (tmp_path / "runs/notes/main/releases/mail/model.safetensors").exists()
+
+
+def test_the_commands_that_grow_a_model_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evergrow.models.load import model_from_config
+    from evergrow.models.save import save_release
+    from evergrow.stream.tokenizer import train_tokenizer
+
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "notes", 3, ".md")
+    text = [path.read_text() for path in (tmp_path / "notes").iterdir()]
+    tokenizer = train_tokenizer(text, 300)
+    config = ModelConfig(preset="olmo2", hidden=64, layers=2)
+    model = model_from_config(config, tokenizer, 64, seed=0)
+    save_release(tmp_path / "my-model", model, tokenizer, "# Mine\n", {})
+    commands = [line for block in blocks("docs/growth.md", "sh") for line in block.splitlines()]
+    assert [line.split()[2] for line in commands] == ["plan", "apply", "verify"]
+    small = {"hidden=768": "hidden=96", "heads=12": "heads=3", "ffn=3072": "ffn=256"}
+    small["layers=16"] = "layers=3"
+    for command in commands:
+        for size, smaller in small.items():
+            command = command.replace(size, smaller)
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    assert "loss on text: 5." in result.output
+    assert (
+        json.loads((tmp_path / "my-larger-model/growth.json").read_text())["exactness"] == "exact"
+    )
