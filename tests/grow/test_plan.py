@@ -31,7 +31,7 @@ def refusal(config: dict[str, Any], **settings: Any) -> str:
         ("llama", {"heads": 6, "kv_heads": 4}, "heads=6: not divisible by kv_heads=4; every key"),
         ("llama", {"heads": 9, "kv_heads": 3}, None),
         ("llama", {"heads": 4, "kv_heads": 3}, "heads=4: not divisible by kv_heads=3"),
-        ("llama", {"head_dim": 18}, "head_dim: 12 to 18 moves the rotary speeds between each"),
+        ("llama", {"head_dim": 18}, "head_dim=18: from 12, rotary speeds would fall between"),
         ("llama", {"hidden": 48}, "to: every size is the source's already; name a larger one"),
         ("vit", {"vocab": 200}, "vocab=200: vit has no such axis; leave it out"),
         ("bert", {"kv_heads": 8}, "kv_heads=8: bert has no such axis; leave it out"),
@@ -65,7 +65,7 @@ def test_methods_that_a_norm_forbids() -> None:
         config_of("bert"), to={"hidden": 72}, method="average"
     )
     assert refusal(config_of("llama"), to={"ffn": 150}, method="hyperclone") == (
-        "112 to 150: hyperclone copies whole multiples only; choose 224 or method auto"
+        "ffn=150: hyperclone copies whole multiples of 112 only; choose 224 or method auto"
     )
     assert refusal(config_of("bert"), to={"layers": 5}, depth="identity").startswith(
         "depth identity: bert normalises after every sum"
@@ -78,6 +78,10 @@ def test_settings_that_tie_the_function_to_a_size() -> None:
         "layers=6: with scale_attn_by_inverse_layer_idx=True in config.json a grown model would"
     )
     assert plan_growth(scaled, GrowConfig(to={"hidden": 96})).exactness == "exact"
+    slides = config_of("qwen2", use_sliding_window=True, sliding_window=8)
+    assert plan_growth(slides, GrowConfig(to={"layers": 6})).target["layer_types"]
+    del slides["layer_types"]
+    assert refusal(slides, to={"layers": 6}).startswith("layers=6: with use_sliding_window=True")
     yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
     assert refusal(config_of("llama", rope_parameters=yarn), to={"head_dim": 24}) == (
         "head_dim=24: rope type 'yarn' ties speeds to the width of a head; keep head_dim at 12"
@@ -123,6 +127,8 @@ def test_auto_takes_the_exact_rule_of_the_norm() -> None:
     plan = plan_growth(config_of("bert"), GrowConfig(to={"hidden": 72}))
     assert "96 would be exact" in plan.verdicts[0].reason
     assert "auto" not in plan.verdicts[0].reason  # it was auto
+    drawn = GrowConfig(to={"hidden": 96}, method="fpi_random")
+    assert "method fpi" in plan_growth(config_of("llama"), drawn).verdicts[0].reason
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,15 @@ def test_a_decoders_blocks_are_not_the_encoders() -> None:
     assert mae.depth_of("vit.encoder.layer.2.output.dense.bias") == 2
 
 
+def test_buffers_of_old_files_move_with_their_block() -> None:
+    neox, name = FAMILIES["gpt_neox"], "gpt_neox.layers.3.attention.masked_bias"
+    assert neox.spec_of(name) == "fixed"
+    assert neox.block_of(name) == 3
+    assert neox.in_block(name, 10) == "gpt_neox.layers.10.attention.masked_bias"
+    assert not neox.zeroed(name)
+    assert neox.zeroed("gpt_neox.layers.3.attention.dense.bias")
+
+
 def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(InputError, match="model_type None: no family of this name"):
         family_of({})

@@ -41,8 +41,9 @@ def check_fields(family: Family, config: Mapping[str, Any]) -> None:
 
 def check_bound(family: Family, config: Mapping[str, Any], before: Sizes, after: Sizes) -> None:
     """Raise InputError where a setting ties the function to an axis that grows."""
-    for name, (value, axis) in family.bound.items():
-        if config.get(name) == value and before[axis] != after[axis]:
+    for name, (value, axis, unless) in family.bound.items():
+        said = unless is not None and config.get(unless)
+        if config.get(name) == value and before[axis] != after[axis] and not said:
             raise InputError(
                 f"{axis}={after[axis]}: with {name}={value} in config.json a grown model would "
                 f"compute something else whatever its weights; keep {axis} at {before[axis]}"

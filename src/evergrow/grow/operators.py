@@ -65,19 +65,19 @@ class Method:
     upper: bool = False
     strict: bool = False
 
-    def index(self, before: int, after: int, generator: np.random.Generator) -> Indices:
+    def index(self, axis: str, before: int, after: int, rng: np.random.Generator) -> Indices:
         """The source unit of each grown unit."""
         if self.strict and after % before:
             raise InputError(
-                f"{before} to {after}: {self.name} copies whole multiples only; "
+                f"{axis}={after}: {self.name} copies whole multiples of {before} only; "
                 f"choose {-(-after // before) * before} or method auto"
             )
-        return drawn(before, after, generator) if self.random else circular(before, after)
+        return drawn(before, after, rng) if self.random else circular(before, after)
 
-    def shares(self, source: Indices, before: int, generator: np.random.Generator) -> Numbers:
+    def shares(self, source: Indices, before: int, rng: np.random.Generator) -> Numbers:
         """How the readers' weight is split among copies."""
         if self.split == "uneven":
-            return uneven_split(source, before, generator)
+            return uneven_split(source, before, rng)
         return (first_only if self.split == "first" else equal_split)(source, before)
 
 
@@ -101,12 +101,12 @@ def _held(source: Indices, before: int) -> Numbers:
 
 
 def _copies(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
-    source = method.index(before, after, rng)
+    source = method.index("hidden", before, after, rng)
     return AxisMap(before, source, np.ones(after), method.shares(source, before, rng))
 
 
 def _sqrt(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
-    source = method.index(before, after, rng)
+    source = method.index("hidden", before, after, rng)
     scale = _held(source, before)
     return AxisMap(before, source, scale, method.shares(source, before, rng) / scale)
 
@@ -178,15 +178,16 @@ def _judge(family: Family, rule: str, base: AxisMap) -> tuple[Exactness, str]:
     if rule == "copies":
         if base.counts.min() == base.counts.max():
             return "exact", f"every coordinate has {base.counts[0]} copies, so no norm sees them"
-        multiple = -(-after // before) * before
-        way_out = f"{multiple} would be exact"
-        if not family.post:
-            way_out += ", and so would method auto"
+        if after % before == 0:
+            return "approximate", (
+                "copies are drawn, and norms see their unequal counts; method fpi takes them in "
+                "turn, which would be exact"
+            )
+        exact = f"{-(-after // before) * before} would be exact"
+        exact += "" if family.post else ", and so would method auto"
         return "approximate", (
             f"{after} is not {before} times a whole number: norms weigh coordinates by unequal "
-            f"counts; {way_out}"
-            if after % before
-            else f"copies are drawn with unequal counts, which norms see; {way_out}"
+            f"counts; {exact}"
         )
     if rule == "average":
         return "exact", "new coordinates hold the mean, which LayerNorm takes away"
@@ -211,7 +212,7 @@ def attention_heads(
     if more_heads == heads and more_kv % kv_heads == 0:
         kv_source = contiguous(kv_heads, more_kv)  # GQA to MHA: the query heads stay in place
     else:
-        kv_source = method.index(kv_heads, more_kv, rng)
+        kv_source = method.index("kv_heads", kv_heads, more_kv, rng)
     source = np.empty(more_heads, np.int64)
     slots = np.arange(more_heads).reshape(more_kv, more_group)
     for kv in range(kv_heads):
@@ -223,7 +224,7 @@ def attention_heads(
                 f"choose heads={group * more_kv} or a multiple of it"
             )
         loose = Method("", ("", ""), random=method.random)  # inside a group any number will do
-        source[places] = kv * group + loose.index(group, len(places), rng)
+        source[places] = kv * group + loose.index("heads", group, len(places), rng)
     shares = method.shares(source, heads, rng)
     kv_ones = np.ones(more_kv)
     kv_shares = equal_split(kv_source, kv_heads)
@@ -253,7 +254,7 @@ def head_width(
     source, shares = _dot_product(method, before, after, rotary, rng)
     ones = np.ones(after)
     scale = np.sqrt(after / before)
-    values = method.index(before, after, rng)
+    values = method.index("head_dim", before, after, rng)
     held = _held(source, before)
     return {
         "key": AxisMap(before, source, ones, shares),
@@ -268,11 +269,11 @@ def _dot_product(
 ) -> tuple[Indices, Numbers]:
     """Source and share of each coordinate of the product of queries and keys."""
     if rotary == 0:
-        source = method.index(before, after, rng)
+        source = method.index("head_dim", before, after, rng)
         return source, method.shares(source, before, rng)
     if after % before:
         raise InputError(
-            f"head_dim: {before} to {after} moves the rotary speeds between each other; "
+            f"head_dim={after}: from {before}, rotary speeds would fall between each other; "
             f"choose a multiple of {before}"
         )
     times, half = after // before, rotary // 2
@@ -285,9 +286,9 @@ def _dot_product(
     return np.concatenate([turned, passed]), np.concatenate([first.astype(float), rest])
 
 
-def units(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
+def neurons(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
     """Feed-forward neurons: each is copied whole, and only its readers' weight is split."""
-    source = method.index(before, after, rng)
+    source = method.index("ffn", before, after, rng)
     return AxisMap(before, source, np.ones(after), method.shares(source, before, rng))
 
 

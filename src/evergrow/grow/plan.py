@@ -103,8 +103,8 @@ def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
 
 def _tied(family: Family, config: Mapping[str, Any]) -> bool:
     """Whether a head reads the table's own rows; an encoder saved without its head has none."""
-    names = config.get("architectures") or [""]
-    headless = names[0].endswith("Model") and "LMHead" not in names[0]
+    name = (config.get("architectures") or ["ForAnything"])[0]
+    headless = "For" not in name and "Head" not in name
     if not family.tied or headless:
         return False
     return bool(config.get("tie_word_embeddings", family.tied_by_default))
@@ -151,7 +151,7 @@ def _widths(
     views |= operators.head_width(
         method, before["head_dim"], after["head_dim"], rotary, generator("head_dim")
     )
-    views["ffn"] = operators.units(method, before["ffn"], after["ffn"], generator("ffn"))
+    views["ffn"] = operators.neurons(method, before["ffn"], after["ffn"], generator("ffn"))
     if "vocab" in before:
         views["vocab"] = operators.rows(before["vocab"], after["vocab"], grow.vocab_rows)
     verdicts += [

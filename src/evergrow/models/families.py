@@ -46,10 +46,11 @@ _LLAMA = Family(
     zero=("self_attn.o_proj", "mlp.down_proj"),
     rotary=True,
     tied=("embed_tokens", "lm_head"),
-    own="pretraining_tp mlp_bias",
+    own="pretraining_tp mlp_bias rope_interleaved is_llama_config",
 )
 
-_SLIDING = {"use_sliding_window": (True, "layers")}  # which blocks slide is counted from the bottom
+# Which blocks slide is counted from the bottom where no list says it.
+_SLIDING = {"use_sliding_window": (True, "layers", "layer_types")}
 
 _QWEN3 = replace(
     _LLAMA,
@@ -150,8 +151,8 @@ _GPT2 = Family(
     "reorder_and_upcast_attn summary_type summary_use_proj summary_activation "
     "summary_proj_to_labels summary_first_dropout",
     bound={
-        "scale_attn_weights": (False, "head_dim"),
-        "scale_attn_by_inverse_layer_idx": (True, "layers"),
+        "scale_attn_weights": (False, "head_dim", None),
+        "scale_attn_by_inverse_layer_idx": (True, "layers", None),
     },
 )
 
@@ -276,7 +277,7 @@ FAMILIES: dict[str, Family] = {
         _GPT_NEOX,
         _LLAMA,
         replace(_LLAMA, name="mistral", own=""),
-        replace(_LLAMA, name="qwen2", own="", bound=_SLIDING),
+        replace(_LLAMA, name="qwen2", own="use_mrope", bound=_SLIDING),
         _QWEN3,
         _OLMO2,
         _VIT,

@@ -41,8 +41,8 @@ class Family:
              when it is silent and ``tied_by_default``
     kept     field -> axis it stands for when absent: written out, so that it does not follow
     own      configuration fields that this architecture alone has; carried as they are
-    bound    field -> (value, axis): with this value the function depends on that axis's size or
-             numbering in a way that no weight can undo
+    bound    field -> (value, axis, unless): with this value the function depends on that axis's
+             size or numbering in a way that no weight can undo, unless another field is set
     blocks   where numbered blocks stand; a second name is the one of files on disk
     modules  module -> line, in the order of the forward pass
     """
@@ -60,7 +60,7 @@ class Family:
     tied_by_default: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
     own: str = ""
-    bound: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    bound: Mapping[str, tuple[Any, str, str | None]] = field(default_factory=dict)
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
@@ -69,7 +69,7 @@ class Family:
     @cached_property
     def _block(self) -> re.Pattern[str]:
         roots = "|".join(map(re.escape, self.blocks))
-        return re.compile(rf"(?P<root>{roots})\.(?P<number>\d+)\.(?P<module>.*)\.(weight|bias)")
+        return re.compile(rf"(?P<root>{roots})\.(?P<number>\d+)\.(?P<module>.+?)(\.(weight|bias))?")
 
     def bare(self, name: str) -> str:
         """A tensor's name without the prefix that a model with a head puts before its trunk."""
@@ -82,20 +82,20 @@ class Family:
 
     def block_of(self, name: str) -> int | None:
         """The number of the block that a tensor belongs to; None outside the blocks."""
-        found = self._block.match(self.bare(name))
+        found = self._block.fullmatch(self.bare(name))
         return int(found["number"]) if found else None
 
     def in_block(self, name: str, block: int) -> str:
         """The same tensor's name in another block."""
         bare = self.bare(name)
-        found = self._block.match(bare)
+        found = self._block.fullmatch(bare)
         assert found is not None, f"{name} is in no block"
         start, end = found.span("number")
         return f"{name.removesuffix(bare)}{bare[:start]}{block}{bare[end:]}"
 
     def zeroed(self, name: str) -> bool:
         """Whether an identity block holds 0 here."""
-        found = self._block.match(self.bare(name))
+        found = self._block.fullmatch(self.bare(name))
         return found is not None and found["module"] in self.zero
 
     def depth_of(self, name: str) -> Place:
