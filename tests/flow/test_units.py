@@ -19,6 +19,14 @@ def test_one_unit_an_arm_and_seed() -> None:
     assert [u.recipe.replay.fraction for u in units] == [0.25, 0, 0.25, 0]
 
 
+def test_the_keys_are_those_of_runs_that_exist() -> None:
+    # Checked in: with others, a run that was begun before could not go on.
+    assert keys() == ["0ad52434a60dacce", "1bda0dfb1f39d637"]
+    bert = {"preset": "bert", "hidden": 16, "layers": 2}
+    words = {"kind": "masked", "whole_words": True}
+    assert not {*keys(model=bert)} & {*keys(model=bert, train__objective=words)}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -61,3 +69,20 @@ def test_a_later_difference_leaves_the_first_stage_shared(change: dict[str, obje
     one, two = keys(**change)  # pyright: ignore
     assert one == keys()[0]
     assert two != keys()[1]
+
+
+def test_settings_that_came_later_change_no_key_where_they_are_not_used() -> None:
+    """These keys were made before stages could grow; other ones would refuse every older run."""
+    assert keys() == ["0ad52434a60dacce", "1bda0dfb1f39d637"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stages__1__grow": {"to": {"hidden": 32, "heads": 4}}},
+        {"stages__1__two_stage": {"layers": 1}},
+    ],
+)
+def test_growth_is_part_of_its_stages_key(change: dict[str, object]) -> None:
+    one, two = keys(**change)  # pyright: ignore
+    assert (one, two != keys()[1]) == (keys()[0], True)
