@@ -21,7 +21,7 @@ def words(first: int, num: int) -> str:
 
 
 def found(text: str, *suites: Suite, n: int = 13, least_share: float = 0.3) -> list[dict]:
-    group = contamination(suites, n, least_share)
+    group = contamination(suites, n, {"prompt": least_share, "solution": least_share})
     hits, _ = group.compute(Document.of(text, "s", "p"), split_words(text))
     return json.loads(hits)
 
@@ -68,6 +68,21 @@ def test_the_share_below_the_threshold_is_told_too() -> None:
     assert columns.column_names == ["id", "hits", "share"]
     assert columns["share"].to_pylist() == [pytest.approx(0.2)]
     assert found(words(0, 14), QUIZ, least_share=0.2)[0]["share"] == 0.2
+
+
+def test_less_of_a_prompt_than_of_a_solution_is_enough() -> None:
+    suite = Suite.of("s", [Item("a", words(0, 22), words(100, 22))])
+    group = contamination([suite])
+    text = words(0, 14) + " x " + words(100, 14)
+    hits, share = group.compute(Document.of(text, "s", "p"), split_words(text))
+    assert [(h["part"], h["share"]) for h in json.loads(hits)] == [("prompt", 0.2)]
+    assert share == 0.2
+    text = words(0, 13) + " x " + words(100, 15)
+    hits, _ = group.compute(Document.of(text, "s", "p"), split_words(text))
+    assert [(h["part"], h["share"]) for h in json.loads(hits)] == [
+        ("prompt", 0.1),
+        ("solution", 0.3),
+    ]
 
 
 def test_the_form_of_a_test_is_no_item() -> None:
@@ -124,8 +139,9 @@ def test_the_standard_library_holds_none_of_human_eval() -> None:
 
 def test_the_key_holds_the_items_and_the_group_can_go_to_a_worker() -> None:
     other = Suite.of("quiz", [Item("a", words(0, 22), words(100, 12))])
-    keys = {contamination([s], n, share).key for s in (QUIZ, other) for n, share in ((13, 0.3),)}
-    keys |= {contamination([QUIZ], 12).key, contamination([QUIZ], 13, 0.4).key}
+    stricter = contamination([QUIZ], 13, {"prompt": 0.1, "solution": 0.2})
+    keys = {contamination([QUIZ]).key, contamination([other]).key, stricter.key}
+    keys.add(contamination([QUIZ], 12).key)
     assert len(keys) == 4
     compute = pickle.loads(pickle.dumps(contamination([QUIZ]).compute))
     text = words(0, 22)
@@ -147,8 +163,6 @@ def test_what_cannot_be_asked() -> None:
         contamination([QUIZ, QUIZ])
     with pytest.raises(InputError, match="n-grams of 9 words"):
         contamination([QUIZ], 9)
-    with pytest.raises(InputError, match="a share of 0"):
-        contamination([QUIZ], 13, 0)
 
 
 def test_ngrams_of_several_items_count_for_each() -> None:

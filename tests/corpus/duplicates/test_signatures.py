@@ -8,7 +8,7 @@ from blake3 import blake3
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.ngrams import constants
 from evergrow.corpus.duplicates.signatures import (
-    _MinHash,
+    MinHash,
     band_hashes,
     bands_of,
     minhash,
@@ -55,7 +55,7 @@ def test_a_long_text_of_one_word_has_the_signature_of_six_of_it() -> None:
 
 
 def test_the_order_of_chunks_and_repeats_do_not_count() -> None:
-    compute = _MinHash(112, 14, 1)
+    compute = MinHash(112, 14, 1)
     hashes = constants(3000, 5)
     again = np.concatenate((hashes[::-1], hashes[:500]))
     assert np.array_equal(compute.signature(hashes), compute.signature(again))
@@ -64,7 +64,7 @@ def test_the_order_of_chunks_and_repeats_do_not_count() -> None:
 @pytest.mark.parametrize("shared", [0.3, 0.5, 0.7, 0.9])
 def test_equal_places_estimate_the_jaccard_similarity(shared: float) -> None:
     """Mean and spread over 300 pairs of sets whose similarity is known; words are shingles here."""
-    compute = _MinHash(112, 14, 1)
+    compute = MinHash(112, 14, 1)
     num_shared = round(400 * shared / (1 + shared))
     union = 400 - num_shared
     truth = num_shared / union
@@ -92,7 +92,7 @@ def test_bands_come_back_from_a_sliced_column_with_nulls() -> None:
 
 
 def test_a_band_is_the_hash_of_its_own_rows() -> None:
-    compute = _MinHash(8, 4, 1)
+    compute = MinHash(8, 4, 1)
     signature = compute.signature(constants(9, 9))
     changed = signature.copy()
     changed[5] += 1

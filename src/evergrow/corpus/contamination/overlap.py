@@ -11,8 +11,9 @@ Letters in array names: N identifiers of a document, K n-grams of the suites.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple, final
 
 import numpy as np
@@ -31,8 +32,9 @@ NAME = "contamination"
 # Measured on HumanEval against 331 MB of Python packages with their docs: the longest part found
 # whole by chance has 9 words (Euclid's algorithm, in sympy and numpy).
 LEAST_WORDS = 10
-# The same measurement: at most 0.23 of a part (a solution that counts "one", "two" ... "nine").
-LEAST_SHARE = 0.3
+# The same measurement: at most 0.03 of a prompt, 0.23 of a solution (it counts "one", "two" ...): a
+# solution may be an idiom, a prompt is its author's. OLMo 2 drops at 0.1 of all n-grams.
+LEAST_SHARE = MappingProxyType({"prompt": 0.1, "solution": 0.3})
 COMMON_ITEMS = 10
 MAX_PLACES = 1000  # where a verbatim part may begin in a document that repeats its first words
 _TABLE_BITS = 20  # 1 MiB: of 10^4 n-grams, 1 % of a document's n-grams pass; of 10^6, 61 %
@@ -52,22 +54,22 @@ class Part:
 
 
 def contamination(
-    suites: Sequence[Suite], n: int = 13, least_share: float = LEAST_SHARE
+    suites: Sequence[Suite], n: int = 13, least_share: Mapping[str, float] = LEAST_SHARE
 ) -> SignalGroup:
     """The group with the fields ``hits`` and ``share`` for these suites.
 
-    hits   JSON: [{suite, item, part, share, how}] of every part with at least ``least_share`` of
-           its n-grams in the document; ``how`` is "verbatim" or "n-grams"
+    hits   JSON: [{suite, item, part, share, how}] of every part ("prompt", "solution") with at
+           least that share of its n-grams in the document; ``how`` is "verbatim" or "n-grams"
     share  of the part found best, in [0, 1], below ``least_share`` too
     """
     names = [suite.name for suite in suites]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"suites: {twice!r} is given twice; give one of them another name")
-    if n < LEAST_WORDS or not 0 < least_share <= 1:
+    if n < LEAST_WORDS:
         raise InputError(
-            f"suites: n-grams of {n} words and a share of {least_share}; the words must be "
-            f"{LEAST_WORDS} or more (13 is usual) and the share above 0 to 1"
+            f"suites: n-grams of {n} words; they must have {LEAST_WORDS} or more, 13 is usual"
         )
+    assert least_share.keys() == LEAST_SHARE.keys() and min(least_share.values()) > 0
     return SignalGroup(
         name=NAME,
         version=VERSION,
@@ -78,7 +80,7 @@ def contamination(
             "identifiers": IDENTIFIERS,
             "n": n,
             "least_words": LEAST_WORDS,
-            "least_share": least_share,
+            "least_share": dict(least_share),
             "common_items": COMMON_ITEMS,
         },
     )
@@ -111,9 +113,9 @@ def _part(suite: str, item: str, kind: str, text: str, n: int) -> Part:
 class _Overlap:
     """What a document has of each part."""
 
-    def __init__(self, all_parts: Sequence[Part], least_share: float) -> None:
+    def __init__(self, all_parts: Sequence[Part], least_share: Mapping[str, float]) -> None:
         self.parts = list(all_parts)
-        self.least_share = least_share
+        self.least_share = np.array([least_share[part.kind] for part in self.parts])
         self.num_grams = np.array([len(part.grams) for part in self.parts], np.int64)
         lengths = sorted({part.length for part in self.parts})
         self.tables = {length: _Table(self.parts, length) for length in lengths}

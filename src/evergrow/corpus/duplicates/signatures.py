@@ -23,7 +23,7 @@ from evergrow.errors import InputError
 VERSION = 1
 NAME = "minhash"
 SHINGLES_AT_A_TIME = 1024  # x 112 permutations x 4 bytes: 448 KiB, about a core's second cache
-_SEED = 0x65766572
+SEED = 0x65766572
 
 
 def minhash(permutations: int = 112, bands: int = 14, shingle: int = 5) -> SignalGroup:
@@ -41,7 +41,7 @@ def minhash(permutations: int = 112, bands: int = 14, shingle: int = 5) -> Signa
         name=NAME,
         version=VERSION,
         fields={"bands": pa.binary(8 * bands), "signature": pa.binary(4 * permutations)},
-        compute=_MinHash(permutations, bands, shingle),
+        compute=MinHash(permutations, bands, shingle),
         parameters={
             "permutations": permutations,
             "bands": bands,
@@ -53,15 +53,18 @@ def minhash(permutations: int = 112, bands: int = 14, shingle: int = 5) -> Signa
 
 @final
 @dataclass(frozen=True)
-class _MinHash:
+class MinHash:
+    """Computes the values of the group; ``seed`` draws the permutations."""
+
     permutations: int
     bands: int
     shingle: int
+    seed: int = SEED
     factors_P1: np.ndarray = field(init=False, repr=False)
     offsets_P1: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        numbers = (constants(2 * self.permutations, _SEED) >> np.uint64(32)).astype(np.uint32)
+        numbers = (constants(2 * self.permutations, self.seed) >> np.uint64(32)).astype(np.uint32)
         factors, offsets = np.split(numbers[:, None], 2)
         object.__setattr__(self, "factors_P1", factors | np.uint32(1))
         object.__setattr__(self, "offsets_P1", offsets)
