@@ -242,6 +242,7 @@ def test_tables_show_means_differences_and_what_is_missing() -> None:
     findings = {
         "question": "Which?",
         "paper": "A, 2023",
+        "unit": "bits per byte",
         "seeds": [0, 1, 2],
         "numbers": numbers,
         "claims": judge([BELOW, EQUAL], numbers),

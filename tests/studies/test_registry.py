@@ -30,12 +30,12 @@ def test_every_study_asks_a_question_and_claims_what_it_measures(name: str) -> N
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_a_test_and_stands_in_the_help(name: str) -> None:
-    assert Path(__file__).with_name(f"test_{name}.py").exists()
+    assert Path(__file__).with_name(f"test_{name.replace('-', '_')}.py").exists()
     assert name in CliRunner().invoke(app, ["study", "--help"]).output
 
 
 def test_a_misspelt_study_is_told_the_nearest() -> None:
     with pytest.raises(InputError, match=r"rewram: no such study; did you mean rewarm\?"):
         find_study("rewram")
-    with pytest.raises(InputError, match="xyz: no such study; studies: infinite, rewarm"):
+    with pytest.raises(InputError, match="xyz: no such study; studies: infinite, rewarm, growth"):
         find_study("xyz")

@@ -3,10 +3,15 @@
 import difflib
 
 from evergrow.errors import InputError
-from evergrow.studies import infinite, rewarm
+from evergrow.studies import growth, infinite, rewarm
 from evergrow.studies.harness import Study
 
-STUDIES: dict[str, Study] = {"infinite": infinite.STUDY, "rewarm": rewarm.STUDY}
+STUDIES: dict[str, Study] = {
+    "infinite": infinite.STUDY,
+    "rewarm": rewarm.STUDY,
+    "growth": growth.STUDY,
+    "growth-bert": growth.STUDY_BERT,
+}
 
 
 def find_study(name: str) -> Study:

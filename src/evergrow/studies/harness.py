@@ -1,8 +1,9 @@
 """A study: one question, arms that differ in one thing, seeds that pair them, a verdict a claim."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,7 +43,8 @@ class Study:
 
     ``recipe`` is plain data without arms and seeds; ``arms`` makes the arms from it once the user's
     overrides are in, so that they follow its rates and budgets. A measure is None where a Run has
-    no such number.
+    no such number, and infinite where it never came to what is measured. ``unit`` is that of the
+    measures, ``notes`` are lines to read them by, ``scales`` are other sizes as overrides.
     """
 
     question: str
@@ -51,15 +53,24 @@ class Study:
     arms: Callable[[Recipe], dict[str, dict[str, Any]]]
     measures: Mapping[str, Measure]
     claims: Sequence[Claim]
+    unit: str = "bits per byte"
+    notes: Sequence[str] = ()
+    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def study_recipe(study: Study, num_seeds: int, overrides: Mapping[str, Any]) -> Recipe:
+def study_recipe(
+    study: Study, num_seeds: int, overrides: Mapping[str, Any], scale: str | None = None
+) -> Recipe:
     """The recipe that answers ``study`` over seeds 0 to ``num_seeds`` - 1.
 
     ``overrides`` are dotted paths; ``data.<source>`` is a glob of the user's files that starts in
-    the current folder. Raises InputError for fewer than two seeds, and for overrides of arms or
-    seeds.
+    the current folder. Raises InputError for fewer than two seeds, for overrides of arms or
+    seeds, and for a ``scale`` that the study does not have.
     """
+    if scale is not None and scale not in study.scales:
+        known = ", ".join(study.scales) or "none but its own"
+        raise InputError(f"--scale: the study has no {scale!r}; it has {known}")
+    overrides = {**(study.scales[scale] if scale else {}), **overrides}
     if num_seeds < 2:
         raise InputError(f"a study compares paired seeds, got {num_seeds}; give it 2 or more")
     if taken := {path.partition(".")[0] for path in overrides} & {"arms", "seeds"}:
@@ -128,13 +139,25 @@ def write_findings(study: Study, recipe: Recipe, root: Path, status: str) -> dic
         "status": status,
         "question": study.question,
         "paper": study.paper,
+        "unit": study.unit,
+        "notes": list(study.notes),
         "seeds": sorted({run.manifest.seed for run in done}),
         "arms": recipe.arms,
         "numbers": numbers,
         "claims": judge(study.claims, numbers),
     }
-    write_file(root / "study.json", json.dumps(findings, indent=1) + "\n")
+    text = json.dumps(_without_infinity(findings), indent=1, allow_nan=False)
+    write_file(root / "study.json", text + "\n")
     return findings
+
+
+def _without_infinity(value: Any) -> Any:
+    """The same data as JSON can hold it: "infinity" for what was never reached."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinity(v) for v in value]
+    return "infinity" if value == math.inf else value
 
 
 def read_numbers(measures: Mapping[str, Measure], runs: Sequence[Run]) -> Values:
@@ -159,6 +182,9 @@ def judge(claims: Sequence[Claim], numbers: Values) -> list[dict[str, Any]]:
         first, second = (numbers.get(a, {}).get(m, {}) for a, m in (claim.first, claim.second))
         seeds = sorted(first.keys() & second.keys())
         found = None
+        if never := _never(claim, first, second, seeds):
+            judged.append({**_said(claim, seeds), "never": never, "verdict": "never reached"})
+            continue
         if len(seeds) > 1:
             pairs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
             found = compare(*pairs, ", ".join(claim.first), ", ".join(claim.second))
@@ -169,7 +195,16 @@ def judge(claims: Sequence[Claim], numbers: Values) -> list[dict[str, Any]]:
     return judged
 
 
-def _judged(claim: Claim, seeds: list[int], found: Comparison | None) -> dict[str, Any]:
+def _never(
+    claim: Claim, first: dict[int, float], second: dict[int, float], seeds: list[int]
+) -> str:
+    """Which number is infinite on how many of ``seeds``; "" when all are finite."""
+    sides = ((claim.first[0], first), (claim.second[0], second))
+    counts = [(arm, sum(found[s] == math.inf for s in seeds)) for arm, found in sides]
+    return ", ".join(f"{arm} on {n} of {len(seeds)} seeds" for arm, n in counts if n)
+
+
+def _said(claim: Claim, seeds: list[int]) -> dict[str, Any]:
     record: dict[str, Any] = {
         "claim": claim.text,
         "first": claim.first,
@@ -179,6 +214,11 @@ def _judged(claim: Claim, seeds: list[int], found: Comparison | None) -> dict[st
     }
     if claim.expected == "equal":
         record["margin"] = claim.margin
+    return record
+
+
+def _judged(claim: Claim, seeds: list[int], found: Comparison | None) -> dict[str, Any]:
+    record = _said(claim, seeds)
     if found is None:
         return {**record, "verdict": "too few seeds"}
     return {

@@ -1,5 +1,6 @@
 """What a terminal shows of a study: the numbers of its arms, then its claims with verdicts."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ def numbers_table(findings: dict[str, Any]) -> Table:
     arms = findings["numbers"]
     measures = list(dict.fromkeys(name for found in arms.values() for name in found))
     title = (
-        f"{findings['question']}\n{findings['paper']}; bits per byte, means of {_seeds(findings)}"
+        f"{findings['question']}\n{findings['paper']}; {findings['unit']}, "
+        f"means of {_seeds(findings)}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("arm")
@@ -25,7 +27,10 @@ def numbers_table(findings: dict[str, Any]) -> Table:
 
 
 def _mean(by_seed: dict[int, float]) -> str:
-    return f"{np.mean(list(by_seed.values())):.3f}" if by_seed else ""
+    values = list(by_seed.values())
+    if never := sum(value == math.inf for value in values):
+        return "∞" if never == len(values) else f"∞ ({never} of {len(values)})"
+    return f"{np.mean(values):.3f}" if values else ""
 
 
 def claims_table(findings: dict[str, Any]) -> Table:
@@ -43,6 +48,8 @@ def _found(claim: dict[str, Any], seeds: list[int]) -> str:
     """The mean paired difference and its interval; the seeds when they are not all of them."""
     num_seeds = len(claim["seeds"])
     over = "" if num_seeds == len(seeds) else f" over {num_seeds} seeds"
+    if "never" in claim:
+        return f"never: {claim['never']}{over}"
     if "interval" not in claim:
         return f"nothing to pair{over}"
     low, high = claim["interval"]
