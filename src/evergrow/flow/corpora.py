@@ -6,6 +6,7 @@ from typing import Any
 
 from evergrow.config import decode, load_yaml
 from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.stages import Order, curate_corpus
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
 from evergrow.corpus.curate.why import why as told_of
@@ -33,17 +34,18 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
     ):
         for name, config in recipe.corpora.items():
             folder = root / FOLDER / name
-            order = Order(
-                folder=folder,
-                name=name,
-                config=config,
-                sources={source: recipe.sources[source] for source in config.sources},
-                base=base.resolve(),
-                earlier=[*(base / path for path in config.against), *(c.folder for c in made)],
-                num_workers=recipe.workers,
-                tell=_teller(folder, listener),
-            )
-            made.append(curate_corpus(order))
+            with Executor(config.executor, recipe.workers) as executor:
+                order = Order(
+                    folder=folder,
+                    name=name,
+                    config=config,
+                    sources={source: recipe.sources[source] for source in config.sources},
+                    base=base.resolve(),
+                    earlier=[*(base / p for p in config.against), *(c.folder for c in made)],
+                    executor=executor,
+                    tell=_teller(folder, listener),
+                )
+                made.append(curate_corpus(order))
     return made
 
 

@@ -4,36 +4,41 @@ import importlib.util
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from corpus.curate.tasks import Square
 
-from evergrow.corpus.curate.executor import run_tasks
+from evergrow.corpus.curate.executor import Executor, Kind, Task
 from evergrow.errors import EvergrowError, InputError
 
 
-def ignore(done: int) -> None:
-    pass
+def run(tasks: Sequence[Task], kind: Kind = "pool", workers: int = 2) -> list[int]:
+    with Executor(kind, workers) as executor:
+        return executor.run(tasks, lambda done: None)
 
 
 def test_results_come_in_order_and_progress_is_told() -> None:
     told: list[int] = []
     tasks = [Square(n) for n in range(12)]
-    assert run_tasks(tasks, "pool", 2, told.append) == [n**2 for n in range(12)]
-    assert told == list(range(1, 13))
-    assert run_tasks(tasks, "pool", 1, ignore) == [n**2 for n in range(12)]
+    with Executor("pool", 2) as executor:
+        assert executor.run(tasks, told.append) == [n**2 for n in range(12)]
+        assert told == list(range(1, 13))
+        assert executor.run(tasks[:3], told.append) == [0, 1, 4]  # by the same processes
+        assert executor.run([], told.append) == []
+    assert run(tasks, workers=1) == [n**2 for n in range(12)]
 
 
 def test_an_error_of_a_worker_comes_back_whole() -> None:
     with pytest.raises(InputError, match=r"^13: an unlucky number; take another one$"):
-        run_tasks([Square(1), Square(13), Square(2)], "pool", 2, ignore)
+        run([Square(1), Square(13), Square(2)])
 
 
 def test_a_worker_that_dies_is_an_error_in_a_sentence() -> None:
     with pytest.raises(EvergrowError, match=r"^square of \d+: a worker process died .* memory"):
-        run_tasks([Square(99), Square(99)], "pool", 2, ignore)
+        run([Square(99), Square(99)])
     assert [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())] == []
 
 
@@ -41,7 +46,7 @@ WAITING = """
 import sys, time
 from dataclasses import dataclass
 from pathlib import Path
-from evergrow.corpus.curate.executor import run_tasks
+from evergrow.corpus.curate.executor import Executor
 
 @dataclass(frozen=True)
 class Wait:
@@ -53,7 +58,8 @@ class Wait:
         time.sleep(120)
 
 if __name__ == "__main__":
-    run_tasks([Wait(1), Wait(2)], "pool", 2, lambda done: None)
+    with Executor("pool", 2) as executor:
+        executor.run([Wait(1), Wait(2)], lambda done: None)
 """
 
 
@@ -75,4 +81,4 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_ray_that_is_missing_is_a_sentence() -> None:
     with pytest.raises(InputError, match=r"pip install 'evergrow\[ray\]', or use pool"):
-        run_tasks([Square(1)], "ray", 1, ignore)
+        run([Square(1)], "ray", 1)

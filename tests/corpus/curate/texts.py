@@ -9,6 +9,7 @@ from typing import Any
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.stages import Order, curate_corpus
 
 WORDS = ["tree", "root", "leaf", "moss", "stone", "hill", "wave", "salt", "tide", "reef", "sail"]
@@ -70,17 +71,18 @@ def make(
 ) -> Corpus:
     """The corpus of SETTINGS with changes, in ``folder``."""
     config = CorpusConfig.model_validate(SETTINGS | changes)
-    order = Order(
-        folder=folder,
-        name=folder.name,
-        config=config,
-        sources={name: SourceConfig(files=[f"{name}/*"]) for name in config.sources},
-        base=base,
-        earlier=earlier,
-        num_workers=workers,
-        tell=lambda stage, done, total: None,
-    )
-    return curate_corpus(order)
+    with Executor(config.executor, workers) as executor:
+        order = Order(
+            folder=folder,
+            name=folder.name,
+            config=config,
+            sources={name: SourceConfig(files=[f"{name}/*"]) for name in config.sources},
+            base=base,
+            earlier=earlier,
+            executor=executor,
+            tell=lambda stage, done, total: None,
+        )
+        return curate_corpus(order)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self, final
 
 from evergrow.errors import EvergrowError, InputError
 
-Executor = Literal["pool", "ray"]
+Kind = Literal["pool", "ray"]
 STOPS = (signal.SIGTERM, signal.SIGINT)
 MAX_WAITING = 4  # tasks handed to the pool a worker: bounds memory of results and of pickles
 
@@ -33,26 +32,57 @@ class Task(Protocol):
         ...
 
 
-def run_tasks(
-    tasks: Sequence[Task], executor: Executor, num_workers: int, done: Callable[[int], None]
-) -> list[Any]:
-    """The results of all tasks, in order; ``done`` is told how many are.
+@final
+class Executor:
+    """Carries out tasks: here, in processes that stay until it is closed, or by Ray.
 
-    Raises the first error that a task raised (by time), and EvergrowError when a process died. What
-    was finished stays finished on disk.
+    As a context it ends its processes: when they are idle, or at once after an error, since every
+    unit appears whole or not at all.
     """
-    if not tasks:
-        return []
-    results: list[Any] = [None] * len(tasks)
-    runs = {"pool": _in_pool, "ray": _with_ray}[executor]
-    if executor == "pool" and (num_workers == 1 or len(tasks) == 1):
-        runs = _in_place
-    for number, (index, result) in enumerate(runs(tasks, num_workers)):
-        if isinstance(result, EvergrowError):
-            raise result
-        results[index] = result
-        done(number + 1)
-    return results
+
+    def __init__(self, kind: Kind, num_workers: int) -> None:
+        self.kind = kind
+        self.num_workers = num_workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, tasks: Sequence[Task], done: Callable[[int], None]) -> list[Any]:
+        """The results of all tasks, in order; ``done`` is told how many are.
+
+        Raises the first error that a task raised (by time), and EvergrowError when a process died.
+        What was finished stays finished on disk.
+        """
+        results: list[Any] = [None] * len(tasks)
+        for number, (index, result) in enumerate(self._results(tasks)):
+            if isinstance(result, EvergrowError):
+                raise result
+            results[index] = result
+            done(number + 1)
+        return results
+
+    def _results(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        if not tasks:
+            return iter(())
+        if self.kind == "ray":
+            return _with_ray(tasks, self.num_workers)
+        if self.num_workers == 1 or len(tasks) == 1:
+            return ((index, task.run()) for index, task in enumerate(tasks))
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self.num_workers, context, _begin_worker, (os.getpid(),)
+            )
+        return _in_pool(self._pool, tasks, self.num_workers)
 
 
 def _attempt(task: Task) -> Any:
@@ -63,50 +93,28 @@ def _attempt(task: Task) -> Any:
         return error
 
 
-def _in_place(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:
-    for index, task in enumerate(tasks):
-        yield index, task.run()
-
-
-def _in_pool(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:
-    num_workers = min(num_workers, len(tasks))
-    with _pool(num_workers) as pool:
-        futures: dict[Future[Any], int] = {}
-        waiting = iter(enumerate(tasks))
-        while True:
-            while len(futures) < num_workers * MAX_WAITING:
-                if (following := next(waiting, None)) is None:
-                    break
-                futures[_submit(pool, following[1])] = following[0]
-            if not futures:
-                return
-            for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                index = futures.pop(future)
-                try:
-                    yield index, future.result()
-                except BrokenProcessPool as error:
-                    raise EvergrowError(
-                        f"{tasks[index].label}: a worker process died without a word (out of "
-                        "memory?); run the same command again to go on, with fewer workers or a "
-                        "smaller shard_bytes"
-                    ) from error
-
-
-@contextmanager
-def _pool(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose processes end at once when the block is left early, or when this one dies."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_workers, context, _begin_worker, (os.getpid(),))
-    whole = False
-    try:
-        yield pool
-        whole = True
-    finally:
-        if not whole:
-            # Every unit appears whole or not at all, so its worker may end anywhere.
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-        pool.shutdown(wait=True, cancel_futures=True)
+def _in_pool(
+    pool: ProcessPoolExecutor, tasks: Sequence[Task], num_workers: int
+) -> Iterator[tuple[int, Any]]:
+    futures: dict[Future[Any], int] = {}
+    waiting = iter(enumerate(tasks))
+    while True:
+        while len(futures) < num_workers * MAX_WAITING:
+            if (following := next(waiting, None)) is None:
+                break
+            futures[_submit(pool, following[1])] = following[0]
+        if not futures:
+            return
+        for future in wait(futures, return_when=FIRST_COMPLETED).done:
+            index = futures.pop(future)
+            try:
+                yield index, future.result()
+            except BrokenProcessPool as error:
+                raise EvergrowError(
+                    f"{tasks[index].label}: a worker process died without a word (out of memory?); "
+                    "run the same command again to go on, with fewer workers or a smaller "
+                    "shard_bytes"
+                ) from error
 
 
 def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Any]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import SourceFile, file_groups, match_files
+from evergrow.corpus.files import SourceFile, file_groups
 from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_files
+from evergrow.corpus.reader import read_files, source_files
 from evergrow.corpus.repeats import up_to_bytes
 from evergrow.corpus.source import changed_files
 from evergrow.corpus.table import write_documents
@@ -142,7 +142,7 @@ def plan_ingest(
         )
     groups: list[list[SourceFile]] = [[]]
     if not config.installed:
-        files = [SourceFile.at(path, base) for path in match_files(config.files, base, name)]
+        files = source_files(config, base, name)
         groups = file_groups(files, None if config.max_bytes else shard_bytes)
     return [
         Ingest(folder, f"{name}-{number:05d}", name, config, tuple(group), shard_bytes, as_of)

@@ -9,7 +9,7 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus, Parts, write_manifest
 from evergrow.corpus.curate.earlier import Parent, parent_at
-from evergrow.corpus.curate.executor import Task, run_tasks
+from evergrow.corpus.curate.executor import Executor, Task
 from evergrow.corpus.curate.ingest import Ingest, plan_ingest, refuse_bad
 from evergrow.corpus.curate.lines import CutPieces, HashPieces, plan_merge
 from evergrow.corpus.curate.measure import (
@@ -56,19 +56,14 @@ class Order:
     sources: Mapping[str, SourceConfig]
     base: Path
     earlier: Sequence[Path]
-    num_workers: int
+    executor: Executor
     tell: Tell
 
     def carry_out(self, stage: str, tasks: Sequence[Task]) -> list[Any]:
         """Results of tasks, in order, by this order's executor."""
         if tasks:
             self.tell(stage, 0, len(tasks))
-        return run_tasks(
-            tasks,
-            self.config.executor,
-            self.num_workers,
-            lambda done: self.tell(stage, done, len(tasks)),
-        )
+        return self.executor.run(tasks, lambda done: self.tell(stage, done, len(tasks)))
 
     def finish(
         self, stage: str, tasks: Sequence[_Unit], find: Callable[[Any], Done | None] | None = None

@@ -44,7 +44,7 @@ def _runs(runs: Path, identity: str, texts: set[str]) -> Iterator[dict[str, Any]
             manifest = Run(path.parent).manifest
             for source, folder in manifest.data.items():
                 for part, found in folders.get(folder, {}).items():
-                    read = [s.name for s in manifest.stages if source in s.seen]
+                    read = [s.name for s in manifest.stages if Path(folder).name in s.seen]
                     yield {
                         "run": str(path.parent),
                         "source": source,

@@ -1,0 +1,107 @@
+"""The trail of a document: kept, dropped by each kind of rule, cut, or never read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from corpus.curate.texts import ITEM, make, prose, write_texts
+
+from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.why import why
+from evergrow.corpus.document import document_id
+from evergrow.errors import InputError
+
+NOWHERE = Path("no-runs-here")
+
+
+def told_of(corpus: Corpus, wanted: str) -> dict:
+    told = why(corpus, wanted, NOWHERE)
+    assert json.loads(json.dumps(told, allow_nan=False)) == json.loads(json.dumps(told))
+    [document] = told["documents"]
+    return document
+
+
+def verdicts(document: dict) -> dict[str, str]:
+    return {rule["rule"]: rule["verdict"] for rule in document["rules"]}
+
+
+def test_a_kept_document_passes_every_rule(whole: Corpus) -> None:
+    told = told_of(whole, "news/mail.txt")
+    assert told["decision"]["keep"]
+    assert set(verdicts(told).values()) <= {"passes", "silent"}
+    assert len(verdicts(told)) > 15
+    [mask] = told["edits"]
+    start = len(prose(22) + "write to ")
+    assert (mask["kind"], mask["start"], mask["replacement"]) == ("mask.email", start, "<EMAIL>")
+    assert told["duplicate"] is None and told["contamination"] == [] and told["cut"] == []
+
+
+def test_a_failed_rule_is_told_with_value_and_threshold(whole: Corpus) -> None:
+    told = told_of(whole, "news/short.txt")
+    decision = told["decision"]
+    assert (decision["rule"], decision["value"], decision["threshold"]) == (
+        "gopher.min_words", 40, 50,
+    )  # fmt: skip
+    failed = [rule for rule, verdict in verdicts(told).items() if verdict == "fails"]
+    assert failed == ["gopher.min_words"]
+    [rule] = [rule for rule in told["rules"] if rule["rule"] == "gopher.min_words"]
+    assert rule["reason"] == "fewer than 50 words"
+
+
+def test_a_repeat_names_its_partner_and_the_partner_its_repeats(whole: Corpus) -> None:
+    exact, near = told_of(whole, "notes/copy.txt"), told_of(whole, "news/03.txt")
+    assert exact["duplicate"]["path"] == "news/01.txt"
+    assert (exact["duplicate"]["similarity"], exact["duplicate"]["kept"]) == (1.0, True)
+    assert near["duplicate"]["path"] == "news/near.txt"
+    assert 0.8 < near["duplicate"]["similarity"] < 1
+    partner = told_of(whole, near["duplicate"]["id"])
+    assert partner["repeated_by"] == [{"id": near["id"], "stage": "near"}]
+
+
+def test_an_item_of_a_test_is_named(whole: Corpus) -> None:
+    [hit] = told_of(whole, "news/leaked.txt")["contamination"]
+    assert (hit["suite"], hit["item"], hit["part"], hit["how"]) == (
+        "items", "cubes", "prompt", "verbatim",
+    )  # fmt: skip
+    assert ITEM not in told_of(whole, "news/00.txt")["excerpt"]
+
+
+def test_documents_are_found_by_id_and_its_beginning(whole: Corpus) -> None:
+    identity = document_id("notes", "notes/2.txt")
+    assert told_of(whole, identity)["path"] == "notes/2.txt"
+    assert told_of(whole, identity[:12])["path"] == "notes/2.txt"
+    with pytest.raises(InputError, match=r"no document has the id, key or path 'ffff0000'"):
+        why(whole, "ffff0000", NOWHERE)
+
+
+def test_lines_that_were_cut_and_documents_that_were_not_read(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    (base / "notes/1.txt").write_text(prose(41) + "x " * 30 + "\n" + prose(0) + "y\n")
+    (base / "news/latin.txt").write_bytes("Gr\xfc\xdfe".encode("latin-1"))
+    exact = {"unit": "line"}
+    made = make(tmp_path / "web", base, exact=exact, max_bad=0.2)
+    assert told_of(made, "notes/1.txt")["cut"] == [prose(0).rstrip("\n")]
+    told = why(made, "news/latin.txt", NOWHERE)
+    assert told["documents"] == []
+    [record] = told["quarantined"]
+    assert (record["reason"], record["offset"]) == ("bytes that are not UTF-8", 2)
+
+
+def test_a_partner_in_an_earlier_corpus_is_looked_up_there(whole: Corpus, tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    (base / "notes/like.txt").write_text(prose(42) + "and a line more\n")
+    (base / "notes/fresh.txt").write_text(prose(77))
+    later = make(tmp_path / "later", base, earlier=[whole.folder])
+    partner = told_of(later, "notes/like.txt")["duplicate"]
+    assert partner["path"] == "notes/2.txt"
+    assert (partner["corpus"], partner["kept"]) == (whole.key, True)
+    assert 0.8 < partner["similarity"] < 1
+
+
+def test_where_it_went_is_told(whole: Corpus) -> None:
+    runs = whole.folder.parents[2]
+    told = why(whole, "notes/2.txt", runs)["documents"][0]
+    assert [(c["name"], c["by"]) for c in told["corpora"]] == [("web", "id")]
+    copy = why(whole, "notes/copy.txt", runs)["documents"][0]
+    assert [(c["name"], c["by"]) for c in copy["corpora"]] == [("web", "text")]
+    assert why(whole, "news/short.txt", runs)["documents"][0]["corpora"] == []
