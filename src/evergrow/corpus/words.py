@@ -28,17 +28,20 @@ class Words:
 
     text      the text itself
     ids_W     int32: equal words have equal ids, others do not; good within this Words only
-    hashes    uint64 [W], of each word lower-cased; the same in every process
     lengths   int32 [W], in characters
     kinds     uint8 [W], bits: has a letter, a letter or digit; ends a sentence, is punctuation
     """
 
     text: str
     ids_W: np.ndarray
-    hashes: np.ndarray
     lengths: np.ndarray
     kinds: np.ndarray
     vocabulary: "Vocabulary"
+
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        """uint64 [W], of each word lower-cased; the same in every process."""
+        return self.vocabulary.hashes(self.ids_W)
 
     @property
     def symbol(self) -> np.ndarray:
@@ -90,36 +93,40 @@ class Vocabulary(dict[str, int]):
 
     def __init__(self) -> None:
         self.strings: list[str] = []
-        self.hashes = np.empty(0, np.uint64)
-        self.lengths = np.empty(0, np.int32)
-        self.kinds = np.empty(0, np.uint8)
-
-    def learn(self) -> None:
-        """Look at the words that came since the last time."""
-        known = len(self.strings)
-        new = list(islice(reversed(self), len(self) - known))[::-1]
-        if not new:
-            return
-        self.strings += new
-        self._make_room()
-        place = slice(known, len(self))
-        lower = map(str.lower, new)
-        self.hashes[place] = [xxh3_64_intdigest(w.encode("utf-8", "surrogatepass")) for w in lower]
-        self.lengths[place] = list(map(len, new))
-        self.kinds[place] = list(map(_kind, new))
-
-    def _make_room(self) -> None:
-        if len(self) > len(self.hashes):
-            size = max(2 * len(self.hashes), len(self))
-            self.hashes = np.resize(self.hashes, size)
-            self.lengths = np.resize(self.lengths, size)
-            self.kinds = np.resize(self.kinds, size)
+        self._lengths = np.empty(0, np.int32)
+        self._kinds = np.empty(0, np.uint8)
+        self._hashes = np.empty(0, np.uint64)
+        self._num_hashed = 0
 
     def words(self, text: str, ids_W: np.ndarray) -> Words:
         """The words with these ids, each looked at."""
-        self.learn()
-        columns = (self.hashes[ids_W], self.lengths[ids_W], self.kinds[ids_W])
-        return Words(text, ids_W, *columns, vocabulary=self)
+        known = len(self.strings)
+        if len(self) > known:
+            new = list(islice(reversed(self), len(self) - known))[::-1]
+            self.strings += new
+            self._lengths = _filled(self._lengths, known, list(map(len, new)))
+            self._kinds = _filled(self._kinds, known, list(map(_kind, new)))
+        return Words(text, ids_W, self._lengths[ids_W], self._kinds[ids_W], vocabulary=self)
+
+    def hashes(self, ids_W: np.ndarray) -> np.ndarray:
+        """uint64 [W]: the hashes of the words with these ids, which were looked at."""
+        if self._num_hashed < len(self.strings):
+            new = map(str.lower, self.strings[self._num_hashed :])
+            found = [xxh3_64_intdigest(word.encode("utf-8", "surrogatepass")) for word in new]
+            self._hashes = _filled(self._hashes, self._num_hashed, found)
+            self._num_hashed = len(self.strings)
+        return self._hashes[ids_W]
+
+
+def _filled(column: np.ndarray, known: int, new: list[int]) -> np.ndarray:
+    """The column with new values behind the known ones; room doubles when there is too little."""
+    end = known + len(new)
+    if end > len(column):
+        column = (
+            np.resize(column, max(2 * len(column), end)) if known else np.empty(end, column.dtype)
+        )
+    column[known:end] = new
+    return column
 
 
 class _Chunks(dict[str, tuple[int, ...]]):
@@ -133,7 +140,11 @@ class _Chunks(dict[str, tuple[int, ...]]):
 
     def __missing__(self, chunk: str) -> tuple[int, ...]:
         known = self.vocabulary
-        ids = tuple([known.setdefault(word, len(known)) for word in split_chunk(chunk)])
+        words = split_chunk(chunk)
+        if len(words) == 1:
+            ids = (known.setdefault(chunk, len(known)),)
+        else:
+            ids = tuple([known.setdefault(word, len(known)) for word in words])
         if len(chunk) <= MAX_CHUNK:
             self[chunk] = ids
         return ids

@@ -1,7 +1,6 @@
 """The programming language of a document by its path or its first line, and its domain."""
 
 import re
-from pathlib import PurePosixPath
 from typing import Literal
 
 import pyarrow as pa
@@ -49,13 +48,12 @@ _PROGRAMS = {
     "awk": "awk",
 }
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[0-9.]*\b")
-_PACKED = (".gz", ".zst")
 Domain = Literal["prose", "code"]
 
 
 def _by_suffix() -> dict[str, str]:
     entries = [part.split() for line in _SUFFIXES.splitlines() for part in line.split("|") if part]
-    return {f".{suffix}": name for name, *suffixes in filter(None, entries) for suffix in suffixes}
+    return {suffix: name for name, *suffixes in filter(None, entries) for suffix in suffixes}
 
 
 SUFFIXES = _by_suffix()
@@ -68,14 +66,15 @@ def programming_language(document: Document) -> str:
     as JSONL, says nothing of their language.
     """
     for name in (document.key.partition("#")[0], document.path):
-        place = PurePosixPath(name.lower())
-        if place.suffix in _PACKED:
-            place = place.with_suffix("")
-        found = _NAMES.get(place.name) or SUFFIXES.get(place.suffix)
-        if found:
+        if found := _language_of(name):
             return found
-    shebang = _SHEBANG.match(document.text[:200])
+    shebang = _SHEBANG.match(document.text, 0, 200)
     return _PROGRAMS.get(shebang[1].lower(), "") if shebang else ""
+
+
+def _language_of(name: str) -> str | None:
+    file = name.lower().removesuffix(".gz").removesuffix(".zst").rpartition("/")[2]
+    return _NAMES.get(file) or (SUFFIXES.get(file.rpartition(".")[2]) if "." in file else None)
 
 
 def domain_of(document: Document) -> Domain:

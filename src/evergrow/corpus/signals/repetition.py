@@ -5,7 +5,6 @@ pairs of words first, then only the places where the n-gram one word shorter cam
 """
 
 import math
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +15,24 @@ from evergrow.corpus.words import Words
 
 TOP_SIZES = range(2, 5)
 DUPLICATE_SIZES = range(5, 11)
-_PARAGRAPHS = re.compile(r"\n{2,}")
-_LINES = re.compile(r"\n+")
 
 
 def repetition(document: Document, words: Words) -> tuple[float, ...]:
     """The values of REPETITION's fields, as shares of the text's pieces or characters."""
     text = document.text
-    paragraphs = repeated(_PARAGRAPHS.split(text.strip()), len(text))
-    return (*repeated(_LINES.split(text), len(text)), *paragraphs, *ngram_shares(words))
+    lines, paragraphs = _lines(text), _paragraphs(text)
+    return (*repeated(lines, len(text)), *repeated(paragraphs, len(text)), *ngram_shares(words))
+
+
+def _lines(text: str) -> list[str]:
+    """What one or more newlines part; before a first and behind a last one stands an empty line."""
+    around = [""] * (text.startswith("\n") + text.endswith("\n"))
+    return [*filter(None, text.split("\n")), *around]
+
+
+def _paragraphs(text: str) -> list[str]:
+    """What two or more newlines part, without the white space around the text."""
+    return [part.lstrip("\n") for part in text.strip().split("\n\n") if part]
 
 
 def repeated(pieces: list[str], num_characters: int) -> tuple[float, float]:

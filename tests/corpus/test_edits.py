@@ -1,0 +1,56 @@
+"""Edits: spans recorded, made in one pass, and nothing else changed."""
+
+import pytest
+
+from evergrow.corpus.document import Document
+from evergrow.corpus.edits import EDITS, Edit, apply, edit
+from evergrow.errors import InputError
+
+TEXT = "Ask a@b.io about it.[3]\nno end\nFrom 8.8.8.8 it came.\r\nToken hf_" + "aBcD" * 8 + " {\n"
+
+
+def test_edits_are_made_where_they_are_recorded() -> None:
+    document = Document.of(TEXT, "s", "p")
+    kept, edits = edit(document, list(EDITS))
+    assert kept.text == "Ask <EMAIL> about it.\nFrom <IP_ADDRESS> it came.\r\n"
+    assert [e.kind for e in edits] == [
+        "mask.email",
+        "citations",
+        "c4_lines.not_ended",
+        "mask.ip_address",
+        "c4_lines.not_ended",  # the key goes with its line
+    ]
+    assert edits[0] == Edit("mask.email", 4, 10, "<EMAIL>")
+    assert apply(TEXT, edits) == kept.text
+    assert kept.parent == document.content_hash and kept.id == document.id
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c4_lines", "Ask a@b.io about it.[3]\nFrom 8.8.8.8 it came.\r\n"),
+        ("citations", TEXT.replace("[3]", "")),
+        ("mask_emails", TEXT.replace("a@b.io", "<EMAIL>")),
+        ("mask_ip_addresses", TEXT.replace("8.8.8.8", "<IP_ADDRESS>")),
+        ("mask_keys", TEXT.replace("hf_" + "aBcD" * 8, "<KEY>")),
+    ],
+)
+def test_each_edit_alone(name: str, text: str) -> None:
+    assert edit(Document.of(TEXT, "s", "p"), [name])[0].text == text
+
+
+def test_code_keeps_its_lines_and_loses_its_keys() -> None:
+    code = Document.of('x[0] = 1\nkey = "hf_' + "aBcD" * 8 + '"\n', "s", "a.py")
+    kept, edits = edit(code, ["c4_lines", "citations", "mask_keys"])
+    assert kept.text == 'x[0] = 1\nkey = "<KEY>"\n'
+    assert [e.kind for e in edits] == ["mask.key"]
+
+
+def test_nothing_to_edit_is_the_same_document() -> None:
+    document = Document.of("Nothing of that kind.", "s", "p")
+    assert edit(document, list(EDITS)) == (document, [])
+
+
+def test_an_unknown_edit_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected some of c4_lines, .*, got 'mask'"):
+        edit(Document.of("a", "s", "p"), ["mask"])
