@@ -1,4 +1,4 @@
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, document_id
 from evergrow.corpus.parts import cut
 
 
@@ -34,3 +34,11 @@ def test_parts_name_the_document_they_were_cut_from() -> None:
     document = Document.of("aaaa\nbbbb\n", "s", "p", "2020")
     for part in cut(document, 5):
         assert (part.parent, part.path, part.date) == (document.content_hash, "p", "2020")
+
+
+def test_parts_have_keys_and_ids_of_their_own() -> None:
+    document = Document.of("ab\ncd\nef\n", "s", "p", key="p#7")
+    parts = cut(document, 3)
+    assert [part.key for part in parts] == ["p#7", "p#7#3", "p#7#6"]
+    assert parts[0].id == document.id
+    assert [part.id for part in parts] == [document_id("s", part.key) for part in parts]

@@ -1,6 +1,6 @@
 import pytest
 
-from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.quarantine import Quarantine, Quarantined
 from evergrow.errors import InputError
 
 
@@ -9,7 +9,7 @@ def test_one_bad_document_in_a_thousand_is_allowed_and_kept_as_a_record() -> Non
     quarantine.num_documents = 999
     quarantine.add("a.jsonl", 70, "bad bytes", "mend them")
     quarantine.check()
-    assert quarantine.records == [("a.jsonl", 70, "bad bytes")]
+    assert quarantine.records == [Quarantined("a.jsonl", 70, "bad bytes", "web")]
 
 
 def test_past_a_thousandth_the_most_frequent_reason_is_told() -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evergrow.corpus import reader
+from evergrow.corpus import parts
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document, content_hash
 from evergrow.corpus.files import SourceFile
@@ -21,6 +21,10 @@ def read(folder: Path, **settings: object) -> tuple[list[Document], Quarantine]:
     files = [SourceFile.at(path, folder) for path in sorted(folder.iterdir())]
     quarantine = Quarantine("web")
     return list(read_files(config, files, quarantine)), quarantine
+
+
+def places(quarantine: Quarantine) -> list[tuple[str, int, str]]:
+    return [(r.path, r.offset, r.reason) for r in quarantine.records]
 
 
 def rows(*values: object) -> bytes:
@@ -52,11 +56,11 @@ def test_members_of_a_concatenated_gzip_file_are_all_read(tmp_path: Path) -> Non
     assert [d.text for d in read(tmp_path)[0]] == ["0", "1", "2"]
 
 
-def test_rows_carry_their_date_as_written(tmp_path: Path) -> None:
+def test_rows_carry_their_date_in_iso(tmp_path: Path) -> None:
     data = rows({"body": "a", "day": "May 2020"}, {"body": "b"}, {"body": "c", "day": 2021})
     (tmp_path / "a.jsonl").write_bytes(data + b"\n  \n")
     documents, quarantine = read(tmp_path, text_field="body", date_field="day")
-    assert [(d.text, d.date) for d in documents] == [("a", "May 2020"), ("b", None), ("c", "2021")]
+    assert [(d.text, d.date) for d in documents] == [("a", "2020-05"), ("b", None), ("c", "2021")]
     assert quarantine.records == []
 
 
@@ -100,7 +104,7 @@ def test_parquet_rows_with_dates_and_a_null_text(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
     documents, quarantine = read(tmp_path, date_field="day")
     assert [(d.text, d.date) for d in documents] == [("a", "2020-05-01"), ("c", None)]
-    assert quarantine.records == [("a.parquet", 1, "text field 'text' that is missing")]
+    assert places(quarantine) == [("a.parquet", 1, "text field 'text' that is missing")]
 
 
 def test_parquet_text_that_is_not_utf8_costs_its_row_only(tmp_path: Path) -> None:
@@ -108,7 +112,8 @@ def test_parquet_text_that_is_not_utf8_costs_its_row_only(tmp_path: Path) -> Non
     pq.write_table(pa.table({"text": wrong}), tmp_path / "a.parquet")
     documents, quarantine = read(tmp_path)
     assert [d.text for d in documents] == ["ok", "fine"]
-    assert quarantine.records == [("a.parquet", 1, "bytes that are not UTF-8")]
+    assert places(quarantine) == [("a.parquet", 1, "bytes that are not UTF-8")]
+    assert quarantine.records[0].head == "\\xff"
 
 
 def test_a_missing_column_names_those_there_are(tmp_path: Path) -> None:
@@ -116,8 +121,7 @@ def test_a_missing_column_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}/a.parquet: no column 'text'; set sources.web.text_field or date_field to one "
-        "of body, day"
+        f"{tmp_path}/a.parquet: no column 'text'; set sources.web.text_field to one of body, day"
     )
 
 
@@ -153,17 +157,17 @@ def test_the_order_hangs_on_names_and_not_on_contents(tmp_path: Path) -> None:
 def test_long_text_comes_in_blocks_that_end_with_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_DOCUMENT_BYTES", 10)
+    monkeypatch.setattr(parts, "MAX_DOCUMENT_BYTES", 10)
     (tmp_path / "a.txt").write_bytes("abc\ndéf\nghéééééééi\n".encode() + b"jk\xfflmno\nno")
     documents, quarantine = read(tmp_path)
     assert [d.text for d in documents] == ["abc\ndéf\n", "ghééé", "ééééi\n", "no"]
-    assert quarantine.records == [("a.txt", 29, "bytes that are not UTF-8")]
+    assert places(quarantine) == [("a.txt", 29, "bytes that are not UTF-8")]
 
 
 def test_long_rows_are_cut_and_keep_their_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_DOCUMENT_BYTES", 8)
+    monkeypatch.setattr(parts, "MAX_DOCUMENT_BYTES", 8)
     (tmp_path / "a.jsonl").write_bytes(rows({"text": "one\ntwo\nthree\n"}))
     documents, _ = read(tmp_path)
     assert [d.text for d in documents] == ["one\ntwo\n", "three\n"]

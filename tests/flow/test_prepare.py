@@ -346,9 +346,9 @@ def test_bad_rows_within_bounds_are_listed_in_the_manifest(base: Path, tmp_path:
     (base / "code.jsonl").write_text("\n".join([*rows, "{"]) + "\n")
     manifest = make(tmp_path / "run", base).manifests["code"]
     offset = sum(len(row) + 1 for row in rows)
-    assert manifest["quarantine"] == [
-        {"path": "code.jsonl", "offset": offset, "reason": "rows that are not JSON"}
-    ]
+    (bad,) = manifest["quarantine"]
+    assert (bad["path"], bad["offset"], bad["head"]) == ("code.jsonl", offset, "{\n")
+    assert bad["reason"] == "rows that are not JSON"
     parts = pq.read_table(next((tmp_path / "run/data").glob("code-*")) / "train/documents.parquet")
     assert parts.num_rows == manifest["num_documents"]
     assert manifest["num_documents"] + manifest["held_out"]["num_documents"] == 1001

@@ -1,12 +1,14 @@
-"""Where a source's documents come from and how much of them is held out."""
+"""Where a source's documents come from, what of them is read, and how much is held out."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from evergrow.config import Config, PositiveCount
+from evergrow.config import Config, Fraction, PositiveCount
 
 Installed = Literal["english", "python", "cpp"]
+Format = Literal["auto", "text", "jsonl", "csv", "tsv", "parquet", "html", "warc"]
+WITHOUT_ROWS = ("text", "html", "warc")
 
 
 class SourceConfig(Config):
@@ -14,19 +16,35 @@ class SourceConfig(Config):
 
     files: list[str] = Field(
         default=[],
-        description="Globs, relative to the recipe's folder or absolute: data/**/*.jsonl.gz",
+        description="Globs, relative to the recipe's folder or absolute, data/**/*.jsonl.gz; or "
+        "addresses that fsspec reads, s3://bucket/*.parquet",
+    )
+    trees: list[str] = Field(
+        default=[],
+        description="Globs of folders of code: checkouts give what git tracks, with repository, "
+        "licence and the date of the last commit",
     )
     installed: Installed | None = Field(
         default=None,
         description="Text on every install: docstrings, the standard library, or torch's headers",
     )
-    format: Literal["auto", "text", "jsonl", "parquet"] = Field(
+    format: Format = Field(
         default="auto",
-        description="auto goes by the suffix after .gz or .zst; unknown suffixes are text",
+        description="auto goes by the suffix before .gz or .zst; unknown suffixes are text",
     )
-    text_field: str = Field(default="text", description="JSONL key or Parquet column of the text")
+    text_field: str = Field(
+        default="text", description="JSONL key, CSV or Parquet column of the text"
+    )
+    id_field: str | None = Field(
+        default=None, description="Of the document's own id; a missing or repeated one is bad"
+    )
     date_field: str | None = Field(
-        default=None, description="JSONL key or Parquet column of the document's date"
+        default=None, description="Of the document's date, which is kept as ISO 8601"
+    )
+    license_field: str | None = Field(default=None, description="Of the document's licence")
+    meta_fields: list[str] = Field(default=[], description="What else is kept, in `meta`")
+    max_bad: Fraction = Field(
+        default=0.001, description="Stop when more than this share of documents cannot be read"
     )
     max_bytes: PositiveCount | None = Field(
         default=None, description="Stop after so many bytes of text, taken from all files in turn"
@@ -41,28 +59,36 @@ class SourceConfig(Config):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "SourceConfig":
-        if bool(self.files) == (self.installed is not None):
-            found = "both" if self.files else "neither"
+        origins = {"files": self.files, "trees": self.trees, "installed": self.installed}
+        given = [name for name, value in origins.items() if value]
+        if len(given) != 1:
             raise ValueError(
-                f"give either files (globs) or installed (english, python, cpp), got {found}"
+                "give one of files (globs), trees (folders of code) or installed (english, python, "
+                f"cpp), got {' and '.join(given) or 'none'}"
             )
-        reading = (self.format, self.text_field, self.date_field)
-        if self.installed and reading != ("auto", "text", None):
-            raise ValueError(
-                "format, text_field and date_field belong to files; remove them, "
-                f"got installed: {self.installed}"
-            )
-        if self.format == "text" and self.date_field is not None:
-            raise ValueError(
-                "text files carry no date_field; remove it or use jsonl or parquet, "
-                f"got {self.date_field!r}"
-            )
+        if given != ["files"]:
+            self._refuse_rows(given[0], ("auto",))
+        elif self.format in WITHOUT_ROWS:
+            self._refuse_rows(f"format {self.format}", (self.format,))
         return self
+
+    def _refuse_rows(self, origin: str, formats: tuple[str, ...]) -> None:
+        """Raise ValueError for settings about rows where there are none."""
+        plain = SourceConfig.model_construct()
+        asked = ("text_field", "id_field", "date_field", "license_field", "meta_fields")
+        used = [name for name in asked if getattr(self, name) != getattr(plain, name)]
+        used += [] if self.format in formats else ["format"]
+        if used:
+            raise ValueError(
+                f"{' and '.join(used)} belong to files of rows (jsonl, csv, tsv, parquet); remove "
+                f"them, got {origin}"
+            )
 
     @property
     def content_settings(self) -> dict[str, object]:
         """What decides the text beside the files themselves; part of the data's key."""
-        return self.model_dump(mode="json", exclude={"files", "max_epochs"})
+        left_out = {"files", "trees", "max_epochs", "max_bad"}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class HeldOutConfig(Config):

@@ -22,12 +22,14 @@ def document_id(source: str, key: str) -> str:
 class Document:
     """Text with its origin. It never changes: an edit or a cut makes a new document with a parent.
 
-    id            of the origin, kept by edits and cuts: blake3 of ``source`` and ``key``
+    id            of the origin, kept by edits: blake3 of ``source`` and ``key``; no two documents
+                  that are read from one source have the same
     content_hash  blake3 of the text; ``parent`` is that of the text as read, None before any edit
     path          the file (relative to the recipe's folder when inside it)
     key           the place in the source: the path, with ``#`` and a row or byte offset in a file
-                  of many, or the id that the data gives itself
-    date          as the data spells it, None when unknown; ``date_kind`` says who claims it
+                  of many, or the id that the data gives itself; parts of a long document have
+                  ``#`` and their byte offset behind it
+    date          in ISO 8601 (see dates.py), None when unknown; ``date_kind`` says who claims it
     license       SPDX id or the licence file's path; ``repository`` its name or address
     meta          what else the data says, as JSON; "" for nothing
     """

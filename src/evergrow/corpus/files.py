@@ -1,13 +1,18 @@
-"""Globs to files with checksums, and their bytes unpacked."""
+"""Globs to files with checksums, here or behind an address, and groups of them."""
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
+from blake3 import blake3
 
+from evergrow.corpus.addresses import (
+    address_checksum,
+    address_size,
+    is_address,
+    matching_addresses,
+)
 from evergrow.disk import checksum
 from evergrow.errors import InputError
 
@@ -16,69 +21,133 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of a source; ``name`` is its path as recorded: relative to the base when inside it."""
+    """A file of a source; ``name`` is its path as recorded: relative to the base when inside it.
 
-    path: Path
+    ``path`` is text when it is an address that fsspec reads, which then is the name too. ``tree``
+    is the checkout that the file belongs to, None for a file of its own.
+    """
+
+    path: Path | str
     name: str
     num_bytes: int
     blake3: str
+    tree: Path | None = None
 
     @classmethod
-    def at(cls, path: Path, base: Path) -> "SourceFile":
-        """Describe the file at ``path``, which is read once for its checksum."""
-        name = path.relative_to(base) if path.is_relative_to(base) else path
-        return cls(path, name.as_posix(), path.stat().st_size, checksum(path))
+    def at(cls, path: Path | str, base: Path, tree: Path | None = None) -> "SourceFile":
+        """Describe the file at ``path``, which is read once for its checksum.
+
+        Raises InputError when the name is not UTF-8.
+        """
+        if isinstance(path, str):
+            return cls(path, path, address_size(path), address_checksum(path))
+        name = (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+        if not is_utf8(name):
+            raise InputError(f"{name!r}: the file's name is not UTF-8; rename it")
+        return cls(path, name, path.stat().st_size, checksum(path), tree)
 
     def record(self) -> dict[str, object]:
         """The file as a manifest's ``created_from`` lists it."""
         return {"path": self.name, "bytes": self.num_bytes, "blake3": self.blake3}
 
+    @property
+    def suffixes(self) -> tuple[str, str]:
+        """The last suffix before one of packing, and that one: ``(".jsonl", ".gz")``."""
+        found = [s.lower() for s in PurePosixPath(self.name).suffixes]
+        packing = found.pop() if found and found[-1] in COMPRESSIONS else ""
+        return (found[-1] if found else ""), packing
 
-def match_files(patterns: Sequence[str], base: Path, source: str) -> list[Path]:
-    """The non-empty files that the globs match, sorted, each once.
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name, as Python decodes it, can be written down."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def in_order(files: Iterable[SourceFile]) -> list[SourceFile]:
+    """The files ordered by a hash of their names: spread out, and the same on every machine."""
+    return sorted(files, key=lambda file: blake3(file.name.encode()).digest())
+
+
+def file_groups(files: Iterable[SourceFile], max_bytes: int | None) -> list[list[SourceFile]]:
+    """The files in their order, in groups of at most ``max_bytes``; None for one group.
+
+    A larger file is a group of its own, and so is a checkout whatever its size: its licences and
+    dates are looked up once. Only names and sizes decide.
+    """
+    ordered = in_order(files)
+    if max_bytes is None:
+        return [ordered] if ordered else []
+    groups: list[list[SourceFile]] = []
+    room = 0
+    trees: dict[Path, list[SourceFile]] = {}
+    for file in ordered:
+        if file.tree is not None:
+            trees.setdefault(file.tree, []).append(file)
+        elif groups and file.num_bytes <= room:
+            groups[-1].append(file)
+            room -= file.num_bytes
+        else:
+            groups.append([file])
+            room = max_bytes - file.num_bytes
+    return groups + list(trees.values())
+
+
+def match_files(patterns: Sequence[str], base: Path, source: str) -> list[Path | str]:
+    """The non-empty files that the globs match, sorted, each once; addresses after paths.
 
     Empty files are skipped when a wildcard found them (packages are full of empty ``__init__.py``).
-    Raises InputError for a pattern without a match or with empty files only, and for a folder.
+    Raises InputError for a pattern without a match or with empty files only, for a folder, and for
+    ``..`` after a wildcard.
     """
-    found: set[Path] = set()
+    paths: set[Path] = set()
+    addresses: set[str] = set()
     for pattern in patterns:
         where = f"sources.{source}.files: {pattern!r}"
-        matches = _matches(base / Path(pattern).expanduser())
-        if not matches:
-            raise InputError(f"{where} matches no file under {base}; check the path")
+        if is_address(pattern) and not pattern.startswith("file://"):
+            sizes = matching_addresses(pattern, where)
+            _refuse_none(where, list(sizes), [a for a, size in sizes.items() if size], "")
+            addresses.update(address for address, size in sizes.items() if size)
+            continue
+        matches = match_paths(pattern, base, where)
         files = [path for path in matches if path.is_file()]
-        if not files:
+        if matches and not files:
             raise InputError(f"{where} is a folder; name its files, for example {pattern}/**/*.txt")
         filled = [path for path in files if path.stat().st_size > 0]
-        if not filled:
-            raise InputError(f"{where} matches only empty files; remove it or fill them")
-        found.update(filled)
-    return sorted(found)
+        _refuse_none(where, files, filled, f" under {base}")
+        paths.update(filled)
+    return sorted(paths) + sorted(addresses)
 
 
-def _matches(pattern: Path) -> list[Path]:
-    parts = pattern.parts
+def _refuse_none(where: str, files: Sequence[object], filled: Sequence[object], at: str) -> None:
+    if not files:
+        raise InputError(f"{where} matches no file{at}; check the path")
+    if not filled:
+        raise InputError(f"{where} matches only empty files; remove it or fill them")
+
+
+def match_paths(pattern: str, base: Path, where: str) -> list[Path]:
+    """What a glob matches here, files and folders; a name with brackets also as it is.
+
+    Raises InputError for ``..`` after a wildcard: what it matches would decide where it leads.
+    """
+    if pattern.startswith("file://"):
+        pattern = unquote(urlsplit(pattern).path)
+    path = base / Path(pattern).expanduser()
+    parts = path.parts
     wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
-    if wild is None or pattern.exists():
-        return [pattern] if pattern.exists() else []
+    if wild is None or path.exists():
+        return [path] if path.exists() else []
+    if ".." in parts[wild:]:
+        raise InputError(f"{where} climbs with '..' after a wildcard; name the folder itself")
     return list(Path(*parts[:wild]).glob("/".join(parts[wild:])))
 
 
-@contextmanager
-def open_unpacked(file: SourceFile) -> Iterator[io.BufferedReader]:
-    """The file's bytes, decompressed when its name ends in .gz or .zst.
-
-    Raises InputError when the compressed data is broken or cut off.
-    """
-    compression = COMPRESSIONS.get(file.path.suffix.lower())
-    # Arrow's streams have the methods of a raw stream but are not registered as one.
-    with pa.input_stream(str(file.path), compression=compression) as stream:
-        try:
-            yield io.BufferedReader(stream)  # pyright: ignore[reportArgumentType]
-        except OSError as error:
-            if compression is None:
-                raise
-            raise InputError(
-                f"{file.path}: the {compression} data is broken ({error}); "
-                "fetch or compress the file again"
-            ) from error
+def inside(root: Path, name: str) -> Path:
+    """The path of ``name`` below ``root``. Raises InputError for a name that leads out of it."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{name!r} leads out of {root}; the record that names it is not to trust")
+    return root / name

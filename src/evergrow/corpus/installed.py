@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from evergrow.corpus.config import Installed
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import SourceFile
+from evergrow.corpus.files import SourceFile, inside
 from evergrow.errors import EvergrowError
 
 PACKAGES = ["torch", "transformers", "numpy", "scipy", "pyarrow", "pydantic", "sympy", "networkx"]
@@ -60,9 +60,11 @@ def read_installed(
 
 
 def installed_path(kind: Installed, name: str) -> Path:
-    """Where the file that ``read_installed`` recorded under ``name`` lies now."""
-    root = _library() if kind == "python" else _package("torch").parent
-    return root / name
+    """Where the file that ``read_installed`` recorded under ``name`` lies now.
+
+    Raises InputError for a name that leads out of the packages or the library.
+    """
+    return inside(_library() if kind == "python" else _package("torch").parent, name)
 
 
 def _library() -> Path:

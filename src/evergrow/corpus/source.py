@@ -5,12 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evergrow.corpus.addresses import is_address
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import SourceFile, match_files
+from evergrow.corpus.files import SourceFile
 from evergrow.corpus.installed import installed_path, read_installed
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_files
+from evergrow.corpus.reader import read_files, source_files
 from evergrow.corpus.repeats import Dropped, KnownDocuments, up_to_bytes, without_repeats
 from evergrow.errors import InputError
 
@@ -23,6 +24,7 @@ class SourceReading:
     files: list[SourceFile] = field(default_factory=list)
     dropped: Dropped = field(default_factory=Dropped)
     num_dated: int = 0
+    num_licensed: int = 0
 
 
 def source_documents(
@@ -31,24 +33,30 @@ def source_documents(
     """The documents of a source that ``earlier`` ones lack, without repeats, up to max_bytes.
 
     The order is fixed by the files' names. Raises InputError for missing, empty or broken files,
-    past 0.1 % bad documents, and for a date field that no document has.
+    past the quarantine's share of bad documents, and for a date or licence that no document has.
     """
     name = reading.quarantine.source
     if config.installed:
         raw = read_installed(config.installed, name, reading.files)
     else:
-        reading.files += [SourceFile.at(p, base) for p in match_files(config.files, base, name)]
+        reading.files += source_files(config, base, name)
         raw = read_files(config, reading.files, reading.quarantine)
     with closing(raw):
         new = without_repeats(raw, config.drop_repeated_lines, earlier, reading.dropped)
         for document in up_to_bytes(new, config.max_bytes):
             reading.num_dated += document.date is not None
+            reading.num_licensed += document.license is not None
             yield document
     reading.quarantine.check()
-    if config.date_field and not reading.num_dated:
+    _refuse_unused(name, "date", config.date_field, reading.num_dated)
+    _refuse_unused(name, "license", config.license_field, reading.num_licensed)
+
+
+def _refuse_unused(name: str, what: str, field: str | None, count: int) -> None:
+    if field and not count:
         raise InputError(
-            f"sources.{name}.date_field: no document has a date in {config.date_field!r}; "
-            "correct the name or remove date_field"
+            f"sources.{name}.{what}_field: no document has a {what} in {field!r}; "
+            f"correct the name or remove {what}_field"
         )
 
 
@@ -63,12 +71,19 @@ def changed_files(
         paths = {str(r["path"]): installed_path(config.installed, str(r["path"])) for r in recorded}
         now = {n: _record(p, n) for n, p in paths.items() if p.exists()}
     else:
-        files = [SourceFile.at(p, base) for p in match_files(config.files, base, name)]
-        now = {file.name: file.record() for file in files}
+        now = {file.name: file.record() for file in source_files(config, base, name)}
     before = {str(r["path"]): r for r in recorded}
     changed = [f"{n} changed" for n in before if n in now and now[n] != before[n]]
     gone = [f"{n} is gone" for n in before if n not in now]
     return changed + gone + [f"{n} is new" for n in now if n not in before]
+
+
+def are_gone(config: SourceConfig, base: Path, recorded: list[dict[str, object]]) -> bool:
+    """Whether nothing is left of the files here that a manifest recorded."""
+    names = [str(record["path"]) for record in recorded]
+    if config.installed or any(is_address(name) for name in names):
+        return False
+    return not any((base / name).exists() for name in names)
 
 
 def _record(path: Path, name: str) -> dict[str, object]:

@@ -1,0 +1,45 @@
+"""What a file can hold, and the function that reads it; found by the suffix unless it is named."""
+
+from collections.abc import Callable, Iterator
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.formats.delimited import read_csv, read_tsv
+from evergrow.corpus.formats.html import read_html
+from evergrow.corpus.formats.jsonl import read_jsonl
+from evergrow.corpus.formats.parquet import read_parquet
+from evergrow.corpus.formats.text import read_text
+from evergrow.corpus.formats.warc import read_warc
+from evergrow.corpus.quarantine import Quarantine
+
+FileReader = Callable[[SourceFile, SourceConfig, Quarantine], Iterator[Document]]
+READERS: dict[str, FileReader] = {
+    "text": read_text,
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "parquet": read_parquet,
+    "html": read_html,
+    "warc": read_warc,
+}
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".warc": "warc",
+    ".wet": "warc",
+}
+
+
+def format_of(file: SourceFile, config: SourceConfig) -> str:
+    """The key of READERS: as the source says, else by the suffix; unknown suffixes are text."""
+    if config.format != "auto":
+        return config.format
+    return SUFFIXES.get(file.suffixes[0], "text")

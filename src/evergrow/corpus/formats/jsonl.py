@@ -1,0 +1,45 @@
+"""JSON Lines: one object a line."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.formats.rows import NOT_UTF8, SAVE_AS_UTF8, BadRow, row_document
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.unpack import MAX_LINE_BYTES, Line, open_unpacked, read_lines
+
+TOO_LONG = f"lines longer than {MAX_LINE_BYTES // 2**20} MiB"
+SPLIT = "split the document into several"
+
+
+def read_jsonl(
+    file: SourceFile, config: SourceConfig, quarantine: Quarantine
+) -> Iterator[Document]:
+    """One document a line; blank lines are skipped."""
+    with open_unpacked(file) as stream:
+        for line in read_lines(stream):
+            if not line.data.strip() and not line.is_too_long:
+                continue
+            try:
+                yield row_document(_parse(line), file, line.offset, config, quarantine)
+            except BadRow as bad:
+                size = line.num_bytes if line.is_too_long else 0
+                quarantine.add(file.name, line.offset, bad.reason, bad.way_out, line.data, size)
+
+
+def _parse(line: Line) -> dict[str, Any]:
+    if line.is_too_long:
+        raise BadRow(TOO_LONG, SPLIT)
+    try:
+        row = json.loads(line.data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise BadRow(NOT_UTF8, SAVE_AS_UTF8) from None
+    except (ValueError, RecursionError):
+        way_out = "write one JSON object a line, or set format: text"
+        raise BadRow("rows that are not JSON", way_out) from None
+    if not isinstance(row, dict):
+        raise BadRow("rows that are not JSON objects", "write one JSON object a line")
+    return row

@@ -1,0 +1,94 @@
+"""Parquet: one document a row."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evergrow.corpus.addresses import open_address
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.formats.rows import NOT_UTF8, BadRow, row_document, row_fields
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge
+from evergrow.errors import InputError
+
+ROWS_AT_ONCE = 256
+BUFFER_BYTES = 2**20  # a column is read in such pieces, not a row group at once
+
+
+def read_parquet(
+    file: SourceFile, config: SourceConfig, quarantine: Quarantine
+) -> Iterator[Document]:
+    """One document a row; only the columns that the source asks for are read.
+
+    Raises InputError when the file is broken or packed once more, or has no such columns, and
+    UnpacksTooLarge when its own record says that pages unpack to too much.
+    """
+    columns = list(dict.fromkeys(row_fields(config).values()))
+    with ExitStack() as stack:
+        table = _open(file, stack)
+        names = table.schema_arrow.names
+        for setting, column in row_fields(config).items():
+            if column not in names:
+                raise InputError(
+                    f"{file.path}: no column {column!r}; set "
+                    f"sources.{quarantine.source}.{setting} to one of {', '.join(names)}"
+                )
+        _refuse_bomb(table.metadata, columns)
+        row = 0
+        for batch in table.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
+            for values in zip(*(batch.column(c) for c in columns), strict=True):
+                try:
+                    row_values = _python_row(columns, values)
+                    yield row_document(row_values, file, row, config, quarantine)
+                except BadRow as bad:
+                    quarantine.add(file.name, row, bad.reason, bad.way_out, _head(values[0]))
+                row += 1
+
+
+def _python_row(columns: Sequence[str], values: Sequence[pa.Scalar]) -> dict[str, Any]:
+    try:
+        return {column: value.as_py() for column, value in zip(columns, values, strict=True)}
+    except UnicodeDecodeError:
+        raise BadRow(NOT_UTF8, "write the column as UTF-8 text") from None
+
+
+def _head(text: pa.Scalar) -> bytes:
+    """The bytes of a text, for the record of a bad row; nothing of other types."""
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+        return b""
+    buffer = text.as_buffer()  # pyright: ignore[reportAttributeAccessIssue]
+    return b"" if buffer is None else buffer.slice(0, min(200, buffer.size)).to_pybytes()
+
+
+def _open(file: SourceFile, stack: ExitStack) -> pq.ParquetFile:
+    if file.suffixes[1]:
+        raise InputError(
+            f"{file.path}: Parquet compresses inside; unpack the file and name it .parquet"
+        )
+    try:
+        if isinstance(file.path, Path):
+            return stack.enter_context(pq.ParquetFile(file.path, buffer_size=BUFFER_BYTES))
+        raw = stack.enter_context(open_address(file.path))
+        return stack.enter_context(pq.ParquetFile(raw, buffer_size=BUFFER_BYTES))
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{file.path}: not a whole Parquet file ({error}); write it again"
+        ) from error
+
+
+def _refuse_bomb(metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(index)
+            if chunk.path_in_schema.split(".")[0] not in columns:
+                continue
+            if chunk.total_uncompressed_size > max(
+                FREE_BYTES, MAX_RATIO * chunk.total_compressed_size
+            ):
+                raise UnpacksTooLarge(chunk.total_uncompressed_size)

@@ -1,0 +1,45 @@
+"""Plain text, Markdown and code: one document a file."""
+
+from collections.abc import Iterator
+
+from evergrow.corpus import parts
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.formats.rows import NOT_UTF8, SAVE_AS_UTF8
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.unpack import open_unpacked
+
+
+def read_text(file: SourceFile, config: SourceConfig, quarantine: Quarantine) -> Iterator[Document]:
+    """One document a file; longer files in blocks of at most 4 MiB that end with a line."""
+    largest = parts.MAX_DOCUMENT_BYTES
+    with open_unpacked(file) as stream:
+        offset, rest = 0, b""
+        while block := stream.read(largest - len(rest)):
+            rest += block
+            if len(rest) < largest:
+                continue
+            end = rest.rfind(b"\n") + 1 or _character_start(rest)
+            yield from _decoded(rest[:end], file, offset, quarantine)
+            offset, rest = offset + end, rest[end:]
+        if rest:
+            yield from _decoded(rest, file, offset, quarantine)
+
+
+def _character_start(block: bytes) -> int:
+    """Where the last UTF-8 character of ``block`` starts; the block's end when it is not UTF-8."""
+    starts = (i for i in range(len(block) - 1, len(block) - 5, -1) if block[i] & 0xC0 != 0x80)
+    return next(starts, len(block))
+
+
+def _decoded(
+    block: bytes, file: SourceFile, offset: int, quarantine: Quarantine
+) -> Iterator[Document]:
+    try:
+        text = block.decode("utf-8-sig" if offset == 0 else "utf-8")
+    except UnicodeDecodeError as error:
+        quarantine.add(file.name, offset + error.start, NOT_UTF8, SAVE_AS_UTF8, block)
+        return
+    key = f"{file.name}#{offset}" if offset else None
+    yield Document.of(text, quarantine.source, file.name, key=key)
