@@ -20,8 +20,8 @@ from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
 from evergrow.grow.symmetry import middle_of_each_kind, symmetry_of
 
-# An exact growth differs by the rounding of other sums: measured 1 to 3 times the source's own
-# float32 noise, while the smallest real mistake of section "Traps" in the tests is 1e3 times it.
+# An exact growth differs by the rounding of other sums: 1 to 3 times the source's own float32 noise
+# in tests. An eps of 1e-5 in place of 1e-6, a small mistake, makes 100 times it.
 NOISE_FACTOR = 20.0
 RELATIVE_FLOOR = 1e-6  # of the outputs' deviation, where the noise happens to be almost 0
 GRADIENT_RATIO = 10.0  # zeros before a norm gave 1,700; healthy growths 0.3 to 2
