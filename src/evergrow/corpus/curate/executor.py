@@ -154,8 +154,15 @@ def _with_ray(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, An
         ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
     rows = [{"index": index, "task": task} for index, task in enumerate(tasks)]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_attempt_row)
-    for row in dataset.iter_rows():
-        yield int(row["index"]), row["result"]
+    try:
+        for row in dataset.iter_rows():
+            yield int(row["index"]), row["result"]
+    except ray.exceptions.RayError as error:
+        first = next(iter(str(error).splitlines()), "without a word")
+        raise EvergrowError(
+            f"{tasks[0].label} and what follows: Ray failed ({first}); run the same command again "
+            "to go on, or set executor: pool"
+        ) from error
 
 
 def _attempt_row(row: dict[str, Any]) -> dict[str, Any]:
