@@ -18,7 +18,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.held_out import EVERYTHING, Split, choose_held_out, split_documents
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.repeats import KnownDocuments
-from evergrow.corpus.source import SourceReading, changed_files, source_documents
+from evergrow.corpus.source import SourceReading, are_gone, changed_files, source_documents
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
@@ -32,7 +32,7 @@ from evergrow.stream.tokenizer import (
 )
 from evergrow.stream.writer import write_shards
 
-VERSION = 2  # raise by hand when the same files and settings would give other bytes
+VERSION = 3  # raise by hand when the same files and settings would give other bytes
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
 WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 
@@ -161,7 +161,7 @@ def _refuse_changes(
                 f"{before.get(key)!r}; {WAYS_OUT}"
             )
     recorded = manifest["created_from"]["files"]
-    if config.files and not any((base / file["path"]).exists() for file in recorded):
+    if are_gone(config, base, recorded):
         on_progress(f"{name}: its files are gone; its finished data is used")
         return
     if changes := changed_files(config, base, name, recorded):
@@ -216,7 +216,7 @@ def _read(
     earlier: KnownDocuments,
     scratch: Path,
 ) -> _Read:
-    reading = SourceReading(Quarantine(name))
+    reading = SourceReading(Quarantine(name, config.max_bad))
     with new_folder(scratch) as unfinished:
         documents = source_documents(config, base, earlier, reading)
         _, num_bytes = write_documents(unfinished / "documents.parquet", documents)
