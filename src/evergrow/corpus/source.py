@@ -48,11 +48,12 @@ def source_documents(
             reading.num_licensed += document.license is not None
             yield document
     reading.quarantine.check()
-    _refuse_unused(name, "date", config.date_field, reading.num_dated)
-    _refuse_unused(name, "license", config.license_field, reading.num_licensed)
+    refuse_unused(name, "date", config.date_field, reading.num_dated)
+    refuse_unused(name, "license", config.license_field, reading.num_licensed)
 
 
-def _refuse_unused(name: str, what: str, field: str | None, count: int) -> None:
+def refuse_unused(name: str, what: str, field: str | None, count: int) -> None:
+    """Raise InputError for a ``field`` of dates or licences that no document has anything in."""
     if field and not count:
         raise InputError(
             f"sources.{name}.{what}_field: no document has a {what} in {field!r}; "

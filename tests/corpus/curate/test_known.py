@@ -1,8 +1,10 @@
-"""Ids that come twice, and parts of one document that may share theirs."""
+"""Columns of all shards, and ids that come twice."""
 
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
+import pytest
 
 from evergrow.corpus.curate.columns import load_columns
 from evergrow.corpus.curate.config import CorpusConfig
@@ -13,6 +15,7 @@ from evergrow.corpus.curate.units import StoredFile, write_table
 from evergrow.corpus.document import Document
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.table import write_documents
+from evergrow.errors import EvergrowError
 
 
 def shard_of(folder: Path, name: str, documents: list[Document]) -> Shard:
@@ -26,19 +29,26 @@ def shard_of(folder: Path, name: str, documents: list[Document]) -> Shard:
     return Shard(name, "s", StoredFile.at(folder, file, len(documents)))
 
 
-def test_a_double_is_not_a_part(tmp_path: Path) -> None:
-    long = Document.of("one\ntwo\n", "s", "long.jsonl", key="long.jsonl#0")
-    other = Document.of("other", "s", "x", key="same")
-    again = Document.of("again", "s", "y", key="same")
-    shards = [
-        shard_of(tmp_path, "a", [long.edited("one\n"), other, Document.of("lone", "s", "z")]),
-        shard_of(tmp_path, "b", [long.edited("two\n"), again, long.edited("two\n")]),
-    ]
+def test_the_second_of_an_id_is_a_double() -> None:
+    ids_D2 = np.array([[5, 1], [3, 1], [5, 2], [3, 1], [3, 1]], np.uint64)
+    assert doubles(ids_D2).tolist() == [False, False, False, True, True]
+
+
+def test_rows_belong_to_their_shards_in_order(tmp_path: Path) -> None:
+    documents = [Document.of(f"text {i}", "s", f"{i}.txt") for i in range(5)]
+    shards = [shard_of(tmp_path, "a", documents[:3]), shard_of(tmp_path, "b", documents[3:])]
     config = CorpusConfig(sources=["s"], near=None)
     columns = load_columns(tmp_path, shards, {"facts": facts([]).key}, config, [])
-    assert [id_text(halves) for halves in columns.ids_D2[:2]] == [long.id, other.id]
-    assert doubles(tmp_path, shards, columns).tolist() == [False] * 4 + [True, True]
-    assert columns.shard_of(4) == (1, 1)
+    assert [id_text(halves) for halves in columns.ids_D2] == [d.id for d in documents]
+    assert [columns.shard_of(row) for row in (0, 2, 3, 4)] == [(0, 0), (0, 2), (1, 0), (1, 1)]
+    other = write_table(
+        tmp_path,
+        signals_file(facts([]).key, "a"),
+        pq.read_table(tmp_path / signals_file(facts([]).key, "b")),
+    )
+    assert other.rows == 2
+    with pytest.raises(EvergrowError, match="the signals of a belong to other documents"):
+        load_columns(tmp_path, shards, {"facts": facts([]).key}, config, [])
 
 
 def test_columns_are_those_of_the_documents(whole: Corpus) -> None:

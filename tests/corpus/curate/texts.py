@@ -67,7 +67,13 @@ FATES = {
 
 
 def make(
-    folder: Path, base: Path, *, workers: int = 1, earlier: Sequence[Path] = (), **changes: Any
+    folder: Path,
+    base: Path,
+    *,
+    workers: int = 1,
+    earlier: Sequence[Path] = (),
+    max_bad: float = 0.001,
+    **changes: Any,
 ) -> Corpus:
     """The corpus of SETTINGS with changes, in ``folder``."""
     config = CorpusConfig.model_validate(SETTINGS | changes)
@@ -76,7 +82,9 @@ def make(
             folder=folder,
             name=folder.name,
             config=config,
-            sources={name: SourceConfig(files=[f"{name}/*"]) for name in config.sources},
+            sources={
+                name: SourceConfig(files=[f"{name}/*"], max_bad=max_bad) for name in config.sources
+            },
             base=base,
             earlier=earlier,
             executor=executor,

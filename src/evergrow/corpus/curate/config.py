@@ -91,9 +91,6 @@ class CorpusConfig(Config):
         description="YYYY-MM-DD: later dates lie in the future and count as unknown; default: no "
         "date is doubted, since a clock would change the corpus from day to day",
     )
-    max_bad: Fraction = Field(
-        default=0.001, description="Share of a source's documents that may be unreadable"
-    )
     shard_bytes: PositiveCount = Field(
         default=16 * 2**20,
         description="Of text, in one shard: the unit of work and of memory",

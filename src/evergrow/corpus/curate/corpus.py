@@ -137,11 +137,12 @@ def _parent(folder: Path, parent: Parent) -> dict[str, str]:
 
 def _source(parts: Parts, name: str) -> dict[str, Any]:
     done = [unit.counts for unit in parts.ingested if unit.counts["source"] == name]
-    totals = {n: sum(counts[n] for counts in done) for n in ("documents", "bytes", "dated")}
+    totals = {n: sum(counts[n] for counts in done) for n in ("documents", "bytes")}
+    known = {n: sum(counts[n] for counts in done) for n in ("date", "license")}
     return {
         "settings": parts.sources[name].content_settings,
         **totals,
-        "undated": totals["documents"] - totals["dated"],
+        "unknown": {n: totals["documents"] - count for n, count in known.items()},
         "quarantined": _counted(done, "bad"),
         "flagged": _counted(done, "flags"),
         "skipped": _counted(done, "skipped"),

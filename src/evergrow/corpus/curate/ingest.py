@@ -7,7 +7,7 @@ that was read before.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 from pathlib import Path
@@ -20,7 +20,7 @@ from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files, source_files
 from evergrow.corpus.repeats import up_to_bytes
-from evergrow.corpus.source import changed_files
+from evergrow.corpus.source import changed_files, refuse_unused
 from evergrow.corpus.table import write_documents
 from evergrow.disk import new_file, write_file
 from evergrow.errors import InputError
@@ -78,7 +78,8 @@ class Ingest:
             "source": self.source,
             "documents": counts["documents"],
             "bytes": counts["bytes"],
-            "dated": counts["dated"],
+            "date": counts["date"],
+            "license": counts["license"],
             "files": [file.record() for file in files],
             "bad": dict(Counter(record.reason for record in quarantine.records)),
             "flags": dict(quarantine.flags),
@@ -118,7 +119,8 @@ def _up_to(
     while True:
         size = document.num_bytes
         total += size
-        counts.update(documents=1, bytes=size, dated=document.date is not None)
+        counts.update(documents=1, bytes=size)
+        counts.update(date=document.date is not None, license=document.license is not None)
         yield document
         if total >= shard_bytes:
             return
@@ -150,24 +152,31 @@ def plan_ingest(
     ]
 
 
-def refuse_bad(done: Sequence[Done], max_bad: float) -> None:
-    """Raise InputError when a source has more unreadable documents than ``max_bad`` of all."""
-    sources = dict.fromkeys(str(d.counts["source"]) for d in done)
-    for source in sources:
-        units = [d for d in done if d.counts["source"] == source]
-        reasons: Counter[str] = sum((Counter(u.counts["bad"]) for u in units), Counter())
-        num_bad = reasons.total()
-        num_documents = num_bad + sum(u.counts["documents"] for u in units)
-        if num_documents == 0:
-            raise InputError(
-                f"sources.{source}: its files hold no document at all; check files and format"
-            )
-        if num_bad > max_bad * num_documents:
-            reason, count = reasons.most_common(1)[0]
-            times = "once" if count == 1 else f"{count:,} times"
-            raise InputError(
-                f"sources.{source}: {num_bad:,} of {num_documents:,} documents cannot be read, "
-                f"more than max_bad {max_bad:.1%}; most often ({times}) because of {reason}; every "
-                f"one stands in quarantine/{source}-*.jsonl of the corpus: mend them, or raise "
-                "max_bad"
-            )
+def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> None:
+    """Raise InputError for a source of too many unreadable documents, of none, or of no date or
+    licence where its settings name one."""
+    for source in dict.fromkeys(str(unit.counts["source"]) for unit in done):
+        config = sources[source]
+        units = [unit.counts for unit in done if unit.counts["source"] == source]
+        reasons: Counter[str] = sum((Counter(counts["bad"]) for counts in units), Counter())
+        num_read = sum(counts["documents"] for counts in units)
+        _refuse_share(source, config.max_bad, reasons, num_read)
+        for what, field in (("date", config.date_field), ("license", config.license_field)):
+            refuse_unused(source, what, field, sum(counts[what] for counts in units))
+
+
+def _refuse_share(source: str, max_bad: float, reasons: Counter[str], num_read: int) -> None:
+    num_bad = reasons.total()
+    num_documents = num_bad + num_read
+    if num_documents == 0:
+        raise InputError(
+            f"sources.{source}: its files hold no document at all; check files and format"
+        )
+    if num_bad > max_bad * num_documents:
+        reason, count = reasons.most_common(1)[0]
+        times = "once" if count == 1 else f"{count:,} times"
+        raise InputError(
+            f"sources.{source}: {num_bad:,} of {num_documents:,} documents cannot be read, more "
+            f"than {100 * max_bad:g} %; most often ({times}) because of {reason}; every one stands "
+            f"in quarantine/{source}-*.jsonl of the corpus: mend them, or raise max_bad"
+        )

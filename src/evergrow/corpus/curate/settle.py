@@ -28,7 +28,7 @@ from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of, write
 from evergrow.corpus.curate.waterfall import duplicates, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
 
-WITHOUT_EFFECT = {"against", "executor", "max_bad", "signals"}  # on what is kept
+WITHOUT_EFFECT = {"against", "executor", "signals"}  # on what is kept
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
     done = order.finish("ingest", tasks, lambda task: task.finished(order.base))
     for below in ("documents", "quarantine"):
         order.keep_only(below, done, [task.sidecar for task in tasks])
-    refuse_bad(done, order.config.max_bad)
+    refuse_bad(done, order.sources)
     shards = [
         Shard(Path(file.name).stem, task.source, file)
         for task, unit in zip(tasks, done, strict=True)
