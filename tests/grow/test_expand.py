@@ -190,3 +190,42 @@ def test_every_family_is_grown_along_all_axes_at_once() -> None:
         assert plan.exactness == "exact"
         assert (logits(source) - logits(larger)).abs().max() < 1e-12, family
         assert larger.config.num_hidden_layers == config.num_hidden_layers
+
+
+@pytest.mark.parametrize("name", [UP, DOWN, "model.embed_tokens.weight", "model.norm.weight"])
+@pytest.mark.parametrize("method", ["fpi", "average"])
+def test_pieces_make_the_same_whole(
+    name: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = "llama" if method == "fpi" else "gpt2"
+    if family == "gpt2":
+        name = {
+            UP: "transformer.h.0.mlp.c_fc.weight",
+            DOWN: "transformer.h.0.mlp.c_proj.weight",
+            "model.embed_tokens.weight": "transformer.wpe.weight",
+            "model.norm.weight": "transformer.ln_f.weight",
+        }[name]
+    plan, state = planned(family, to={"hidden": 72, "vocab": 111}, method=method)
+    whole = expand(plan, name, state.__getitem__)
+    monkeypatch.setattr("evergrow.grow.expand.PIECE", 200)
+    pieces = expand(plan, name, state.__getitem__)
+    held = torch.ones_like(whole, dtype=torch.bool)
+    if name == "transformer.h.0.mlp.c_fc.weight":
+        held[48:] = False  # free rows are drawn piece by piece
+    assert torch.equal(whole[held], pieces[held])
+
+
+def test_noise_stays_invisible_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evergrow.grow.expand.PIECE", 500)
+    for family, to in (("llama", DOUBLE), ("gpt2", {"hidden": 72, "ffn": 149})):
+        source = tiny(family)
+        larger, _ = grown(source, GrowConfig(to=to))
+        assert (logits(source) - logits(larger)).abs().max() < 1e-12
+
+
+def test_the_source_is_left_as_it_was() -> None:
+    for family, to in (("llama", DOUBLE | {"layers": 4}), ("gpt2", {"hidden": 72, "ffn": 149})):
+        plan, state = planned(family, to=to)
+        before = {name: tensor.clone() for name, tensor in state.items()}
+        grow_state(plan, state)
+        assert all(torch.equal(before[name], tensor) for name, tensor in state.items())

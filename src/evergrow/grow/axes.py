@@ -62,6 +62,11 @@ class AxisMap:
         order = np.argsort(self.source, kind="stable")
         return order[::2], order[1::2]
 
+    def narrowed(self, start: int, stop: int) -> "AxisMap":
+        """Grown coordinates ``start`` to ``stop`` of the same source."""
+        here = slice(start, stop)
+        return AxisMap(self.before, self.source[here], self.scale[here], self.weight[here])
+
     def matrices(self) -> tuple[Numbers, Numbers]:
         """M [after, before] and R [before, after] written out; for tests and small axes."""
         grow = np.zeros((self.after, self.before))

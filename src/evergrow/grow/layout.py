@@ -1,7 +1,10 @@
 """A family's line, read: which map lies on each dimension of a tensor, and on which side."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from torch import Tensor
 
 from evergrow.errors import InputError
 from evergrow.grow.axes import AxisMap, joined, times
@@ -29,6 +32,33 @@ class Line:
 
     dimensions: tuple[Dimension | None, ...]
     norm: tuple[AxisMap, AxisMap] | None = None
+
+    def piece(self, shape: tuple[int, ...], elements: int) -> tuple[int, int]:
+        """(dimension, step) that cuts a grown tensor into pieces of about ``elements``.
+
+        What a matrix reads is never cut: copies of one coordinate are made together.
+        """
+        for place, dimension in enumerate(self.dimensions):
+            whole = self.norm is not None or len(shape) == 1
+            if not whole and (dimension is None or dimension.side == "gives"):
+                return place, max(1, elements * shape[place] // math.prod(shape))
+        return 0, shape[0]
+
+    def narrowed(self, place: int, start: int, stop: int) -> "Line":
+        """The line of a piece of the grown tensor."""
+        dimension = self.dimensions[place]
+        if dimension is None or stop - start == dimension.map.after:
+            return self
+        cut = replace(dimension, map=dimension.map.narrowed(start, stop))
+        return replace(
+            self, dimensions=(*self.dimensions[:place], cut, *self.dimensions[place + 1 :])
+        )
+
+    def cut(self, source: Tensor, place: int, start: int, step: int) -> Tensor:
+        """What a piece of the grown tensor needs of a source tensor."""
+        if self.dimensions[place] is not None:
+            return source
+        return source.narrow(place, start, min(step, source.shape[place] - start))
 
     def grown_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The grown tensor's shape; raises InputError when the source's does not fit its line."""

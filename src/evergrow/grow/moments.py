@@ -88,9 +88,10 @@ def _grown(
     for source, share in mixture(plan, name):
         moment = _moment(moments, part, source)
         try:
-            parts.append(widen(dual, source, moment) * share)
+            dual.grown_shape(source, tuple(moment.shape))
         except InputError as error:
             raise InputError(_stranger(source)) from error
+        parts.append(widen(dual, moment) * share)
     return torch.stack(parts).sum(0).to(moment.dtype)
 
 

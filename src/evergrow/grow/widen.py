@@ -4,20 +4,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evergrow.grow.axes import MEAN, ZERO, AxisMap
+from evergrow.grow.axes import MEAN, ZERO, AxisMap, Indices
 from evergrow.grow.layout import Dimension, Line, Side
 
 
-def widen(line: Line, name: str, tensor: Tensor) -> Tensor:
-    """M W R of one source tensor, in at least fp32; InputError when its shape is not the line's."""
-    line.grown_shape(name, tuple(tensor.shape))
-    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
-    if line.norm is not None:
-        return _gain(wide, *line.norm)
+def widen(line: Line, tensor: Tensor) -> Tensor:
+    """M W R of one source tensor, in at least fp32; its shape must be the line's."""
+    return take(line, give(line, tensor))
+
+
+def give(line: Line, tensor: Tensor) -> Tensor:
+    """M W, in at least fp32: what a tensor gives is grown, what it reads is not yet."""
+    return _gain(_wide(tensor), *line.norm) if line.norm else _sides(line, tensor, "gives")
+
+
+def take(line: Line, given: Tensor) -> Tensor:
+    """W R of what ``give`` returned."""
+    return _sides(line, given, "reads")
+
+
+def _sides(line: Line, tensor: Tensor, side: Side) -> Tensor:
     for place, dimension in enumerate(line.dimensions):
-        if dimension is not None and not dimension.map.is_identity:
-            wide = _along(wide, place, dimension)
-    return wide
+        if dimension is not None and dimension.side == side and not dimension.map.is_identity:
+            tensor = _along(tensor, place, dimension)
+    return _wide(tensor)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _along(tensor: Tensor, place: int, dimension: Dimension) -> Tensor:
@@ -25,19 +39,20 @@ def _along(tensor: Tensor, place: int, dimension: Dimension) -> Tensor:
     factors = axis.scale if dimension.side == "gives" else axis.weight
     shape = [1] * tensor.ndim
     shape[place] = axis.after
-    source = torch.from_numpy(np.maximum(axis.source, 0))
-    held = torch.from_numpy(np.where(axis.source == ZERO, 0.0, factors)).to(tensor.dtype)
-    grown = tensor.index_select(place, source)
+    grown = _wide(tensor.index_select(place, torch.from_numpy(np.maximum(axis.source, 0))))
     means = torch.from_numpy(np.flatnonzero(axis.source == MEAN))
     if len(means):
-        grown.index_copy_(
-            place,
-            means,
-            tensor.mean(place, keepdim=True).expand(
-                *(len(means) if d == place else n for d, n in enumerate(tensor.shape))
-            ),
+        grown.index_fill_(place, means, 0)
+        grown.index_add_(
+            place, means, _repeated(_wide(tensor).mean(place, keepdim=True), place, means)
         )
-    return grown.mul_(held.view(shape))
+    if (factors == 1).all():
+        return grown
+    return grown.mul_(torch.from_numpy(factors).to(grown.dtype).view(shape))
+
+
+def _repeated(mean: Tensor, place: int, means: Tensor) -> Tensor:
+    return mean.expand(*(len(means) if d == place else n for d, n in enumerate(mean.shape)))
 
 
 def _gain(gain: Tensor, reads: AxisMap, gives: AxisMap) -> Tensor:
@@ -52,29 +67,39 @@ def _gain(gain: Tensor, reads: AxisMap, gives: AxisMap) -> Tensor:
     return torch.where(mask, grown, grown[mask].mean())
 
 
-def free_noise(line: Line, like: Tensor, ratio: float, rms: float, seed: int) -> Tensor | None:
-    """Z (I - M R) of the shape and dtype of ``like``, which what a matrix reads cannot show.
+def noise_is_free(line: Line, ratio: float) -> bool:
+    """Whether what the tensor reads leaves room for noise, or must have some (see below)."""
+    read = [d.map for d in line.dimensions if d is not None and d.side == "reads"]
+    return any((ratio > 0 and not m.is_identity) or (m.source < 0).any() for m in read)
 
-    Z has deviation ``ratio`` times ``rms``. Columns that read a coordinate which is always 0 are
-    drawn at ``rms`` itself: else they and the rows that feed them would both be 0 and stay so.
-    None where nothing is free.
+
+def add_free_noise(
+    line: Line, given: Tensor, deviation: float, rms: float, generator: torch.Generator
+) -> Tensor:
+    """M W R + Z (I - M R): noise which what the matrix reads cannot show.
+
+    Z has ``deviation``. Columns that read a coordinate which is always 0 are drawn at ``rms``
+    instead: else they and the rows that feed them would both be 0 and stay so.
     """
-    for place, dimension in enumerate(line.dimensions):
-        if dimension is None or dimension.side == "gives" or dimension.map.is_identity:
-            continue
-        free = dimension.map.source < 0
-        if not ratio and not free.any():
-            continue
-        deviation = torch.from_numpy(np.where(free, rms, ratio * rms)).to(like.dtype)
-        generator = torch.Generator().manual_seed(seed)
-        shape = like.transpose(place, -1).shape
-        drawn = torch.randn(shape, generator=generator, dtype=like.dtype).mul_(deviation)
-        return _unseen(drawn, dimension.map).transpose(place, -1)
-    return None
+    grown = take(line, given)
+    place, axis = _reading(line)
+    spread = torch.from_numpy(np.where(axis.source < 0, rms, deviation)).to(given.dtype)
+    shape = grown.transpose(place, -1).shape
+    drawn = torch.randn(shape, generator=generator, dtype=given.dtype).mul_(spread)
+    return grown.add_(_unseen(drawn, axis).transpose(place, -1))
 
 
-def split_unevenly(
-    line: Line, grown: Tensor, ratio: float, rms: float, seed: int, dtype: torch.dtype
+def _reading(line: Line) -> tuple[int, AxisMap]:
+    """The dimension that a matrix reads, and its map."""
+    return next(
+        (place, dimension.map)
+        for place, dimension in enumerate(line.dimensions)
+        if dimension is not None and dimension.side == "reads"
+    )
+
+
+def split_pairs(
+    line: Line, given: Tensor, deviation: float, generator: torch.Generator, dtype: torch.dtype
 ) -> Tensor | None:
     """The same noise where every coordinate has two copies, exact in ``dtype`` too: W = A + B.
 
@@ -82,37 +107,42 @@ def split_unevenly(
     halves sum to the source's weight in bf16 as in fp64. A draw says which copy gets A. None where
     what the matrix reads is not doubled.
     """
-    for place, dimension in enumerate(line.dimensions):
-        pairs = dimension.map.pairs if dimension and dimension.side == "reads" else None
-        if pairs is None or not ratio:
-            continue
-        first, second = (torch.from_numpy(places) for places in pairs)
-        whole = grown.index_select(place, first).mul_(2).to(dtype).to(grown.dtype)
-        generator = torch.Generator().manual_seed(seed)
-        shape = whole.transpose(place, -1).shape
-        drawn = torch.randn(shape, generator=generator, dtype=grown.dtype).transpose(place, -1)
-        more = torch.minimum(drawn.abs() * (ratio * rms), 1.5 * whole.abs())
-        larger = (whole / 2 + more.copysign(whole)).to(dtype).to(grown.dtype)
-        rest, swapped = whole - larger, drawn < 0
-        split = grown.clone()
-        split.index_copy_(place, first, torch.where(swapped, rest, larger))
-        return split.index_copy_(place, second, torch.where(swapped, larger, rest))
-    return None
+    place, axis = _reading(line)
+    if axis.pairs is None or not deviation:
+        return None
+    whole = given.to(dtype).to(given.dtype)
+    drawn = torch.randn(whole.shape, generator=generator, dtype=given.dtype)
+    more = torch.minimum(drawn.abs().mul_(deviation), whole.abs().mul_(1.5)).copysign_(whole)
+    larger = more.add_(whole, alpha=0.5).to(dtype).to(given.dtype)
+    one = torch.where(drawn < 0, whole - larger, larger)
+    shape = [axis.after if d == place else n for d, n in enumerate(given.shape)]
+    grown = given.new_empty(shape)
+    for places, part in zip(axis.pairs, (one, whole - one), strict=True):
+        _put(grown, place, places, part)
+    return grown
+
+
+def _put(grown: Tensor, place: int, places: Indices, part: Tensor) -> None:
+    """Write ``part`` at ``places`` along one dimension; a plain copy where they are a range."""
+    start = int(places[0])
+    if np.array_equal(places, np.arange(start, start + len(places))):
+        grown.narrow(place, start, len(places)).copy_(part)
+    else:
+        grown.index_copy_(place, torch.from_numpy(places), part)
 
 
 def _unseen(drawn: Tensor, axis: AxisMap) -> Tensor:
     """Z - (Z M) R along the last dimension."""
     copies = np.flatnonzero(axis.source >= 0)
-    source = torch.from_numpy(axis.source[copies])
-    places = torch.from_numpy(copies)
-    scale = torch.from_numpy(axis.scale).to(drawn.dtype)
-    held = drawn * scale
+    source, places = torch.from_numpy(axis.source[copies]), torch.from_numpy(copies)
+    held = drawn * torch.from_numpy(np.where(axis.source == ZERO, 0.0, axis.scale)).to(drawn.dtype)
     seen = drawn.new_zeros(*drawn.shape[:-1], axis.before)
-    seen.index_add_(-1, source, held[..., places])
+    seen.index_add_(-1, source, held.index_select(-1, places))
     means = torch.from_numpy(np.flatnonzero(axis.source == MEAN))
-    seen += held[..., means].sum(-1, keepdim=True) / axis.before
+    if len(means):
+        seen += held[..., means].sum(-1, keepdim=True) / axis.before
     weight = torch.from_numpy(axis.weight[copies]).to(drawn.dtype)
-    return drawn.index_add(-1, places, seen[..., source] * weight, alpha=-1)
+    return drawn.index_add_(-1, places, seen.index_select(-1, source).mul_(weight), alpha=-1)
 
 
 def new_along(line: Line, shape: tuple[int, ...], sides: tuple[Side, ...]) -> Tensor:
