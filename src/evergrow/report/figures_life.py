@@ -34,6 +34,7 @@ def source_loss(folder: RunFolder, source: str) -> Figure:
         traces += _seed_lines(arm, curves)
         rings = [_release_points(run, source) for run in arm.runs]
         traces += [_rings(arm, points) for points in rings if points]
+        traces += [_growth_marks(arm, run, source) for run in arm.runs if run.growths]
         heights += [value for points in (*curves, *rings) for _, value in _settled(points)]
     return {
         "data": traces,
@@ -225,6 +226,26 @@ def _rings(arm: Arm, points: Points) -> Figure:
         "hovertemplate": "%{y:.3f}",
         "cliponaxis": False,
     }  # fmt: skip
+
+
+def _growth_marks(arm: Arm, run: Run, source: str) -> Figure:
+    """Filled triangles where a larger model was born, at its first loss."""
+    births = [
+        (span.start, growth, growth.loss[source])
+        for span in run.spans
+        if (growth := run.growths.get(span.stage.name)) and source in growth.loss
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"{text(arm.name)}, grown",
+        "meta": {"arm": arm.color},
+        "x": plain([start for start, _, _ in births]),
+        "y": plain([loss.after for _, _, loss in births]),
+        "marker": {"symbol": "triangle-up", "size": 11, "color": arm_color(arm)},
+        "hovertemplate": "%{y:.3f}",
+        "cliponaxis": False,
+    }
 
 
 def _stripe(place: int, number: int) -> str:

@@ -66,6 +66,8 @@ class Scores(Record):
     transient_peak: float | None = None
     num_tokens: float | None = None
     num_tokens_total: float | None = None
+    flops: float | None = None
+    flops_total: float | None = None
     tokens_per_second: float | None = None
     seeds: dict[str, "Scores"] = {}
     intervals: dict[str, tuple[float, float]] = {}
@@ -114,6 +116,89 @@ class Data(Part):
     quarantine: list[Unreadable]
 
 
+class GrownAxis(Record):
+    """One axis of a growth, and the plan's verdict on it."""
+
+    axis: str
+    before: int
+    after: int
+    operator: str
+    exactness: str
+    reason: str
+
+
+class Size(Record):
+    """What a model costs."""
+
+    num_parameters: int
+    flops_per_token: int
+
+
+class Cost(Record):
+    """The model before and after a growth."""
+
+    source: Size
+    grown: Size
+
+
+class Birth(Record):
+    """Bits per byte of one source right before and right after a growth."""
+
+    before: float
+    after: float
+
+
+class Apart(Record):
+    """Two models' outputs on the same input: largest difference, nats, share of equal choices."""
+
+    maximum: float
+    kl: float | None = None
+    top1_agreement: float | None = None
+
+
+class Noise(Record):
+    """How far the smaller model's own outputs move by rounding."""
+
+    float32: Apart
+
+
+class Ratio(Record):
+    """Grown over source; None where that is no number."""
+
+    ratio: float | None = None
+
+
+class Symmetry(Record):
+    """One kind of weight matrix after a growth: units that repeat, and rank."""
+
+    kind: str
+    shape: tuple[int, int]
+    duplicate_rows: int
+    duplicate_columns: int
+    rank: int | None = None
+    effective_rank: float | None = None
+    source_rank: int | None = None
+
+
+class Verification(Record):
+    """What was measured on random input when the model grew."""
+
+    difference: Apart
+    noise: Noise
+    gradient_norm: Ratio
+    symmetry: list[Symmetry] = []
+
+
+class Growth(Record):
+    """What growth.json says of the growth before a stage."""
+
+    exactness: str
+    axes: list[GrownAxis]
+    cost: Cost
+    verification: Verification
+    loss: dict[str, Birth] = {}
+
+
 @dataclass(frozen=True)
 class Span:
     """A stage between its first and last trunk token; ``reached`` is how far the trunk has come."""
@@ -133,6 +218,7 @@ class Run:
     steps: list[Step]
     evaluations: list[Evaluation]
     samples: list[Sample]
+    growths: dict[str, Growth]  # by the stage that begins with it
 
     @cached_property
     def spans(self) -> list[Span]:
@@ -286,9 +372,15 @@ def _find_runs(path: Path) -> dict[str, list[Path]]:
 
 
 def _read_run(folder: Path, root: Path) -> Run:
+    manifest = read_manifest(folder)
+    read = {
+        stage.name: _read_json(folder / "growth" / stage.name / "growth.json", Growth)
+        for stage in manifest.stages
+    }
     return Run(
         path=folder.relative_to(root).as_posix(),
-        manifest=read_manifest(folder),
+        manifest=manifest,
+        growths={name: growth for name, growth in read.items() if growth is not None},
         steps=read_lines(folder / "metrics.jsonl", Step),
         evaluations=read_lines(folder / "evals.jsonl", Evaluation),
         samples=read_lines(folder / "samples.jsonl", Sample),

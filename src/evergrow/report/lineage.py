@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evergrow.report.canvas import DASH, NUM_ARM_COLORS
-from evergrow.report.folder import Arm, RunFolder, Span
+from evergrow.report.folder import Arm, Growth, RunFolder, Span
+from evergrow.report.words import count
 from evergrow.run import Branch, StageRecord
 
 WIDTH = 960
@@ -31,7 +32,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Node:
-    """A point; ``kind`` as of a Curve, or start; ``title`` shows on hovering."""
+    """A point; ``kind`` as of a Curve, or start or growth; ``title`` shows on hovering."""
 
     x: float
     y: float
@@ -92,6 +93,8 @@ def _draw_arm(
             rail = _rail(place(span.start), y, place(span.end), target)
             tree.curves.append(Curve(rail, kind, tuple(other.color for other in sharing)))
             tree.nodes.append(_trunk_node(place(span.end), target, kind, sharing, span.stage))
+            if growth := arm.first.growths.get(span.stage.name):
+                tree.nodes.append(_growth_node(place(span.start), target, sharing[0], span, growth))
             _draw_release(tree, arm, span, target, place)
         y = target
     for branch in arm.first.manifest.branches:
@@ -102,6 +105,17 @@ def _trunk_node(x: float, y: float, kind: str, sharing: list[Arm], stage: StageR
     names = ", ".join(arm.name for arm in sharing)
     shared = "trained once, shared: " if len(sharing) > 1 else ""
     return Node(x, y, kind, sharing[0].color, f"{stage.name} ({shared}{names})")
+
+
+def _growth_node(x: float, y: float, arm: Arm, span: Span, growth: Growth) -> Node:
+    """Where a stage's line has come to its own lane: the model that it begins with is larger."""
+    size = growth.cost.source.num_parameters, growth.cost.grown.num_parameters
+    axes = ", ".join(f"{a.axis} {a.before} to {a.after}" for a in growth.axes)
+    title = (
+        f"grown before {span.stage.name}: {count(size[0])} to {count(size[1])} parameters; "
+        f"{axes} ({growth.exactness})"
+    )
+    return Node(x + BEND, y, "growth", arm.color, title, f"{size[1] / size[0]:.2g}x")
 
 
 def _draw_release(tree: Tree, arm: Arm, span: Span, y: float, place: Place) -> None:

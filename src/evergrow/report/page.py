@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from evergrow.disk import write_file
 from evergrow.report import canvas, figures_data, figures_life, figures_scores, words
-from evergrow.report.folder import Arm, RunFolder, Sample, read_run_folder
+from evergrow.report.folder import Arm, Growth, RunFolder, Sample, read_run_folder
 from evergrow.report.lineage import WIDTH, lineage, stripes
 from evergrow.report.matrix import columns, heat_map
 
@@ -70,6 +70,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         data=[(name, folder.data[name]) for name in _data_order(folder)],
         tree=lineage(folder),
         tree_width=WIDTH,
+        growths=_growths(folder),
         samples=[(arm, _by_prompt(arm.first.samples)) for arm in folder.arms if arm.first.samples],
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
         environment=_environment(folder),
@@ -155,6 +156,16 @@ def _facts(folder: RunFolder) -> list[str]:
         *([f"{words.count(size)} parameters"] if isinstance(size, int) else []),
         *([str(model["source"])] if "source" in model else []),
     ]
+
+
+def _growths(folder: RunFolder) -> list[tuple[Arm, str, Growth]]:
+    """Every growth of the first seeds with its stage; one that arms share stands once."""
+    found: dict[str, tuple[Arm, str, Growth]] = {}
+    for arm in folder.arms:
+        for stage in arm.stages:
+            if growth := arm.first.growths.get(stage.name):
+                found.setdefault(stage.key, (arm, stage.name, growth))
+    return list(found.values())
 
 
 def _data_order(folder: RunFolder) -> list[str]:

@@ -51,6 +51,11 @@ MEASURES = (
     ),
     Measure("num_tokens_total", "tokens, all", "with forks", 0, "All tokens that were computed."),
     Measure(
+        "flops", "FLOPs", "to the release", 0,
+        "Operations of training along the trunk to the last release: 6 N + 12 L d T a token, of "
+        "the model as it was in each stage. Forks are not in it.",
+    ),
+    Measure(
         "tokens_per_second", "speed", "tokens/s", 0,
         "Training tokens a second; depends on what else the machine was doing.",
     ),
@@ -74,6 +79,8 @@ def count(value: float | None) -> str:
     """A count in three digits: 812, 8.12k, 540k, 1.2M."""
     if value is None or not math.isfinite(value):
         return DASH
+    if value >= 1e15:
+        return f"{value:.3g}"
     for factor, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= factor * 0.9995:
             return f"{value / factor:.3g}{letter}"
