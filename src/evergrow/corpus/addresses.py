@@ -27,7 +27,8 @@ def matching_addresses(pattern: str, where: str) -> dict[str, int]:
         if not system.exists(path):
             return {}
         info = system.info(path)
-        return {pattern: int(info["size"])} if info["type"] == "file" else {}
+        address = pattern if "::" in pattern else system.unstrip_protocol(path)
+        return {address: int(info["size"])} if info["type"] == "file" else {}
     if "::" in pattern:
         raise InputError(f"{where}: a chain of addresses (::) names one file; write it without *")
     found = system.glob(path, detail=True)

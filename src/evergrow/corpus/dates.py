@@ -53,10 +53,13 @@ def _since_1970(number: float) -> str | None:
     return _with_zone(datetime.fromtimestamp(int(seconds), UTC))
 
 
-def _with_zone(moment: datetime) -> str:
+def _with_zone(moment: datetime) -> str | None:
     if moment.tzinfo is None:
         return moment.replace(microsecond=0).isoformat()
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    except OverflowError:  # the first or last hours that Python knows
+        return None
 
 
 def _from_parts(parts: dict[str, str | None]) -> str | None:
@@ -69,7 +72,7 @@ def _from_parts(parts: dict[str, str | None]) -> str | None:
             return date.isoformat()[: 10 if day else 7 if month else 4]
         clock = [int(float(p.replace(",", "."))) for p in _clock(time)]
         return _with_zone(datetime(year, month, day, *clock, tzinfo=_offset(zone)))
-    except (ValueError, OverflowError):  # the 31st of April, hour 25, the year 0
+    except ValueError:  # the 31st of April, hour 25, the year 0
         return None
 
 

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.formats import parquet
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.reader import read_files
+
+
+def read(path: Path, **settings: object) -> tuple[list, Quarantine]:
+    config = SourceConfig.model_validate({"files": ["*"], **settings})
+    quarantine = Quarantine("web")
+    file = SourceFile.at(path, path.parent)
+    return list(read_files(config, [file], quarantine)), quarantine
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd", "snappy"])
+def test_every_packing_inside_is_read(tmp_path: Path, codec: str) -> None:
+    table = pa.table({"text": [f"é{i}" for i in range(600)], "other": [b"\xff"] * 600})
+    pq.write_table(table, tmp_path / "a.parquet", compression=codec, row_group_size=100)
+    documents, _ = read(tmp_path / "a.parquet")
+    assert [d.text for d in documents] == [f"é{i}" for i in range(600)]
+    assert documents[-1].key == "a.parquet#599"
+
+
+def test_ids_licences_and_meta_come_from_columns(tmp_path: Path) -> None:
+    columns = {"text": ["a", "b"], "n": [1, 1], "l": [["MIT"], []], "day": [None, None]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    settings = {"id_field": "n", "license_field": "l", "meta_fields": ["n"], "date_field": "day"}
+    documents, quarantine = read(tmp_path / "a.parquet", **settings)
+    assert [(d.key, d.license, d.meta, d.date) for d in documents] == [
+        ("1", "MIT", '{"n": 1}', None)
+    ]
+    assert [(r.offset, r.reason, r.head) for r in quarantine.records] == [
+        (1, "id field 'n' given twice", "b")
+    ]
+
+
+def test_pages_that_unpack_to_far_more_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "FREE_BYTES", 2**18)
+    table = pa.table({"text": ["x" * 2**20] * 4})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    documents, quarantine = read(tmp_path / "a.parquet")
+    assert documents == []
+    (bad,) = quarantine.records
+    assert bad.reason == "files that unpack to more than 64 MiB and 250 times their size"
+    assert bad.num_bytes > 4 * 2**20

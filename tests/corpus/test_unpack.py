@@ -1,0 +1,84 @@
+import gzip
+import io
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from evergrow.corpus import unpack
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.unpack import Line, UnpacksTooLarge, open_unpacked, read_lines
+from evergrow.errors import InputError
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_packed_data_that_breaks_off_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.txt.{suffix}"
+    with pa.output_stream(str(path)) as stream:
+        stream.write(b"".join(f"text {i * i}\n".encode() for i in range(1000)))
+    path.write_bytes(path.read_bytes()[:-9])
+    kind = {"gz": "gzip", "zst": "zstd"}[suffix]
+    with (
+        pytest.raises(
+            InputError, match=rf"a\.txt\.{suffix}: the {kind} data is broken .*compress the file"
+        ),
+        open_unpacked(SourceFile.at(path, tmp_path)) as stream,
+    ):
+        stream.read()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+def test_a_bomb_stops_in_proportion_to_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    monkeypatch.setattr(unpack, "FREE_BYTES", 2**20)
+    path = tmp_path / ("bomb.gz" if codec == "gzip" else "bomb.zst")
+    with pa.output_stream(str(path), compression=codec) as stream:
+        for _ in range(64):
+            stream.write(bytes(2**20))
+    read = 0
+    with pytest.raises(UnpacksTooLarge), open_unpacked(SourceFile.at(path, tmp_path)) as stream:
+        while chunk := stream.read(2**16):
+            read += len(chunk)
+    assert 2**20 <= read < 2**25
+
+
+def test_text_that_packs_well_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "FREE_BYTES", 2**16)
+    text = b"".join(b"2024-05-01 12:00:%02d GET /index.html 200\n" % (i % 60) for i in range(20000))
+    (tmp_path / "log.txt.gz").write_bytes(gzip.compress(text))
+    with open_unpacked(SourceFile.at(tmp_path / "log.txt.gz", tmp_path)) as stream:
+        assert stream.read() == text
+
+
+def test_lines_have_offsets_and_long_ones_only_a_beginning() -> None:
+    data = b"one\n" + b"x" * 25 + b"\n\nlast"
+    lines = list(read_lines(io.BytesIO(data), 10))
+    assert lines == [
+        Line(0, b"one\n", 4),
+        Line(4, b"x" * 10, 26),
+        Line(30, b"\n", 1),
+        Line(31, b"last", 4),
+    ]
+    assert [line.is_too_long for line in lines] == [False, True, False, False]
+
+
+def test_a_line_that_ends_just_past_the_limit_does_not_take_the_next_one() -> None:
+    lines = list(read_lines(io.BytesIO(b"x" * 10 + b"\nnext\n"), 10))
+    assert [(line.offset, line.num_bytes) for line in lines] == [(0, 11), (11, 5)]
+
+
+def test_a_line_of_200_mb_takes_the_memory_of_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.truncate(200 * 10**6)  # a hole: no disk space
+        file.seek(0, 2)
+        file.write(b"\n{}\n")
+    tracemalloc.start()
+    with open_unpacked(SourceFile(path, "long.jsonl", 0, "")) as stream:
+        lines = [(line.offset, line.num_bytes) for line in read_lines(stream, 2**20)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert lines == [(0, 200 * 10**6 + 1), (200 * 10**6 + 1, 3)]
+    assert peak < 8 * 2**20
