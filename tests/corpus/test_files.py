@@ -1,8 +1,10 @@
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from evergrow.corpus.files import SourceFile, match_files
+from evergrow.corpus.files import SourceFile, file_groups, in_order, inside, match_files
 from evergrow.disk import checksum
 from evergrow.errors import InputError
 
@@ -60,3 +62,45 @@ def test_a_record_is_relative_to_the_base_when_inside_it(tmp_path: Path) -> None
     expected = {"path": "a.txt", "bytes": 5, "blake3": checksum(path)}
     assert SourceFile.at(path, path.parent).record() == expected
     assert SourceFile.at(path, tmp_path / "elsewhere").name == path.as_posix()
+
+
+def test_dots_that_climb_are_refused_after_a_wildcard_only(tmp_path: Path) -> None:
+    for name in ("here/a/x.txt", "there/y.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+    assert refusal(["*/../../there/*.txt"], tmp_path / "here") == (
+        "sources.web.files: '*/../../there/*.txt' climbs with '..' after a wildcard; name the "
+        "folder itself"
+    )
+    found = match_files(["../there/*.txt"], tmp_path / "here", "web")
+    assert [Path(path).name for path in found] == ["y.txt"]
+
+
+def test_a_recorded_name_stays_inside(tmp_path: Path) -> None:
+    assert inside(tmp_path, "a/b.py") == tmp_path / "a/b.py"
+    for name in ("../x", "a/../../x", "/etc/passwd"):
+        with pytest.raises(InputError) as error:
+            inside(tmp_path, name)
+        assert str(error.value) == (
+            f"{name!r} leads out of {tmp_path}; the record that names it is not to trust"
+        )
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    path.write_text("x")
+    with pytest.raises(InputError, match=r"the file's name is not UTF-8; rename it"):
+        SourceFile.at(path, tmp_path)
+
+
+def test_groups_are_bounded_and_hang_on_names_and_sizes_only() -> None:
+    sizes = [5, 30, 1, 1, 1, 9, 10, 4, 6, 0, 25]
+    files = [SourceFile(Path(f"{i}"), f"{i}", size, "") for i, size in enumerate(sizes)]
+    groups = file_groups(files, 10)
+    assert [f for group in groups for f in group] == in_order(files)
+    assert all(sum(f.num_bytes for f in g) <= 10 or len(g) == 1 for g in groups)
+    neighbours = pairwise(groups)
+    assert all(sum(f.num_bytes for f in a) + b[0].num_bytes > 10 for a, b in neighbours)
+    assert file_groups(reversed(files), 10) == groups
+    assert file_groups(files, None) == [in_order(files)]
+    assert file_groups([], None) == file_groups([], 10) == []
