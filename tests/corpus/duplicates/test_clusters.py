@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 
+from evergrow.corpus.duplicates import clusters
 from evergrow.corpus.duplicates.clusters import (
     between_sources,
     cluster,
@@ -25,11 +26,26 @@ def test_a_shared_band_joins_and_the_lowest_rank_stays() -> None:
     assert cluster(bands, np.array([1, 0, 0, 1, 5]), everyone(5)).tolist() == [2, -1, -1, 1, -1]
 
 
-def test_a_third_document_joins_two_but_not_when_it_takes_no_part() -> None:
+def test_only_a_document_that_stays_drops_another() -> None:
     bands = hashes([1, 2], [1, 3], [4, 3])
     rank = np.arange(3)
-    assert cluster(bands, rank, everyone(3)).tolist() == [-1, 0, 0]
-    assert cluster(bands, rank, np.array([True, False, True])).tolist() == [-1, -1, -1]
+    assert cluster(bands, rank, everyone(3)).tolist() == [-1, 0, -1]
+    assert cluster(bands, np.array([1, 0, 2]), everyone(3)).tolist() == [1, -1, 1]
+    assert cluster(bands, rank, np.array([False, True, True])).tolist() == [-1, -1, 1]
+
+
+def test_the_partner_is_the_first_of_those_that_stay() -> None:
+    bands = hashes([1, 9], [2, 8], [1, 2])
+    assert cluster(bands, np.array([1, 0, 2]), everyone(3)).tolist() == [-1, -1, 0]
+    bands = hashes([1, 9], [8, 2], [1, 2])
+    assert cluster(bands, np.array([1, 0, 2]), everyone(3)).tolist() == [-1, -1, 1]
+
+
+def test_documents_of_earlier_corpora_stay_and_drop_whatever_their_rank() -> None:
+    bands = hashes([1, 2], [1, 3], [4, 3], [4, 5])
+    rank = np.array([2, 3, 1, 0])
+    assert cluster(bands, rank, everyone(4), num_fixed=2).tolist() == [-1, -1, 1, -1]
+    assert cluster(bands, rank, everyone(4)).tolist() == [-1, 0, 3, -1]
 
 
 def test_the_same_hash_in_two_different_bands_joins_nothing() -> None:
@@ -44,44 +60,47 @@ def test_nothing_at_all() -> None:
     assert cluster(np.empty((0, 14), np.uint64), np.arange(0), everyone(0)).tolist() == []
 
 
-def test_as_a_plain_union_find_does_whatever_the_order_of_bands() -> None:
+@pytest.mark.parametrize("rounds", [0, 1, 20])
+@pytest.mark.parametrize("num_fixed", [0, 700])
+def test_as_one_after_another_does(
+    monkeypatch: pytest.MonkeyPatch, rounds: int, num_fixed: int
+) -> None:
+    monkeypatch.setattr(clusters, "ROUNDS", rounds)
     rng = np.random.default_rng(3)
     num = 3000
-    bands = rng.integers(1, 4500, (num, 3)).astype(np.uint64)
-    allowed, rank = rng.random(num) < 0.8, rng.permutation(num)
-    found = cluster(bands, rank, allowed)
-    assert found.tolist() == plain(bands, rank, allowed)
+    bands = rng.integers(1, 3000, (num, 3)).astype(np.uint64)
+    allowed, rank = rng.random(num) < 0.8, rng.integers(0, 1000, num)
+    found = cluster(bands, rank, allowed, num_fixed)
+    assert found.tolist() == plain(bands, rank, allowed, num_fixed)
     assert 500 < np.count_nonzero(found >= 0) < 2400
-    assert np.array_equal(cluster(bands[:, ::-1], rank, allowed), found)
+    assert np.array_equal(cluster(bands[:, ::-1], rank, allowed, num_fixed), found)
 
 
-def plain(bands: np.ndarray, rank: np.ndarray, allowed: np.ndarray) -> list[int]:
-    parent = list(range(len(bands)))
+def plain(bands: np.ndarray, rank: np.ndarray, allowed: np.ndarray, num_fixed: int) -> list[int]:
+    """The definition, with a dictionary a band."""
+    found = [-1] * len(bands)
+    order = sorted(range(len(bands)), key=lambda row: (row >= num_fixed, rank[row], row))
+    stars: list[dict[int, int]] = [{} for _ in range(bands.shape[1])]
+    for place, row in enumerate(order):
+        if not allowed[row]:
+            continue
+        values = bands[row].tolist()
+        places = [star[v] for star, v in zip(stars, values, strict=True) if v in star]
+        if places and row >= num_fixed:
+            found[row] = order[min(places)]
+            continue
+        for star, value in zip(stars, values, strict=True):
+            star.setdefault(value, place)
+    return found
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            row = parent[row]
-        return row
 
-    for column in bands.T.tolist():
-        first: dict[int, int] = {}
-        for row in np.flatnonzero(allowed).tolist():
-            parent[root(row)] = root(first.setdefault(column[row], row))
-    best: dict[int, int] = {}
-    for row in np.argsort(rank).tolist():
-        best.setdefault(root(row), row)
-    return [-1 if best[root(row)] == row else best[root(row)] for row in range(len(bands))]
-
-
-def test_a_chain_of_a_hundred_thousand_is_one_cluster() -> None:
+def test_a_chain_of_a_hundred_thousand_keeps_every_other() -> None:
     num = 100_000
     pairs = np.repeat(np.arange(num // 2, dtype=np.uint64), 2) + np.uint64(1)
     shifted = np.roll(pairs, 1)
     shifted[0] = num
-    mixed = np.random.default_rng(0).permutation(num)
-    for order in (slice(None), slice(None, None, -1), mixed):
-        found = cluster_columns([pairs[order], shifted[order]], np.arange(num), everyone(num))
-        assert found[0] == -1 and np.all(found[1:] == 0)
+    found = cluster_columns([pairs, shifted], np.arange(num), everyone(num))
+    assert np.all(found[::2] == -1) and np.array_equal(found[1::2], np.arange(0, num, 2))
 
 
 def test_exact_repeats_compare_128_bits() -> None:
