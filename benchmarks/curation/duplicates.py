@@ -142,7 +142,7 @@ def _row(name: str, truth: np.ndarray, hit: np.ndarray) -> None:
 
 
 def real_pairs(texts: Sequence[str]) -> None:
-    """All pairs of a real set, by true similarity: how many share a band, and lose one of the two."""
+    """All pairs of a real set, by true similarity: how many share a band, how many both stay."""
     documents = [Document.of(text, "data", str(i)) for i, text in enumerate(texts)]
     sets = [shingles(text) for text in texts]
     bands_DB = bands_of(measure_documents(documents, [minhash()])["minhash"]["bands"])
