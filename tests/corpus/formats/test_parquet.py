@@ -1,3 +1,5 @@
+import random
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,3 +53,15 @@ def test_pages_that_unpack_to_far_more_are_not_opened(
     (bad,) = quarantine.records
     assert bad.reason == "files that unpack to more than 64 MiB and 250 times their size"
     assert bad.num_bytes > 4 * 2**20
+
+
+def test_an_open_file_holds_a_few_documents_and_no_row_group(tmp_path: Path) -> None:
+    texts = [random.Random(i).randbytes(50_000).hex() for i in range(500)]
+    pages = {"use_dictionary": False, "write_batch_size": 8}  # of about 1 MiB
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", **pages)
+    before = pa.total_allocated_bytes()
+    file = SourceFile.at(tmp_path / "a.parquet", tmp_path)
+    documents = read_files(SourceConfig(files=["*"]), [file], Quarantine("web"))
+    held = [pa.total_allocated_bytes() - before for _ in islice(documents, 100)]
+    documents.close()
+    assert max(held) < 10 * 2**20  # 256 rows have 26 MB, the row group 50

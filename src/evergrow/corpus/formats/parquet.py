@@ -17,8 +17,10 @@ from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge
 from evergrow.errors import InputError
 
-ROWS_AT_ONCE = 256
-BUFFER_BYTES = 2**20  # a column is read in such pieces, not a row group at once
+ROWS_AT_ONCE = 256  # at most; and about so many bytes
+BYTES_AT_ONCE = 2**20
+# Columns are read in pieces of 256 KiB, not a row group at once: many files are open together.
+IN_PIECES: dict[str, Any] = {"pre_buffer": False, "buffer_size": 2**18}
 
 
 def read_parquet(
@@ -39,9 +41,8 @@ def read_parquet(
                     f"{file.path}: no column {column!r}; set "
                     f"sources.{quarantine.source}.{setting} to one of {', '.join(names)}"
                 )
-        _refuse_bomb(table.metadata, columns)
-        row = 0
-        for batch in table.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
+        row, at_once = 0, _rows_at_once(table.metadata, columns)
+        for batch in table.iter_batches(at_once, columns=columns, use_threads=False):
             for values in zip(*(batch.column(c) for c in columns), strict=True):
                 try:
                     row_values = _python_row(columns, values)
@@ -73,22 +74,29 @@ def _open(file: SourceFile, stack: ExitStack) -> pq.ParquetFile:
         )
     try:
         if isinstance(file.path, Path):
-            return stack.enter_context(pq.ParquetFile(file.path, buffer_size=BUFFER_BYTES))
+            return stack.enter_context(pq.ParquetFile(file.path, **IN_PIECES))
         raw = stack.enter_context(open_address(file.path))
-        return stack.enter_context(pq.ParquetFile(raw, buffer_size=BUFFER_BYTES))
+        return stack.enter_context(pq.ParquetFile(raw, **IN_PIECES))
     except pa.ArrowInvalid as error:
         raise InputError(
             f"{file.path}: not a whole Parquet file ({error}); write it again"
         ) from error
 
 
-def _refuse_bomb(metadata: pq.FileMetaData, columns: Sequence[str]) -> None:
+def _rows_at_once(metadata: pq.FileMetaData, columns: Sequence[str]) -> int:
+    """So many rows that they hold about 1 MiB, going by what the file records of its columns.
+
+    Raises UnpacksTooLarge when a column unpacks to far more than it takes on disk.
+    """
+    num_bytes = 0
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             chunk = metadata.row_group(group).column(index)
             if chunk.path_in_schema.split(".")[0] not in columns:
                 continue
-            if chunk.total_uncompressed_size > max(
-                FREE_BYTES, MAX_RATIO * chunk.total_compressed_size
-            ):
-                raise UnpacksTooLarge(chunk.total_uncompressed_size)
+            size = chunk.total_uncompressed_size
+            if size > max(FREE_BYTES, MAX_RATIO * chunk.total_compressed_size):
+                raise UnpacksTooLarge(size)
+            num_bytes += size
+    fitting = BYTES_AT_ONCE * metadata.num_rows // max(1, num_bytes)
+    return min(ROWS_AT_ONCE, max(1, fitting))
