@@ -7,7 +7,7 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.repeats import Dropped, KnownDocuments
-from evergrow.corpus.source import SourceReading, changed_files, source_documents
+from evergrow.corpus.source import SourceReading, are_gone, changed_files, source_documents
 from evergrow.errors import InputError
 
 
@@ -68,3 +68,36 @@ def test_installed_files_are_compared_where_they_were_read() -> None:
     assert changed_files(config, Path(), "web", recorded) == []
     recorded[0] = recorded[0] | {"blake3": "0" * 64}
     assert changed_files(config, Path(), "web", recorded) == [f"{recorded[0]['path']} changed"]
+
+
+def test_files_are_gone_only_when_none_is_left(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(name)
+    config = SourceConfig(files=["*.txt"])
+    _, reading = read(config, tmp_path)
+    recorded = [file.record() for file in reading.files]
+    (tmp_path / "a.txt").unlink()
+    assert not are_gone(config, tmp_path, recorded)
+    (tmp_path / "b.txt").unlink()
+    assert are_gone(config, tmp_path, recorded)
+    assert not are_gone(config, tmp_path, [{"path": "s3://bucket/a.txt"}])
+    assert not are_gone(SourceConfig(installed="cpp"), tmp_path, recorded)
+
+
+def test_a_tree_is_a_source_that_is_read_and_compared_like_files(tmp_path: Path) -> None:
+    for name in ("a.py", "b/c.py"):
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_text(name)
+    config = SourceConfig(trees=["co*"])
+    documents, reading = read(config, tmp_path)
+    assert {d.key: d.repository for d in documents} == {
+        "code/a.py": "code",
+        "code/b/c.py": "code",
+    }
+    recorded = [file.record() for file in reading.files]
+    (tmp_path / "code/a.py").write_text("changed")
+    (tmp_path / "code/new.py").write_text("new")
+    assert changed_files(config, tmp_path, "web", recorded) == [
+        "code/a.py changed",
+        "code/new.py is new",
+    ]

@@ -349,6 +349,7 @@ def test_bad_rows_within_bounds_are_listed_in_the_manifest(base: Path, tmp_path:
     (bad,) = manifest["quarantine"]
     assert (bad["path"], bad["offset"], bad["head"]) == ("code.jsonl", offset, "{\n")
     assert bad["reason"] == "rows that are not JSON"
+    assert manifest["flagged"] == manifest["skipped"] == {}
     parts = pq.read_table(next((tmp_path / "run/data").glob("code-*")) / "train/documents.parquet")
     assert parts.num_rows == manifest["num_documents"]
     assert manifest["num_documents"] + manifest["held_out"]["num_documents"] == 1001

@@ -308,6 +308,8 @@ def _write(
         "tokenizer": digest,
         "dropped": asdict(read.reading.dropped),
         "quarantine": [q._asdict() for q in read.reading.quarantine.records],
+        "flagged": dict(sorted(read.reading.quarantine.flags.items())),
+        "skipped": dict(sorted(read.reading.quarantine.skipped.items())),
     }
     target = data / f"{name}-{key[:12]}"
     with new_folder(target) as unfinished:
