@@ -150,11 +150,12 @@ def test_the_key_holds_the_items_and_the_group_can_go_to_a_worker() -> None:
 
 def test_the_record_counts_items_and_documents() -> None:
     hit = {"suite": "quiz", "item": "a", "part": "prompt", "share": 1.0, "how": "verbatim"}
-    column = [json.dumps([hit, hit | {"part": "solution"}]), "[]", None, json.dumps([hit])]
+    column = [json.dumps([hit, hit | {"part": "solution"}]), "[]", None]
+    column.append(json.dumps([hit | {"item": "b"}]))
     other = Suite.of("other", [Item("x", words(0, 20), "")])
     quiz, rest = checked([QUIZ, other], column)
     assert (quiz.suite, quiz.digest, quiz.num_items) == ("quiz", QUIZ.digest, 2)
-    assert (quiz.num_unchecked, quiz.num_items_found, quiz.num_documents) == (1, 1, 2)
+    assert (quiz.num_unchecked, quiz.num_items_found, quiz.num_documents) == (1, 2, 2)
     assert (rest.num_unchecked, rest.num_items_found, rest.num_documents) == (0, 0, 0)
 
 

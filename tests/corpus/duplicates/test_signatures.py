@@ -89,6 +89,8 @@ def test_bands_come_back_from_a_sliced_column_with_nulls() -> None:
     assert not bands[0].any() and not bands[2].any()
     assert [bands[1].tobytes(), bands[3].tobytes()] == rows[1:]
     assert np.all(bands[[1, 3]] > 0)
+    whole = pa.array(rows, group.fields["bands"])
+    assert [row.tobytes() for row in bands_of(whole.slice(1, 1))] == rows[1:2]
 
 
 def test_a_band_is_the_hash_of_its_own_rows() -> None:

@@ -136,7 +136,7 @@ class _Overlap:
             grams, places = found[part.length]
             own = self.tables[part.length].first(part)
             starts = places[grams == own.number][:MAX_PLACES] - own.offset
-            verbatim = share == 1 and _holds(hashes_N, part.hashes_N, starts)
+            verbatim = _holds(hashes_N, part.hashes_N, starts)
             how = "verbatim" if verbatim else "n-grams"
             names = {"suite": part.suite, "item": part.item, "part": part.kind}
             hits.append(names | {"share": share, "how": how})
