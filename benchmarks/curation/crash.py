@@ -2,8 +2,8 @@
 
     python benchmarks/curation/crash.py [--kills 10] [--seed 0] [--megabytes 3]
 
-Two corpora of installed text, the second compared with the first. Every kill waits for a random
-share of the time that an uninterrupted run takes. After all of it the bytes must be those of a run
+Two corpora of installed text, the second compared with the first. Every kill waits until a random
+number of units is done, and then a random moment. After all of it the bytes must be those of a run
 that nobody touched; a run on a full disk must leave nothing marked done. Exits with 1 otherwise.
 """
 
@@ -73,9 +73,17 @@ def finish(folder: Path, *more: str) -> float:
     return time.monotonic() - started
 
 
-def kill(folder: Path, seconds: float, number: int) -> bool:
-    """Kill -9 after ``seconds``; False when it was done before."""
+def units_done(folder: Path) -> int:
+    """The sidecars there are."""
+    return len(list((folder / ROOT).rglob("*.json")))
+
+
+def kill(folder: Path, more: int, seconds: float, number: int) -> bool:
+    """Kill -9 ``seconds`` after ``more`` units are done; False when all were done before."""
+    before = units_done(folder)
     process = start(folder)
+    while process.poll() is None and units_done(folder) < before + more:
+        time.sleep(0.002)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -85,11 +93,9 @@ def kill(folder: Path, seconds: float, number: int) -> bool:
         _, alive = psutil.wait_procs(workers, timeout=30)
         if alive:
             sys.exit(f"{len(alive)} workers outlived the main process by 30 s: {alive}")
-        root = folder / ROOT
-        done = len(list(root.rglob("*.json")))
-        hidden = [p.name for p in root.rglob(".*.writing-*")]
-        left = f"{done} units done, {len(hidden)} half-written"
-        print(f"kill {number:2d} after {seconds:5.1f} s: {left}", flush=True)
+        hidden = len(list((folder / ROOT).rglob(".*.writing-*")))
+        left = f"{units_done(folder)} units done, {hidden} half-written"
+        print(f"kill {number:2d} with {before} units done before: {left}", flush=True)
         return True
     return False
 
@@ -155,17 +161,20 @@ def main() -> None:
         print(f"uninterrupted, two workers: {seconds:.1f} s", flush=True)
         finish(folders["alone"], "workers=1")
         compare("one worker", folders["whole"], folders["alone"])
+        most_units = max(1, 2 * units_done(folders["whole"]) // (arguments.kills + 1))
         number = 0
         while number < arguments.kills:
-            if kill(folders["killed"], choose.uniform(0.5, 0.7 * seconds), number + 1):
+            more, after = choose.randrange(most_units), choose.uniform(0, 0.3)
+            if kill(folders["killed"], more, after, number + 1):
                 number += 1
             else:
                 compare("done before all kills", folders["whole"], folders["killed"])
                 shutil.rmtree(folders["killed"] / "runs")
         finish(folders["killed"])
         compare(f"killed {number} times", folders["whole"], folders["killed"])
-        for most in (1_000, 20_000, 60_000):
-            full_disk(folders["full"], most)
+        sizes = sorted(len(data) for data in contents(folders["whole"]).values())
+        for most in (sizes[len(sizes) // 2], sizes[-3], sizes[-1]):  # fails ever later
+            full_disk(folders["full"], most - 1)
         finish(folders["full"])
         compare("after full disks", folders["whole"], folders["full"])
 
