@@ -229,3 +229,17 @@ def test_the_source_is_left_as_it_was() -> None:
         before = {name: tensor.clone() for name, tensor in state.items()}
         grow_state(plan, state)
         assert all(torch.equal(before[name], tensor) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "olmo2", "gpt2"])
+def test_a_doubled_bf16_model_computes_the_same_function(family: str) -> None:
+    source = tiny(family)
+    for parameter in source.parameters():
+        parameter.data.copy_(parameter.data.bfloat16())
+    stored = {name: tensor.bfloat16() for name, tensor in source.state_dict().items()}
+    to = DOUBLE if family != "gpt2" else {"hidden": 96, "ffn": 224}
+    larger, plan = grown(source, GrowConfig(to=to))
+    assert plan.noise > 0
+    state = grow_state(plan, stored)
+    larger.load_state_dict({name: tensor.double() for name, tensor in state.items()})
+    assert (logits(source) - logits(larger)).abs().max() < 1e-12
