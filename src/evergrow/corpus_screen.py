@@ -34,7 +34,7 @@ def show_what_if(told: Mapping[str, Any]) -> None:
         if not (old and old["documents"]) and not (new and new["documents"]):
             continue
         alone = told["alone"].get(rule, {"documents": 0, "bytes": 0})
-        more = f"{alone['documents']:+,} ({megabytes(alone['bytes'])})" if rule in then else ""
+        more = f"{alone['documents']:+,} ({_size(alone)})" if rule in then else ""
         size = _size(new) if new else ""
         table.add_row(rule, _number(old), _number(new), size, more)
     kept = [told[when]["kept"] for when in ("now", "then")]
@@ -108,7 +108,7 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     if (partner := document["duplicate"]) is not None:
         alike = "" if partner["similarity"] is None else f", similarity {partner['similarity']:.2f}"
         fate = {True: "kept", False: f"dropped by {partner['rule']}", None: "not here any more"}
-        where = partner["path"] or f"of corpus {partner['corpus']}"
+        where = partner["key"] or f"of corpus {partner['corpus']}"
         lines.append(f"repeats {partner['id']} {where}{alike}; that one is {fate[partner['kept']]}")
     lines += [f"repeated by {one['id']} ({one['stage']})" for one in document["repeated_by"]]
     lines += [_hit(hit) for hit in document["contamination"]]

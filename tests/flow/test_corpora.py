@@ -20,6 +20,7 @@ from evergrow.corpus.document import document_id
 from evergrow.errors import InputError, Stopped
 from evergrow.flow.corpora import curate, find_corpus
 from evergrow.flow.listener import Listener, Progress
+from evergrow.flow.recipes import empty_root
 from evergrow.recipe import decode_recipe, load_corpus_recipe
 
 RECIPE: dict[str, Any] = {
@@ -87,6 +88,12 @@ def test_why_for_people_and_for_machines(made: Path) -> None:
     told = json.loads(CliRunner().invoke(app, command).output)
     assert told["documents"][0]["id"] == document_id("land", "land/03.txt")
     assert told["documents"][0]["signals"]["language.language"]
+
+
+def test_a_fresh_run_keeps_the_corpora(made: Path) -> None:
+    (made / "summary.json").write_text("{}")
+    empty_root(made)
+    assert sorted(path.name for path in made.iterdir()) == [".lock", "corpora"]
 
 
 def test_a_path_must_name_one_corpus(made: Path) -> None:

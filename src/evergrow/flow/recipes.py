@@ -201,7 +201,8 @@ def _refuse_edits(known: Manifest, recipe: Recipe, keys: dict[str, str], tokeniz
     refuse_edits(known.stages, recipe, stage_keys(as_before, known.seed, keys, tokenizer), old)
 
 
-_OWN = {".lock", "recipe.yaml", "summary.json", "study.json", "report.html", "tokenizer", "data"}
+_STAYS = {".lock", "corpora"}  # keys say whether a corpus is still the one asked for
+_OWN = _STAYS | {"recipe.yaml", "summary.json", "study.json", "report.html", "tokenizer", "data"}
 
 
 def empty_root(root: Path) -> None:
@@ -214,5 +215,5 @@ def empty_root(root: Path) -> None:
                 "or give the recipe another name"
             )
     for path in root.iterdir():
-        if path.name != ".lock":
+        if path.name not in _STAYS:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -144,12 +144,19 @@ def _duplicate(corpus: Corpus, place: Place, decision: Mapping[str, Any]) -> dic
     key = decision["partner_corpus"]
     home = corpus if key is None else _corpus_of(corpus, key)
     told = {"id": decision["partner"], "corpus": key or corpus.key}
-    told |= {"path": None, "source": None, "kept": None, "rule": None, "similarity": None}
+    told |= {
+        "path": None,
+        "key": None,
+        "source": None,
+        "kept": None,
+        "rule": None,
+        "similarity": None,
+    }
     places = find_documents(home, decision["partner"]) if home else []
     if home is None or not places:
         return told
     partner, fate = document_at(home, places[0]), decision_at(home, places[0])
-    told |= {"path": partner.path, "source": partner.source}
+    told |= {"path": partner.path, "key": partner.key, "source": partner.source}
     told |= {"kept": fate["keep"], "rule": fate["rule"]}
     return told | {"similarity": _similarity(corpus, place, home, places, decision["stage"])}
 
