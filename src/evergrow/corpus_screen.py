@@ -61,10 +61,9 @@ def _table(title: str, *columns: str) -> Table:
 def show_why(told: Mapping[str, Any]) -> None:
     """Every record of a document: its fate first, then what decided it."""
     for record in told["quarantined"]:
-        _say(
-            f"not read: {record['path']} at {record['offset']:,}, because of {record['reason']}; "
-            f"it stands in the quarantine of {told['corpus']}"
-        )
+        fate = "read without what it claims" if record["kept"] else "not read"
+        place = f"{record['path']} at {record['offset']:,}"
+        _say(f"{fate}: {place}, because of {record['reason']}; its beginning: {record['head']!r}")
     for document in told["documents"]:
         _say(f"{document['id']} {document['key']} ({document['source']})")
         _say(f"  {_fate(document)}")

@@ -8,6 +8,7 @@ from evergrow.config import decode, load_yaml
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.stages import Order, curate_corpus
+from evergrow.corpus.curate.units import tidied
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
@@ -34,7 +35,7 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
     ):
         for name, config in recipe.corpora.items():
             folder = root / FOLDER / name
-            with Executor(config.executor, recipe.workers) as executor:
+            with tidied(folder), Executor(config.executor, recipe.workers) as executor:
                 order = Order(
                     folder=folder,
                     name=name,

@@ -1,5 +1,6 @@
 """Deciding over arrays made by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,3 +138,11 @@ def test_an_id_that_comes_twice_goes() -> None:
     double_D = np.array([False, True, False, False, False])
     decided = decide(columns, judged_of([PASSED] * 5), double_D, NOTHING, config_of())
     assert fates(decided) == ["kept", "id.repeated", "kept", "kept", "kept"]
+
+
+def test_the_newest_of_a_cluster_may_stay() -> None:
+    columns = columns_of([1, 2, 3, 4, 5], [9, 9, 9, 4, 5], [30, 20, 10, 10, 10])
+    dated = replace(columns, dates=["2020", "2024-02-01", None, None, None])
+    config = config_of(near={"permutations": 8, "bands": 1, "keep": "newest"})
+    decided = decide(dated, judged_of([PASSED] * 5), NO_DOUBLES, NOTHING, config)
+    assert fates(decided) == ["near.document", "kept", "near.document", "kept", "kept"]

@@ -1,5 +1,6 @@
 """A corpus end to end: fates, the same bytes however it was made, and only stale work done."""
 
+import json
 import resource
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from corpus.curate.texts import FATES, SETTINGS, SHORT, contents, make, prose, steps, write_texts
 
+from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate import units
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.find import decision_at, find_documents
@@ -216,6 +218,27 @@ def test_too_many_unreadable_documents_stop_it(tmp_path: Path) -> None:
         make(tmp_path / "web", base)
     made = make(tmp_path / "web", base, max_bad=0.1)
     assert made.manifest["sources"]["news"]["quarantined"] == {"bytes that are not UTF-8": 1}
+
+
+def test_dates_in_the_future_are_unknown_when_a_day_is_given(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    rows = [{"text": prose(80 + i), "date": date} for i, date in enumerate(DATES)]
+    (base / "dated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = {"dated": SourceConfig(files=["dated.jsonl"], date_field="date")}
+    settings = {"sources": ["dated"], "near": {"keep": "newest"}, "decontaminate": None}
+    made = make(tmp_path / "web", base, of=sources, as_of="2026-06-01", **settings)
+    assert [document.date for document in made.documents()] == ["2024-05-01", None, None]
+    [told] = made.manifest["sources"].values()
+    assert told["unknown"] == {"date": 2, "license": 3}
+    assert sum(told["flagged"].values()) == 1
+    card = json.loads((made.folder / "card.json").read_text(encoding="utf-8"))
+    assert {year: size["kept_documents"] for year, size in card["sizes"]["year"].items()} == {
+        "2024": 1,
+        "unknown": 2,
+    }
+
+
+DATES = ["2024-05-01", "2031-01-01", None]
 
 
 def test_memory_of_deciding_is_stated(whole: Corpus) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.stages import Order, curate_corpus
+from evergrow.corpus.curate.units import tidied
 
 WORDS = ["tree", "root", "leaf", "moss", "stone", "hill", "wave", "salt", "tide", "reef", "sail"]
 FILLING = ["the", "of", "and", "to", "that", "have", "with", "be"]
@@ -73,16 +74,18 @@ def make(
     workers: int = 1,
     earlier: Sequence[Path] = (),
     max_bad: float = 0.001,
+    of: Mapping[str, SourceConfig] | None = None,
     **changes: Any,
 ) -> Corpus:
     """The corpus of SETTINGS with changes, in ``folder``."""
     config = CorpusConfig.model_validate(SETTINGS | changes)
-    with Executor(config.executor, workers) as executor:
+    with tidied(folder), Executor(config.executor, workers) as executor:
         order = Order(
             folder=folder,
             name=folder.name,
             config=config,
-            sources={
+            sources=of
+            or {
                 name: SourceConfig(files=[f"{name}/*"], max_bad=max_bad) for name in config.sources
             },
             base=base,

@@ -25,7 +25,6 @@ from evergrow.corpus.curate.units import (
     Done,
     StoredFile,
     finished,
-    remove_left_overs,
     remove_others,
 )
 from evergrow.corpus.curate.write import Write
@@ -86,7 +85,6 @@ def curate_corpus(order: Order) -> Corpus:
     Raises InputError for what is wrong about sources, suites or earlier corpora, and when nothing
     is kept; EvergrowError for a full disk or a process that died.
     """
-    remove_left_overs(order.folder)
     parents = [parent_at(path, order.config.near) for path in order.earlier]
     groups = groups_of(order.config, order.base)
     ingested, shards = _ingest(order)

@@ -106,6 +106,16 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         yield w
 
 
+@contextmanager
+def tidied(folder: Path) -> Iterator[None]:
+    """Begin and end, however it ends, without what killed processes were writing in a folder."""
+    remove_left_overs(folder)
+    try:
+        yield
+    finally:
+        remove_left_overs(folder)
+
+
 def remove_left_overs(folder: Path) -> None:
     """Delete what killed processes were writing in a corpus' folder."""
     for left in folder.rglob(".*.writing-*"):
