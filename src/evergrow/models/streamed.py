@@ -41,7 +41,8 @@ class GradientSquares:
 
 
 def _square(tensor: Tensor) -> float:
-    return float(tensor.double().square().sum())
+    parts = tensor.flatten().split(1 << 20)  # no float64 copy of a vocabulary's table
+    return sum(float(part.double().square().sum()) for part in parts)
 
 
 class _Reread(NamedTuple):
