@@ -132,7 +132,8 @@ def peak_bytes() -> int:
 def measure(name: str, source: Path, folder: Path, grow: str) -> dict[str, Any]:
     """Run a step in a new process; the folder it writes stays."""
     command = [sys.executable, __file__, "--step", name, str(source), str(folder), grow]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}  # spinning threads count as work on a busy box
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
     if done.stderr.strip().startswith("{"):
