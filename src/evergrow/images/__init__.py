@@ -1,0 +1,1 @@
+"""Image files to pictures: reading, DICOM, what belongs to whom, the audit before training."""

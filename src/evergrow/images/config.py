@@ -1,0 +1,90 @@
+"""Where a source's pictures come from and what is done to make them one size; imports no numpy."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from evergrow.config import Config, Fraction, Name, PositiveCount
+
+
+class ImageSourceConfig(Config):
+    """One named source of pictures: files, or pictures that an installed package has."""
+
+    images: list[str] = Field(
+        default=[],
+        description="Globs of PNG, JPEG, TIFF, BMP, DICOM, .npz or .parquet files",
+    )
+    pictures: Literal["digits"] | None = Field(
+        default=None, description="Pictures on every install with the extra vision: 8 x 8 digits"
+    )
+    manifest: str | None = Field(
+        default=None,
+        description="A CSV that says of each image (its path, relative to the CSV) what is known: "
+        "columns image, patient, study, site, laterality, label, split, date",
+    )
+    label_from: Literal["data", "folder"] = Field(
+        default="data", description="data: manifest, .npz, Parquet; folder: the image's folder"
+    )
+    labels: list[str] | None = Field(
+        default=None, min_length=1, description="Labels that may occur; another one is refused"
+    )
+    only: list[str] | None = Field(
+        default=None, min_length=1, description="Keep only pictures of these labels"
+    )
+    size: PositiveCount | None = Field(
+        default=None, description="Pixels a side after centre crop; default: all alike already"
+    )
+    channels: Literal[1, 3] = 1
+    modalities: list[str] = Field(
+        default=["CR", "DX"], min_length=1, description="DICOM modalities that are read"
+    )
+    duplicates: Literal["refuse", "drop"] = Field(
+        default="refuse", description="What to do about pictures that occur twice, pixel by pixel"
+    )
+    max_bad: Fraction = Field(
+        default=0.001, description="Stop when a larger share of the pictures cannot be read"
+    )
+    max_epochs: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Refuse to read the source more often"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if bool(self.images) == (self.pictures is not None):
+            found = "both" if self.images else "neither"
+            raise ValueError(f"give either images (globs) or pictures: digits, got {found}")
+        if self.pictures and (self.manifest or self.label_from == "folder"):
+            raise ValueError("pictures: digits brings its own labels; remove manifest, label_from")
+        if self.manifest and self.label_from == "folder":
+            raise ValueError("label_from: folder and a manifest both give labels; keep one")
+        if self.only and self.labels and (unknown := set(self.only) - set(self.labels)):
+            raise ValueError(f"only: {min(unknown)!r} is not among labels {self.labels}")
+        return self
+
+    @property
+    def content_settings(self) -> dict[str, object]:
+        """What decides the pictures beside the files themselves; part of the data's key."""
+        return self.model_dump(mode="json", exclude={"images", "max_epochs", "max_bad"})
+
+
+class AugmentConfig(Config):
+    """Random changes of a training picture, each drawn from a hash of seed and sample number."""
+
+    crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="least share of the area that a random crop keeps; 1: no crop"
+    )
+    flip: bool = Field(default=False, description="mirror left and right, every second picture")
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=0.0, description="largest rotation, degrees"
+    )
+    blur: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="largest deviation of a Gaussian blur, pixels"
+    )
+    blank: Fraction = Field(default=0.0, description="share of pixels set to black")
+    blank_pictures: Fraction = Field(default=0.1, description="share of pictures blanked so")
+    cutmix: Fraction = Field(
+        default=0.0, description="share of batches in which a box comes from another picture"
+    )
+
+
+Labels = Annotated[list[Name], Field(min_length=2)]

@@ -1,0 +1,140 @@
+"""DICOM to pixels: modality table, then values of interest, then inversion, then full scale.
+
+The order is that of DICOM PS3.4 N.2 (modality LUT, VOI LUT, presentation); MONOCHROME1 is white at
+its lowest value and is turned round last. Nothing of the header but what a Picture names leaves it.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evergrow.errors import InputError
+from evergrow.images.config import ImageSourceConfig
+from evergrow.images.picture import Picture
+from evergrow.images.unreadable import Unreadable
+
+
+def read_dicom(
+    path: Path, name: str, source: str, config: ImageSourceConfig
+) -> Iterator[Picture | Unreadable]:
+    """The one picture of a DICOM file, or why there is none."""
+    try:
+        import pydicom
+        from pydicom.errors import InvalidDicomError
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: DICOM needs the package pydicom; install evergrow[vision]"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom remarks on odd but readable headers
+        try:
+            header = pydicom.dcmread(path)
+        except (InvalidDicomError, EOFError) as error:
+            way_out = "leave it out of images or convert it again"
+            yield Unreadable(
+                name, 0, f"a header that is not DICOM ({type(error).__name__})", way_out
+            )
+            return
+        yield _picture(header, name, source, config)
+
+
+def _picture(
+    header: Any, name: str, source: str, config: ImageSourceConfig
+) -> Picture | Unreadable:
+    if "PixelData" not in header:
+        return Unreadable(name, 0, "DICOM without pixels", "leave reports and plans out of images")
+    modality = str(header.get("Modality", "none"))
+    if modality not in config.modalities:
+        read = ", ".join(config.modalities)
+        way_out = f"only {read} are read; add it to modalities if it belongs here"
+        return Unreadable(name, 0, f"DICOM of modality {modality}", way_out)
+    if int(header.get("NumberOfFrames", 1) or 1) > 1:
+        return Unreadable(name, 0, "DICOM of several frames", "store one frame a file")
+    try:
+        pixels, reading = decode(header)
+    except (RuntimeError, NotImplementedError, ValueError, AttributeError, OSError) as error:
+        syntax = header.file_meta.get("TransferSyntaxUID")
+        spelt = syntax.name if syntax is not None else "an unnamed transfer syntax"
+        reason = " ".join(str(error).split())[:160]
+        way_out = "decompress the file, or install pylibjpeg and its plugins"
+        return Unreadable(name, 0, f"pixels in {spelt} that do not decode ({reason})", way_out)
+    return Picture(pixels, source, name, name, **_known(header), reading=reading)
+
+
+def _known(header: Any) -> dict[str, str | None]:
+    def text(keyword: str) -> str | None:
+        value = str(header.get(keyword, "") or "").strip()
+        return value or None
+
+    date = text("StudyDate") or text("AcquisitionDate")
+    spelt = f"{date[:4]}-{date[4:6]}-{date[6:8]}" if date and len(date) == 8 else None
+    return {
+        "patient": text("PatientID"),
+        "study": text("StudyInstanceUID"),
+        "site": text("InstitutionName"),
+        "laterality": text("ImageLaterality") or text("Laterality"),
+        "date": spelt,
+    }
+
+
+def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """Pixels at full scale (uint8 up to 8 stored bits, else uint16), and how they were made.
+
+    Raises what pydicom raises when the transfer syntax has no decoder here or the data is cut off.
+    """
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+
+    photometric = str(header.PhotometricInterpretation)
+    raw = header.pixel_array
+    bits = int(header.BitsStored)
+    reading: dict[str, Any] = {
+        "bits": bits,
+        "photometric": photometric,
+        "burned_in_annotation": str(header.get("BurnedInAnnotation", "unknown") or "unknown"),
+    }
+    if photometric == "PALETTE COLOR":
+        raw = apply_color_lut(raw, header)
+        bits = 8 * raw.itemsize
+    if raw.ndim == 3:  # pydicom has turned YBR into RGB
+        if bits > 16:
+            raise ValueError(f"{bits} bits a colour; 16 at most are read")
+        return raw.astype(np.uint8 if bits <= 8 else np.uint16), reading
+    values = apply_modality_lut(raw, header).astype(np.float64)
+    low, high = _range(header, bits)
+    values, low, high, reading["interest"] = _interest(values, low, high, header)
+    share = np.clip((values - low) / (high - low), 0, 1)
+    if photometric == "MONOCHROME1":
+        share = 1 - share
+    kind = np.uint8 if bits <= 8 else np.uint16
+    reading["scaled_to"] = int(np.iinfo(kind).max)
+    return np.rint(share * np.iinfo(kind).max).astype(kind), reading
+
+
+def _range(header: Any, bits: int) -> tuple[float, float]:
+    """What values can be after the modality table: its width, or the stored bits rescaled."""
+    if "ModalityLUTSequence" in header:
+        return 0.0, float(2 ** int(header.ModalityLUTSequence[0].LUTDescriptor[2]) - 1)
+    signed = int(header.PixelRepresentation) == 1
+    ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    slope = float(header.get("RescaleSlope", 1) or 1)
+    intercept = float(header.get("RescaleIntercept", 0) or 0)
+    low, high = sorted(slope * end + intercept for end in ends)
+    return low, high
+
+
+def _interest(
+    values: np.ndarray, low: float, high: float, header: Any
+) -> tuple[np.ndarray, float, float, str]:
+    """The first table or window of interest applied; a table goes before a window."""
+    from pydicom.pixels.processing import apply_voi, apply_windowing
+
+    if "VOILUTSequence" in header:
+        width = int(header.VOILUTSequence[0].LUTDescriptor[2])
+        looked_up = apply_voi(values.astype(np.int64), header)
+        return looked_up.astype(np.float64), 0.0, float(2**width - 1), "table"
+    if "WindowCenter" in header and "WindowWidth" in header:
+        return apply_windowing(values, header).astype(np.float64), low, high, "window"
+    return values, low, high, "none"

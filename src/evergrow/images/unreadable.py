@@ -1,0 +1,30 @@
+"""Pictures that could not be read or must not be: kept as records, counted, and bounded."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from evergrow.errors import InputError
+
+
+class Unreadable(NamedTuple):
+    """A file (and the row in it) that gives no picture, the rule it breaks, and the way out."""
+
+    path: str
+    row: int
+    reason: str
+    way_out: str
+
+
+def refuse_too_many(records: list[Unreadable], num_read: int, max_bad: float, source: str) -> None:
+    """Raise InputError when more than ``max_bad`` of all pictures cannot be read."""
+    total = num_read + len(records)
+    if len(records) <= max_bad * total:
+        return
+    reason, count = Counter(record.reason for record in records).most_common(1)[0]
+    first = next(record for record in records if record.reason == reason)
+    times = "once" if count == 1 else f"{count:,} times"
+    raise InputError(
+        f"sources.{source}: {len(records):,} of {total:,} pictures cannot be read, more than "
+        f"{max_bad:.1%}; most often ({times}, first {first.path}) because of {reason}; "
+        f"{first.way_out}"
+    )

@@ -1,0 +1,146 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from evergrow.errors import InputError
+from evergrow.images.shape import to_channels, to_square
+
+from .make import noise, read, write_dicom, write_png
+
+
+def test_folders_give_labels(tmp_path: Path) -> None:
+    for seed, name in enumerate(("sick/a.png", "sick/b.png", "well/c.png")):
+        write_png(tmp_path / name, seed)
+    pictures, reading = read(tmp_path, images=["*/*.png"], label_from="folder")
+    assert [p.label for p in pictures] == ["sick", "sick", "well"]
+    assert [p.key for p in pictures] == ["sick/a.png", "sick/b.png", "well/c.png"]
+    assert np.array_equal(pictures[0].pixels, noise(0)[None])
+    assert [f["path"] for f in reading.files] == ["sick/a.png", "sick/b.png", "well/c.png"]
+
+
+def test_npz_gives_splits_and_labels(tmp_path: Path) -> None:
+    images = np.stack([noise(i) for i in range(4)])
+    np.savez(
+        tmp_path / "set.npz", train_images=images[:3], train_labels=np.array([[0], [1], [0]]),
+        test_images=images[3:], test_labels=np.array([[1]]),
+    )  # fmt: skip
+    pictures, _ = read(tmp_path)
+    found = [(p.key, p.split, p.label) for p in pictures]
+    assert found[0] == ("set.npz#train_0", "train", "0")
+    assert found[3] == ("set.npz#test_0", "test", "1")
+
+
+def test_pickled_arrays_are_never_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(InputError, match="because of pickled arrays"):
+        read(tmp_path)
+
+
+def test_parquet_gives_what_its_columns_say(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(noise(1)).save(file, "PNG")
+    row = {"image": {"bytes": file.getvalue(), "path": None}, "label": 3, "patient": "p1"}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "set.parquet")
+    pictures, _ = read(tmp_path)
+    assert (pictures[0].label, pictures[0].key) == ("3", "set.parquet#0")
+    assert np.array_equal(pictures[0].pixels[0], noise(1))
+    assert pictures[0].patient not in (None, "p1")
+
+
+def test_the_manifest_says_what_is_known(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", 1)
+    write_dicom(tmp_path / "b.dcm", noise(2).astype(np.uint16), BitsStored=8, HighBit=7)
+    text = "image,patient,label,split,site\na.png,p1,well,train,A\nb.dcm,p2,sick,test,B\n"
+    (tmp_path / "films.csv").write_text(text)
+    pictures, reading = read(tmp_path, images=["*.png", "*.dcm"], manifest="films.csv")
+    assert [(p.label, p.split) for p in pictures] == [("well", "train"), ("sick", "test")]
+    assert len({p.patient for p in pictures}) == 2
+    written = json.dumps([reading.files, [[p.patient, p.study, p.site] for p in pictures]])
+    assert not any(name in written for name in ("p1", "p2", "DOE1234", "Elsewhere", "1.2.3.4"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("image,label\n", "a.png is not in films.csv; add a line for it"),
+        ("picture,label\n", "the columns are image and any of patient"),
+        ("image,mood\n", "not 'mood'; got image, mood"),
+        ("image,label\na.png,x\na.png,y\n", "'a.png' is listed twice"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    write_png(tmp_path / "a.png", 1)
+    (tmp_path / "films.csv").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read(tmp_path, images=["*.png"], manifest="films.csv")
+
+
+def test_bad_files_are_kept_as_records_below_the_bound(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", 1)
+    (tmp_path / "b.png").write_text("no picture")
+    whole = write_png(tmp_path / "c.png", 2).read_bytes()
+    (tmp_path / "c.png").write_bytes(whole[: len(whole) // 2])
+    pictures, reading = read(tmp_path, max_bad=0.7)
+    assert [p.key for p in pictures] == ["a.png"]
+    assert [(u.path, u.reason) for u in reading.unreadable] == [
+        ("b.png", "bytes that are no picture"),
+        ("c.png", "a truncated or damaged picture"),
+    ]
+    with pytest.raises(InputError, match=r"2 of 3 pictures cannot be read, more than 0.1%"):
+        read(tmp_path)
+
+
+def test_mixed_sizes_and_depths_are_refused_with_the_file(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", 1)
+    write_png(tmp_path / "b.png", 2, height=10)
+    with pytest.raises(InputError, match=r"b.png is 10 x 12 pixels, others 12 x 12; set size"):
+        read(tmp_path)
+    assert {p.pixels.shape for p in read(tmp_path, size=8)[0]} == {(1, 8, 8)}
+    Image.fromarray(noise(3).astype(np.uint16) * 256).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"b.png has 16 bits a pixel, others 8"):
+        read(tmp_path)
+
+
+def test_labels_outside_the_set_and_classes_without_a_picture(tmp_path: Path) -> None:
+    write_png(tmp_path / "sick/a.png", 1)
+    settings = {"images": ["*/*.png"], "label_from": "folder"}
+    with pytest.raises(InputError, match=r"sick/a.png has the label 'sick', which is not among"):
+        read(tmp_path, labels=["well", "ill"], **settings)
+    with pytest.raises(InputError, match="no picture has the label 'well'"):
+        read(tmp_path, only=["sick", "well"], **settings)
+
+
+def test_repeats_are_dropped_when_asked(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", 1)
+    write_png(tmp_path / "b.png", 1)
+    assert len(read(tmp_path)[0]) == 2
+    pictures, reading = read(tmp_path, duplicates="drop")
+    assert ([p.key for p in pictures], reading.num_dropped) == (["a.png"], 1)
+
+
+def test_digits_come_with_the_package(tmp_path: Path) -> None:
+    pictures, _ = read(tmp_path, images=[], pictures="digits", only=["3"])
+    assert len(pictures) == 183
+    assert max(int(p.pixels.max()) for p in pictures) == 255
+    assert pictures[0].pixels.shape == (1, 8, 8)
+
+
+def test_the_centre_square_is_resampled() -> None:
+    pixels = np.zeros((4, 8), np.uint8)
+    pixels[:, 2:6] = 200
+    assert (to_square(pixels, 4) == 200).all()
+    assert to_square(pixels, 2).tolist() == [[200, 200], [200, 200]]
+
+
+def test_grey_and_colour_become_the_channels_asked_for() -> None:
+    colour = np.zeros((1, 1, 3), np.uint8)
+    colour[0, 0] = (255, 0, 0)
+    assert to_channels(colour, 1).tolist() == [[[76]]]
+    assert to_channels(colour, 3)[:, 0, 0].tolist() == [255, 0, 0]
+    assert to_channels(np.full((1, 1), 7, np.uint8), 3)[:, 0, 0].tolist() == [7, 7, 7]
