@@ -15,12 +15,14 @@ from transformers import (
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
-from evergrow.models.config import ModelConfig, Preset
+from evergrow.models.config import RULES, ModelConfig, Preset
 from evergrow.models.presets import PRESETS, from_scratch
 
 
 def test_every_preset_of_the_recipe_has_a_builder() -> None:
-    assert set(PRESETS) == set(get_args(Preset))
+    of_text = {preset for preset, rules in RULES.items() if rules.pictures is None}
+    assert set(PRESETS) == of_text
+    assert set(RULES) == set(get_args(Preset))
 
 
 def test_olmo2_as_the_paper_has_it(model: PreTrainedModel) -> None:
@@ -138,7 +140,7 @@ def test_each_family_is_drawn_as_its_authors_did(
         assert parameter.abs().max() <= cut, name
 
 
-@pytest.mark.parametrize("preset", get_args(Preset))
+@pytest.mark.parametrize("preset", PRESETS)
 def test_the_seed_alone_decides_and_the_global_state_stays(
     preset: Preset, tokenizer: PreTrainedTokenizerBase
 ) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from evergrow.config import Config, PositiveCount
 
-Preset = Literal["olmo2", "llama", "gpt_neox", "bert"]
+Preset = Literal["olmo2", "llama", "gpt_neox", "bert", "vit_mae", "vit", "resnet"]
 ROTARY_SHARE = 0.25  # of each head of GPT-NeoX
 
 
@@ -19,12 +19,14 @@ class Rules(NamedTuple):
     gated          its MLP has three matrices instead of two
     grouped        its heads may share keys and values
     head_multiple  what the width of a head is a multiple of: rotary positions turn pairs
+    pictures       it reads pictures: whole, or in patches
     """
 
     masked: bool
     gated: bool
     grouped: bool
     head_multiple: int
+    pictures: Literal["whole", "patches"] | None = None
 
 
 RULES: dict[Preset, Rules] = {
@@ -32,6 +34,9 @@ RULES: dict[Preset, Rules] = {
     "llama": Rules(masked=False, gated=True, grouped=True, head_multiple=2),
     "gpt_neox": Rules(False, gated=False, grouped=False, head_multiple=round(2 / ROTARY_SHARE)),
     "bert": Rules(masked=True, gated=False, grouped=False, head_multiple=1),
+    "vit_mae": Rules(False, gated=False, grouped=False, head_multiple=4, pictures="patches"),
+    "vit": Rules(False, gated=False, grouped=False, head_multiple=1, pictures="patches"),
+    "resnet": Rules(False, gated=False, grouped=False, head_multiple=1, pictures="whole"),
 }
 
 
@@ -97,6 +102,9 @@ class ModelConfig(Config):
         description="default: 8/3 hidden up to a multiple of 32, of 256 from hidden 512 on; "
         "4 hidden for gpt_neox and bert",
     )
+    patch: PositiveCount | None = Field(
+        None, description="side of a patch in pixels, a divisor of the pictures'; vit and vit_mae"
+    )
     tied: bool = Field(
         False,
         description="input embedding and output head share their weights; bert always shares",
@@ -120,7 +128,7 @@ class ModelConfig(Config):
         if self.from_ is None:
             self.sizes()
             return self
-        sizes = {"hidden", "layers", "heads", "kv_heads", "ffn"}
+        sizes = {"hidden", "layers", "heads", "kv_heads", "ffn", "patch"}
         unused = [n for n in sorted(sizes) if getattr(self, n) is not None]
         unused += ["tied"] if "tied" in self.model_fields_set else []
         if unused:
@@ -147,8 +155,14 @@ class ModelConfig(Config):
         if self.hidden is None or self.layers is None:
             missing = "hidden" if self.hidden is None else "layers"
             raise ValueError(f"preset {self.preset} needs hidden and layers, got no {missing}")
-        heads = self.heads or max(1, round(self.hidden / head_width(self.hidden)))
         rules = RULES[self.preset]
+        if (self.patch is None) == (rules.pictures == "patches"):
+            found = "none" if self.patch is None else self.patch
+            way_out = "set it" if self.patch is None else "remove it"
+            raise ValueError(f"patch: for vit and vit_mae alone, got {found}; {way_out}")
+        if rules.pictures == "whole":
+            return self._stages()
+        heads = self.heads or max(1, round(self.hidden / head_width(self.hidden)))
         multiple = rules.head_multiple
         if self.hidden % heads or self.hidden // heads % multiple:
             width = {1: "a width", 2: "an even width"}.get(multiple, f"a multiple of {multiple}")
@@ -172,10 +186,22 @@ class ModelConfig(Config):
         ffn = self.ffn or derived_ffn(self.hidden, self.preset)
         return Sizes(self.hidden, self.layers, heads, kv_heads, ffn, self.tied)
 
+    def _stages(self) -> Sizes:
+        """A ResNet: ``layers`` stages of one block, the last one ``hidden`` channels wide."""
+        assert self.hidden is not None and self.layers is not None
+        if self.heads or self.kv_heads or self.ffn or self.tied:
+            raise ValueError("preset resnet has hidden and layers only; remove the other sizes")
+        if self.hidden % 2 ** (self.layers - 1):
+            raise ValueError(
+                f"hidden is halved from each stage to that below it, got {self.hidden} for "
+                f"{self.layers} stages; set a multiple of {2 ** (self.layers - 1)}"
+            )
+        return Sizes(self.hidden, self.layers, 1, 1, self.hidden, False)
+
 
 def explain(config: ModelConfig) -> list[str]:
     """One line for each size that the recipe left open: its value and the rule that made it."""
-    if config.preset is None:
+    if config.preset is None or RULES[config.preset].pictures == "whole":
         return []
     sizes = config.sizes()
     width, multiple = head_width(sizes.hidden), ffn_multiple(sizes.hidden)

@@ -1,12 +1,14 @@
 """What a model is in numbers: parameters, operations a token, bytes of a checkpoint and a step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from evergrow.models.kind import forward_settings
+from evergrow.models.kind import OF_PICTURES, forward_settings, kind_of
 from evergrow.models.quiet import undisturbed
 
 FP32 = 4  # bytes
@@ -40,10 +42,12 @@ def embedding_parameter_names(model: nn.Module) -> set[str]:
 
 
 def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
-    """Count a Hugging Face language model; ``sequence_length`` enters the operations of attention.
+    """Count a Hugging Face model; ``sequence_length`` enters the operations of attention.
 
     A masked model's head counts for every token, though training asks it for the masked ones only.
     """
+    if kind_of(model) in OF_PICTURES:
+        return _describe_vision(model)
     config = model.config.get_text_config()
     embeddings = embedding_parameter_names(model)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
@@ -63,6 +67,36 @@ def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
         num_layers=layers,
         hidden=hidden,
         flops_per_token=6 * (num_parameters - looked_up) + 12 * layers * hidden * sequence_length,
+        checkpoint_bytes=3 * FP32 * num_parameters,
+    )
+
+
+def one_picture(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The inputs of a black picture: pixels [1, C, H, W], and a mask's noise where one is drawn."""
+    config: Any = model.config
+    size = config.image_size
+    inputs = {"pixel_values": torch.zeros(1, config.num_channels, size, size, device=model.device)}
+    if kind_of(model) == "patches":
+        num_patches = (size // config.patch_size) ** 2
+        inputs["noise"] = torch.zeros(1, num_patches, device=model.device)
+    return inputs
+
+
+def _describe_vision(model: PreTrainedModel) -> ModelFacts:
+    """``flops_per_token`` is that of a picture: three times the counted forward pass."""
+    config: Any = model.config
+    training = model.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(**one_picture(model))
+    model.train(training)
+    num_parameters = sum(p.numel() for p in model.parameters())
+    of_stages = config.model_type == "resnet"
+    return ModelFacts(
+        num_parameters=num_parameters,
+        num_embedding_parameters=0,
+        num_layers=sum(config.depths) if of_stages else config.num_hidden_layers,
+        hidden=config.hidden_sizes[-1] if of_stages else config.hidden_size,
+        flops_per_token=3 * counter.get_total_flops(),
         checkpoint_bytes=3 * FP32 * num_parameters,
     )
 
@@ -103,14 +137,19 @@ def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: 
     Measured: 12.7M parameters, 8 x 256 tokens, 8192 ids on a CPU rose by 894 MB; this says 803 MB.
     """
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    if kind_of(model) in OF_PICTURES:
+        kept = num_sequences * _kept_bytes(model, one_picture(model))
+        return 4 * FP32 * parameters + kept
     vocabulary = model.config.get_text_config().vocab_size
     logits = num_sequences * sequence_length * vocabulary
-    kept = num_sequences * _kept_bytes(model, sequence_length)
+    tokens_BT = torch.zeros(1, sequence_length, dtype=torch.long, device=model.device)
+    inputs = {"input_ids": tokens_BT, **forward_settings(model)}
+    kept = num_sequences * _kept_bytes(model, inputs)
     return 4 * FP32 * parameters + kept + 3 * FP32 * logits
 
 
-def _kept_bytes(model: PreTrainedModel, sequence_length: int) -> int:
-    """Bytes that autograd keeps for one window besides weights and logits, by a forward pass."""
+def _kept_bytes(model: PreTrainedModel, inputs: dict[str, Any]) -> int:
+    """Bytes that autograd keeps for one sample besides weights and logits, by a forward pass."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -118,9 +157,8 @@ def _kept_bytes(model: PreTrainedModel, sequence_length: int) -> int:
         return tensor
 
     training = model.training
-    tokens_BT = torch.zeros(1, sequence_length, dtype=torch.long, device=model.device)
     with undisturbed(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model.train()(input_ids=tokens_BT, **forward_settings(model))
+        output = model.train()(**inputs)
     model.train(training)
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     own.add(output.logits.untyped_storage()._cdata)

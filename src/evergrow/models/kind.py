@@ -1,23 +1,41 @@
-"""The two kinds of language model, causal and masked, told apart by the architecture's name."""
+"""Kinds of model by what they are trained to tell, known by the architecture's name."""
 
 from typing import Any, Literal
 
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageClassification,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+)
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-Kind = Literal["causal", "masked"]
+Kind = Literal["causal", "masked", "patches", "classes"]
 
 # What builds and loads a kind, and what a model card names.
-AUTO_CLASSES: dict[Kind, Any] = {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM}
+AUTO_CLASSES: dict[Kind, Any] = {
+    "causal": AutoModelForCausalLM,
+    "masked": AutoModelForMaskedLM,
+    "patches": AutoModelForPreTraining,
+    "classes": AutoModelForImageClassification,
+}
+OF_PICTURES: frozenset[Kind] = frozenset({"patches", "classes"})
+MASKED_AUTOENCODER = "ViTMAEForPreTraining"
 
+_IMAGE_CLASSIFIERS = {
+    name
+    for found in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.values()
+    for name in ([found] if isinstance(found, str) else found)
+}
 _SEQUENCE_TO_SEQUENCE = "ForConditionalGeneration"  # stands in both of transformers' lists
 
 
 def kind_of_architecture(name: str) -> Kind | None:
-    """The kind of the class ``name``, such as BertForMaskedLM; None when it is neither.
+    """The kind of the class ``name``, such as BertForMaskedLM; None when it is of none.
 
     The few names in both lists of transformers (XLM, Flaubert) count as causal.
     """
@@ -25,12 +43,21 @@ def kind_of_architecture(name: str) -> Kind | None:
         return None
     if name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
         return "causal"
-    return "masked" if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES.values() else None
+    if name in MODEL_FOR_MASKED_LM_MAPPING_NAMES.values():
+        return "masked"
+    if name == MASKED_AUTOENCODER:
+        return "patches"
+    return "classes" if name in _IMAGE_CLASSIFIERS else None
 
 
 def kind_of(model: object) -> Kind:
     """The kind of a model; one that transformers does not list is causal."""
     return kind_of_architecture(type(model).__name__) or "causal"
+
+
+def attention_settings(kind: Kind) -> dict[str, str]:
+    """What building a model is given besides its weights: SDPA, where all have attention."""
+    return {} if kind == "classes" else {"attn_implementation": "sdpa"}
 
 
 def forward_settings(model: object) -> dict[str, bool]:

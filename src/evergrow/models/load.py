@@ -16,7 +16,13 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
-from evergrow.models.kind import AUTO_CLASSES, kind_of_architecture
+from evergrow.models.kind import (
+    AUTO_CLASSES,
+    OF_PICTURES,
+    attention_settings,
+    kind_of,
+    kind_of_architecture,
+)
 from evergrow.models.presets import from_scratch
 from evergrow.models.quiet import undisturbed
 from evergrow.run import read_manifest
@@ -36,6 +42,11 @@ def model_from_config(
         model = from_scratch(config, tokenizer, sequence_length, seed)
     else:
         model = load_model(config.from_)
+        if kind_of(model) in OF_PICTURES:
+            raise InputError(
+                f"model.from: {config.from_} is a {type(model).__name__} and reads pictures, the "
+                "sources are text; give a language model or sources of images"
+            )
         _check_fit(model, config.from_, len(tokenizer), sequence_length)
     _train_every_row(model)
     return model
@@ -46,8 +57,9 @@ def empty_model(folder: Path) -> PreTrainedModel:
     with undisturbed():
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         architecture = next(iter(config.architectures or []), "")  # none was written: causal
-        auto_class = AUTO_CLASSES[kind_of_architecture(architecture) or "causal"]
-        model = auto_class.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+        kind = kind_of_architecture(architecture) or "causal"
+        settings = attention_settings(kind)
+        model = AUTO_CLASSES[kind].from_config(config, dtype=torch.float32, **settings)
     _train_every_row(model)
     return model
 
@@ -85,13 +97,13 @@ def load_model(source: str | Path) -> PreTrainedModel:
     """
     folder = find_model(source)
     architecture = _check_config(folder)
-    _check_weights(folder)
-    auto_class = AUTO_CLASSES[kind_of_architecture(architecture) or "causal"]
+    check_weights(folder)
+    kind = kind_of_architecture(architecture) or "causal"
     with undisturbed():
-        model, found = auto_class.from_pretrained(
+        model, found = AUTO_CLASSES[kind].from_pretrained(
             folder,
             dtype=torch.float32,
-            attn_implementation="sdpa",
+            **attention_settings(kind),
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
@@ -187,13 +199,13 @@ def _check_config(folder: Path) -> str:
     names = config.get("architectures") or ["none"]
     if kind_of_architecture(names[0]) is None:
         raise InputError(
-            f"{path}: architecture {names[0]} is neither a causal nor a masked language model that "
-            "transformers knows; give one, such as Olmo2ForCausalLM or BertForMaskedLM"
+            f"{path}: architecture {names[0]} is no model that evergrow trains; give a causal or "
+            "masked language model, an image classifier or ViTMAEForPreTraining"
         )
     return names[0]
 
 
-def _check_weights(folder: Path) -> None:
+def check_weights(folder: Path) -> None:
     """Every weight file is safetensors, is there, and has the length its header promises."""
     for file in weight_files(folder):
         if not file.exists():

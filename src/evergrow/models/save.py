@@ -39,6 +39,32 @@ def save_release(
         (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
 
 
+def save_vision_release(
+    folder: Path, model: PreTrainedModel, card: str, record: Mapping[str, JsonValue]
+) -> None:
+    """The same for a vision model; preprocessor_config.json says how its pictures are made."""
+    config: Any = model.config
+    written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    size = {"height": config.image_size, "width": config.image_size}
+    processor = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": size,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": False,
+    }
+    with new_folder(folder) as unfinished, undisturbed():
+        try:
+            model.save_pretrained(unfinished)
+        except SafetensorError as error:  # no OSError, though it stands for one
+            raise OSError(str(error)) from error
+        text = json.dumps(processor, indent=2, sort_keys=True) + "\n"
+        (unfinished / "preprocessor_config.json").write_text(text, encoding="utf-8")
+        (unfinished / "README.md").write_text(card, encoding="utf-8")
+        (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+
+
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
     # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.

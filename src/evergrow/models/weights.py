@@ -188,4 +188,4 @@ def _write_tensor(
     made = (tensor.dtype, tuple(tensor.shape))
     assert made == (dtype, shape), f"{name}: announced {(dtype, shape)}, made {made}"
     if tensor.numel():
-        stream.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        stream.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)

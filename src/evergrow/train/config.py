@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from evergrow.config import Config, PositiveCount
+from evergrow.images.config import AugmentConfig, Labels
 
 
 class OptimizerConfig(Config):
@@ -30,17 +31,53 @@ class MaskedConfig(Config):
     whole_words: bool = Field(default=False, description="all pieces of a word, or none")
 
 
-ObjectiveConfig = Annotated[CausalConfig | MaskedConfig, Field(discriminator="kind")]
+class MaskedPatchesConfig(Config):
+    """Draw hidden patches of a picture from those in sight (masked autoencoder)."""
+
+    kind: Literal["masked_patches"] = "masked_patches"
+    fraction: float = Field(default=0.75, gt=0, lt=1, description="share of patches to be drawn")
+    normalised: bool = Field(
+        default=True, description="each patch less its mean, over its deviation"
+    )
+
+
+class ClassificationConfig(Config):
+    """Tell what a picture shows."""
+
+    kind: Literal["classification"] = "classification"
+    labels: Labels | None = Field(
+        default=None, description="all that may occur, in order; default: those of the sources"
+    )
+    weights: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: every class weighs the same in the loss"
+    )
+    order: Literal["natural", "balanced"] = Field(
+        default="natural", description="balanced: every class is read equally often"
+    )
+
+
+ObjectiveConfig = Annotated[
+    CausalConfig | MaskedConfig | MaskedPatchesConfig | ClassificationConfig,
+    Field(discriminator="kind"),
+]
+OF_PICTURES = ("masked_patches", "classification")
 
 
 class TrainConfig(Config):
     """How a stage is trained."""
 
     objective: ObjectiveConfig | None = Field(
-        default=None, description="default: masked for a masked model (BERT), else causal"
+        default=None,
+        description="default: masked for a masked model (BERT), masked_patches for a masked "
+        "autoencoder, classification for other vision models, else causal",
     )
-    sequence_length: PositiveCount = Field(description="tokens a window")
-    batch_size: PositiveCount = Field(description="windows an optimiser step")
+    sequence_length: PositiveCount = Field(
+        default=1, description="tokens a window; a picture is one whole"
+    )
+    batch_size: PositiveCount = Field(description="windows or pictures an optimiser step")
+    augment: AugmentConfig | None = Field(
+        default=None, description="random changes of training pictures; default: none"
+    )
     micro_batch_size: PositiveCount | None = Field(
         default=None, description="windows a forward pass; default: the whole batch"
     )
@@ -74,6 +111,7 @@ class TrainConfig(Config):
 
     @property
     def tokens_per_step(self) -> int:
+        """Tokens of an optimiser step; pictures, where those are what is read."""
         return self.batch_size * self.sequence_length
 
     @model_validator(mode="after")
@@ -127,3 +165,42 @@ class Refill(Config):
 
 
 OptimizerState = Literal["keep", "reset"] | Refill
+
+
+class DepthConfig(Config):
+    """Which groups of layers train, when, and at which share of the rate.
+
+    Groups: ``embed``, blocks ``0``, ``1`` ... from the bottom (``-1`` is the top one), ``head``.
+    """
+
+    unfreeze: dict[str, float] = Field(
+        default={},
+        description="group: share of the stage after which it trains; a group not named never does",
+    )
+    freeze: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="FreezeOut: share of the stage after which the bottom group stops",
+    )
+    freeze_shape: Literal["linear", "cubic"] = "cubic"
+    rates: dict[str, float] = Field(default={}, description="group: multiple of the rate")
+    decay: float = Field(
+        default=1.0, gt=0, le=1, description="multiple of the rate from one group to that below it"
+    )
+    clock: Literal["global", "since_opening"] = Field(
+        default="global", description="the schedule's progress: the stage's, or since the opening"
+    )
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> "DepthConfig":
+        if self.unfreeze and self.freeze is not None:
+            raise ValueError("unfreeze opens layers and freeze closes them; keep one of the two")
+        shares = [*self.unfreeze.values()]
+        if any(not 0 <= share < 1 for share in shares):
+            raise ValueError(f"shares of unfreeze lie in [0, 1), got {self.unfreeze}")
+        if self.unfreeze and min(shares) > 0:
+            raise ValueError(f"one group must train from the start (0), got {self.unfreeze}")
+        if self.rates and min(self.rates.values()) < 0:
+            raise ValueError(f"multiples of the rate are 0 or more, got {self.rates}")
+        return self

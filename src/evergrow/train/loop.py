@@ -137,7 +137,7 @@ def train_until(
         norm, divisor = clip_factor(parameters, config.clip_norm)
         skipped = state.guard.check(loss, norm)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group.get("own_rate", rate)  # train/depth.py
         # The fused kernel divides by grad_scale and leaves the weights alone when found_inf is set:
         # clipping and skipping cost no pass over the weights and no wait for the device.
         optimizer.grad_scale, optimizer.found_inf = divisor, skipped  # pyright: ignore

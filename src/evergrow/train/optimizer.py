@@ -1,6 +1,7 @@
 """AdamW as OLMo 2 uses it, and its state as named tensors."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +13,24 @@ _STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
 def build_optimizer(
-    model: nn.Module, config: OptimizerConfig, undecayed: Collection[str]
+    model: nn.Module,
+    config: OptimizerConfig,
+    undecayed: Collection[str],
+    group_of: Callable[[str], str] | None = None,
 ) -> torch.optim.AdamW:
-    """Fused AdamW over all trainable parameters; those in ``undecayed`` have no weight decay."""
-    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    groups = [
-        {
-            "params": [p for n, p in trainable.items() if n not in undecayed],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for n, p in trainable.items() if n in undecayed], "weight_decay": 0.0},
-    ]
+    """Fused AdamW over all trainable parameters; those in ``undecayed`` have no weight decay.
+
+    ``group_of`` names the depth group of a parameter: each has a parameter group, called ``depth``.
+    """
+    groups: dict[tuple[str, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            place = ("" if group_of is None else group_of(name), name in undecayed)
+            decay = 0.0 if name in undecayed else config.weight_decay
+            empty = {"params": [], "weight_decay": decay, "depth": place[0]}
+            groups.setdefault(place, empty)["params"].append(parameter)
     return torch.optim.AdamW(
-        [g for g in groups if g["params"]],
+        sorted(groups.values(), key=lambda g: g["weight_decay"] == 0),  # the decayed first
         lr=0.0,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,

@@ -1,0 +1,153 @@
+"""Pictures to an immutable data folder and back: pixels in one file, what is known in a table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evergrow.disk import checksum
+from evergrow.errors import EvergrowError
+from evergrow.images.augment import augment, cutmix
+from evergrow.images.config import AugmentConfig
+from evergrow.images.picture import Picture
+from evergrow.stream.order import key_of
+from evergrow.stream.plan import Sample
+
+PARTS = ("train", "held_out")
+COLUMNS = ("id", "content_hash", "key", "patient", "site", "label")
+
+
+def write_pictures(
+    folder: Path, pictures: Mapping[str, Sequence[Picture]], manifest: dict[str, Any]
+) -> dict[str, Any]:
+    """Write both parts into the empty ``folder``; returns the whole manifest, written last."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    first = pictures["train"][0].pixels
+    counts: dict[str, Any] = {}
+    files: dict[str, Any] = {}
+    for part in PARTS:
+        (folder / part).mkdir()
+        path = folder / part / "pixels.bin"
+        with path.open("wb") as file:
+            for picture in pictures[part]:
+                file.write(np.ascontiguousarray(picture.pixels).tobytes())
+        rows = [{name: getattr(p, name) for name in COLUMNS} for p in pictures[part]]
+        schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+        table = folder / part / "pictures.parquet"
+        parquet.write_table(pa.Table.from_pylist(rows, schema=schema), table)
+        counts[part] = {"num_pictures": len(rows)}
+        for written in (path, table):
+            name = f"{part}/{written.name}"
+            files[name] = {"bytes": written.stat().st_size, "blake3": checksum(written)}
+    whole = {
+        **manifest,
+        "shape": list(first.shape),
+        "dtype": first.dtype.str,
+        "files": files,
+        **counts,
+    }
+    (folder / "manifest.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return whole
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """A data folder of pictures, memory-mapped; items count from 0 through its training part."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    pixels: dict[str, np.ndarray]
+    labels: dict[str, list[str | None]]
+    hashes: dict[str, list[str]]
+
+    @classmethod
+    def open(cls, folder: Path) -> "PictureSource":
+        """Open a folder; raises EvergrowError for a missing or truncated file."""
+        from pyarrow import parquet
+
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        for name, file in manifest["files"].items():
+            path = folder / name
+            size = path.stat().st_size if path.exists() else 0
+            if size != file["bytes"]:
+                raise EvergrowError(
+                    f"{path}: {size:,} bytes where the manifest says {file['bytes']:,}; restore "
+                    "the folder or delete it and prepare the data again"
+                )
+        pixels, labels, hashes = {}, {}, {}
+        for part in PARTS:
+            shape = (manifest[part]["num_pictures"], *manifest["shape"])
+            path = folder / part / "pixels.bin"
+            kind = manifest["dtype"]
+            pixels[part] = (
+                np.memmap(path, kind, "r", shape=shape) if shape[0] else np.empty(shape, kind)
+            )
+            table = parquet.read_table(folder / part / "pictures.parquet").to_pydict()
+            labels[part], hashes[part] = table["label"], table["content_hash"]
+        return cls(folder, manifest, pixels, labels, hashes)
+
+    def __len__(self) -> int:
+        return len(self.pixels["train"])
+
+    def tensor(self, part: str, items: Sequence[int] | None = None) -> Tensor:
+        """[N, C, H, W] float32 in [0, 1]; all of the part without ``items``."""
+        chosen = self.pixels[part] if items is None else self.pixels[part][list(items)]
+        white = np.iinfo(chosen.dtype).max
+        return torch.from_numpy(np.asarray(chosen, np.float32) / np.float32(white))
+
+
+def balanced_items(labels: Sequence[str | None]) -> list[int]:
+    """Items so that every class comes equally often: the n-th is of class n mod K.
+
+    A rare class's pictures are repeated; all pictures of the most frequent class occur once.
+    """
+    by_label: dict[str, list[int]] = {}
+    for item, label in enumerate(labels):
+        by_label.setdefault(str(label), []).append(item)
+    classes = [by_label[label] for label in sorted(by_label)]
+    longest = max(len(items) for items in classes)
+    return [items[i % len(items)] for i in range(longest) for items in classes]
+
+
+def one_hot(labels: Sequence[str | None], names: Sequence[str]) -> Tensor:
+    """[N, K] rows with a one at the label's place; raises EvergrowError for a label without one."""
+    places = {name: k for k, name in enumerate(names)}
+    targets = torch.zeros(len(labels), len(names))
+    for n, label in enumerate(labels):
+        if label not in places:
+            raise EvergrowError(
+                f"label {label!r} is not among the model's ({', '.join(names)}); correct the data "
+                "or train.objective.labels"
+            )
+        targets[n, places[label]] = 1
+    return targets
+
+
+def picture_batch(
+    samples: Sequence[Sample],
+    sources: Mapping[str, PictureSource],
+    first_number: int,
+    seed: int,
+    changes: AugmentConfig,
+    labels: Sequence[str] | None,
+) -> tuple[Tensor, Tensor | None, list[int]]:
+    """Pixels [N, C, H, W], targets [N, K] or None, and the key of each sample.
+
+    ``first_number`` is the global number of the first sample: changes and masks are drawn from it.
+    """
+    keys = [key_of("picture", seed, first_number + n) for n in range(len(samples))]
+    pixels = torch.cat([sources[s.source].tensor("train", [s.item]) for s in samples])
+    changed = augment(pixels, keys, changes)
+    if labels is None:
+        return changed, None, keys
+    targets = one_hot([sources[s.source].labels["train"][s.item] for s in samples], labels)
+    if changes.cutmix > 0:
+        changed, targets = cutmix(changed, targets, key_of("cutmix", keys[0]), changes.cutmix)
+    return changed, targets, keys

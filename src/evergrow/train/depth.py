@@ -1,0 +1,188 @@
+"""Which layers train, and at which share of the rate, as a pure function of progress.
+
+One plan for language models, vision transformers and ResNets: the groups of the depth axis are
+``embed``, the blocks from the bottom up, and ``head``. Frozen means frozen: no gradient, no decay,
+no moment, and statistics of a batch norm do not move.
+"""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from evergrow.errors import InputError
+from evergrow.models.families import FAMILIES
+from evergrow.train.config import DepthConfig
+
+HEAD, EMBED = "head", "embed"
+
+
+def depth_groups(groups: Collection[str]) -> list[str]:
+    """The groups that occur, from the bottom up."""
+    found = set(groups)
+    blocks = sorted((g for g in found if g.isdecimal()), key=int)
+    return [*([EMBED] if EMBED in found else []), *blocks, *([HEAD] if HEAD in found else [])]
+
+
+def resolve(config: DepthConfig, groups: Sequence[str]) -> dict[str, "Window"]:
+    """The window of training of every group. Raises InputError for a group the model has not.
+
+    Groups are named as in ``depth_groups``, or counted from the top block: -1, -2 ...
+    """
+    blocks = [g for g in groups if g.isdecimal()]
+
+    def named(table: Mapping[str, float], where: str) -> dict[str, float]:
+        resolved = {}
+        for name, value in table.items():
+            counted = re.fullmatch(r"-(\d+)", name)
+            place = len(blocks) - int(counted[1]) if counted else None
+            group = name if place is None else (blocks[place] if 0 <= place < len(blocks) else "")
+            if group not in groups:
+                raise InputError(
+                    f"train.depth.{where}: no group {name!r}; the model has {', '.join(groups)}, "
+                    f"and -1 to -{len(blocks)} count blocks from the top"
+                )
+            resolved[group] = value
+        return resolved
+
+    rates = _rates(config, groups, named(config.rates, "rates"))
+    opened = named(config.unfreeze, "unfreeze")
+    start = {g: (opened.get(g, 1.0) if config.unfreeze else 0.0) for g in groups}
+    end = _ends(config, groups)
+    return {g: Window(start[g], end[g], rates[g], config.clock == "since_opening") for g in groups}
+
+
+def _rates(
+    config: DepthConfig, groups: Sequence[str], table: Mapping[str, float]
+) -> dict[str, float]:
+    """Multiples of the rate: a geometric decay from the head down, then what the table says."""
+    top = len(groups) - 1
+    decayed = {g: config.decay ** (top - i) for i, g in enumerate(groups)}
+    return {**decayed, **table}
+
+
+def _ends(config: DepthConfig, groups: Sequence[str]) -> dict[str, float]:
+    """FreezeOut (Brock et al. 2017): the bottom freezes at ``freeze``, the head never.
+
+    Between them t_i = (t_0 + (1 - t_0) i / L)^p, p = 3 when cubic, as the paper scales t_0 first.
+    """
+    if config.freeze is None:
+        return dict.fromkeys(groups, 1.0)
+    power = 3 if config.freeze_shape == "cubic" else 1
+    first = config.freeze ** (1 / power)
+    last = max(1, len(groups) - 1)
+    return {g: (first + (1 - first) * i / last) ** power for i, g in enumerate(groups)}
+
+
+class Window:
+    """When a group trains, in shares of the stage, and at which multiple of the rate."""
+
+    def __init__(self, start: float, end: float, rate: float, own_clock: bool) -> None:
+        self.start, self.end, self.rate, self._own_clock = start, end, rate, own_clock
+
+    def trains(self, progress: float) -> bool:
+        """Whether the group trains in the step that ends at ``progress`` in (0, 1]."""
+        return self.rate > 0 and self.start < progress and (progress <= self.end)
+
+    def multiple(self, progress: float) -> float:
+        """The factor on the rate; a freezing group comes down along a cosine to its end."""
+        if not self.trains(progress):
+            return 0.0
+        if self.end >= 1:
+            return self.rate
+        return self.rate * 0.5 * (1 + math.cos(math.pi * progress / self.end))
+
+    def clock(self, progress: float) -> float:
+        """The progress at which the schedule is read: the stage's, or the group's own."""
+        if not self._own_clock or self.start >= 1:
+            return progress
+        return (progress - self.start) / (1 - self.start)
+
+
+class DepthPlan:
+    """The plan of one stage on one model: which groups a step trains, and at which rate.
+
+    A pure function of the step, so a resumed stage goes on exactly. To be made before anything of
+    the model is frozen. Raises InputError for groups that the model has not.
+    """
+
+    def __init__(
+        self, model: nn.Module, config: DepthConfig, first_step: int, num_steps: int
+    ) -> None:
+        self._model, self._first_step, self._num_steps = model, first_step, num_steps
+        self.group_of = grouping(model)
+        names = [name for name, _ in model.named_parameters()]
+        self._groups = {name: self.group_of(name) for name in names}
+        self._norms = [
+            (module, self.group_of(f"{name}.weight"))
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        ]
+        self._parameters = [
+            (p, self._groups[n]) for n, p in model.named_parameters() if p.requires_grad
+        ]
+        self.windows = resolve(config, depth_groups(list(self._groups.values())))
+
+    def frozen(self, step: int) -> set[str]:
+        """The groups that optimiser step ``step`` (from 1 since init) leaves alone."""
+        progress = self._progress(step)
+        return {group for group, w in self.windows.items() if not w.trains(progress)}
+
+    def rates(self, step: int, rate_at: Callable[[int], float]) -> dict[str, float]:
+        """The learning rate of every group in a step; ``rate_at`` is the stage's schedule."""
+        progress = self._progress(step)
+        found = {}
+        for group, window in self.windows.items():
+            own = self._first_step + math.ceil(window.clock(progress) * self._num_steps - 1e-9)
+            at = step if window.clock(progress) == progress else max(own, self._first_step + 1)
+            found[group] = window.multiple(progress) * rate_at(at)
+        return found
+
+    def _progress(self, step: int) -> float:
+        """Share of the stage after the step; a branch beyond its end stays as the end was."""
+        return min(1.0, (step - self._first_step) / self._num_steps)
+
+    @contextmanager
+    def during(
+        self, optimizer: torch.optim.Optimizer, rate_at: Callable[[int], float], step: int
+    ) -> Iterator[None]:
+        """Around a step's gradients: what is frozen gets none, and its statistics do not move."""
+        frozen, rates = self.frozen(step), self.rates(step, rate_at)
+        for group in optimizer.param_groups:
+            group["own_rate"] = rates[group["depth"]]
+        for parameter, group in self._parameters:
+            parameter.requires_grad_(group not in frozen)
+        for module, group in self._norms:
+            module.train(self._model.training and group not in frozen)
+        try:
+            yield
+        finally:
+            for parameter, _ in self._parameters:
+                parameter.requires_grad_(True)
+            for module, _ in self._norms:
+                module.train(self._model.training)
+
+
+def grouping(model: nn.Module) -> Callable[[str], str]:
+    """The group of each of the model's parameters: by its family's spec, for a ResNet by stages."""
+    config: Any = model.config
+    family = FAMILIES.get(config.model_type)
+    if family is not None:
+        return lambda name: str(family.depth_of(name))
+    if config.model_type == "resnet":
+        return resnet_group
+    raise InputError(
+        f"depth: no family describes {config.model_type}; known are {', '.join(FAMILIES)}, resnet"
+    )
+
+
+def resnet_group(name: str) -> str:
+    """``embed`` for the stem, the stage's number, or ``head``."""
+    found = re.search(r"(?:^|\.)encoder\.stages\.(\d+)\.", name)
+    if found is not None:
+        return found[1]
+    return EMBED if ".embedder." in name else HEAD
