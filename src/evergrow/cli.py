@@ -293,8 +293,14 @@ def study(
     name: Annotated[str, typer.Argument(help="infinite, rewarm, growth or growth-bert")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="key.path=value of its recipe; data.SOURCE=GLOB for your own files."),
+        typer.Argument(
+            help="key.path=value of its recipe; data.SOURCE=GLOB for your own files, data=GLOB "
+            "for your own pictures."
+        ),
     ] = None,
+    modality: Annotated[str, typer.Option(help="What the question is asked of: text, image.")] = (
+        "text"
+    ),
     runs: Runs = RUNS,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1; run again with more to add.")] = 3,
     scale: Annotated[
@@ -309,8 +315,8 @@ def study(
     from evergrow.studies.harness import carry_out_study, study_recipe
     from evergrow.studies.table import claims_table, numbers_table, what_is_missing
 
-    asked = find_study(name)
     settings = dict(parse_override(o) for o in overrides or [])
+    asked = find_study(name, modality, settings.pop("data", None))
     recipe = study_recipe(asked, seeds, settings, scale)
     with screen.watching() as listener:
         findings = carry_out_study(asked, recipe, runs, listener, fresh)

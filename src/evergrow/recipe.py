@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from evergrow.config import (
     Config,
@@ -21,10 +21,19 @@ from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
+from evergrow.images.config import ImageSourceConfig
 from evergrow.models.config import RULES, ModelConfig
 from evergrow.schedules import ScheduleConfig
 from evergrow.stream.config import TokenizerConfig
-from evergrow.train.config import OptimizerState, TrainConfig, TwoStage
+from evergrow.train.config import (
+    OF_PICTURES,
+    ClassificationConfig,
+    DepthConfig,
+    MaskedPatchesConfig,
+    OptimizerState,
+    TrainConfig,
+    TwoStage,
+)
 
 
 class Replay(Config):
@@ -54,6 +63,25 @@ class StageConfig(Config):
     two_stage: TwoStage | None = Field(
         default=None, description="sub-models of bottom layers are trained first"
     )
+    depth: DepthConfig | None = Field(
+        default=None, description="which layers train when, and at which share of the rate"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pictures_are_counted_too(cls, data: Any) -> Any:
+        """``images`` is what ``tokens`` is for text: the one length of a stage."""
+        if not isinstance(data, dict) or "images" not in data:
+            return data
+        if "tokens" in data:
+            raise ValueError("give images (for pictures) or tokens (for text), got both")
+        return {("tokens" if k == "images" else k): v for k, v in data.items()}
+
+    @model_validator(mode="after")
+    def _one_plan_of_layers(self) -> Self:
+        if self.depth is not None and self.two_stage is not None:
+            raise ValueError("depth and two_stage both say which layers train; keep one of them")
+        return self
 
     @model_validator(mode="after")
     def _mixture_is_whole(self) -> Self:
@@ -142,6 +170,19 @@ RESERVED = {"corpora", "data", "tokenizer"}  # folders beside the arms' own
 SHARED = ("name", "seeds", "workers", "sources", "corpora", "held_out", "tokenizer", "arms")
 
 
+def _kind_of_source(data: Any) -> str:
+    given = data if isinstance(data, dict) else data.model_fields_set
+    has_pictures = isinstance(data, ImageSourceConfig) or {"images", "pictures"} & set(given)
+    return "ImageSourceConfig" if has_pictures else "SourceConfig"
+
+
+AnySource = Annotated[
+    Annotated[SourceConfig, Tag("SourceConfig")]
+    | Annotated[ImageSourceConfig, Tag("ImageSourceConfig")],
+    Discriminator(_kind_of_source),
+]
+
+
 class Recipe(Config):
     """One recipe; ``arms`` are dotted overrides of everything above them."""
 
@@ -151,7 +192,7 @@ class Recipe(Config):
     workers: PositiveCount = Field(
         default=1, description="processes: arms trained, or shards curated, side by side"
     )
-    sources: dict[Name, SourceConfig] = Field(min_length=1)
+    sources: dict[Name, AnySource] = Field(min_length=1)
     corpora: dict[Name, CorpusConfig] = Field(
         default={}, description="curated sets made of sources; stages read them like sources"
     )
@@ -201,14 +242,53 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _one_modality(self) -> Self:
+        pictured = [n for n, s in self.sources.items() if isinstance(s, ImageSourceConfig)]
+        if 0 < len(pictured) < len(self.sources):
+            text = next(name for name in self.sources if name not in pictured)
+            raise ValueError(
+                f"source {text!r} is text and {pictured[0]!r} is pictures; one model learns one of "
+                "the two, so make two recipes"
+            )
+        preset, objective = self.model.preset, self.train.objective
+        if preset is not None and (RULES[preset].pictures is not None) != bool(pictured):
+            reads = "pictures" if RULES[preset].pictures else "text"
+            raise ValueError(f"preset {preset} reads {reads}, the sources are not; choose another")
+        if objective is not None and (objective.kind in OF_PICTURES) != bool(pictured):
+            raise ValueError(
+                f"train.objective: {objective.kind} is not for these sources; remove it or choose "
+                f"{' or '.join(OF_PICTURES) if pictured else 'causal or masked'}"
+            )
+        if not pictured and "sequence_length" not in self.train.model_fields_set:
+            raise ValueError("train.sequence_length: missing; text needs the tokens of a window")
+        if pictured and (extra := _only_for_text(self)):
+            raise ValueError(f"{extra} is for text; remove it, the sources are pictures")
+        return self
+
+    @model_validator(mode="after")
     def _objective_fits_the_preset(self) -> Self:
-        if (preset := self.model.preset) is not None:
+        preset = self.model.preset
+        if preset is not None and not self.of_pictures:
             self.train.objective_of(RULES[preset].masked, f"preset {preset}")
         return self
 
     @property
+    def of_pictures(self) -> bool:
+        """Whether the model learns pictures instead of text."""
+        return any(isinstance(source, ImageSourceConfig) for source in self.sources.values())
+
+    @property
+    def picture_objective(self) -> MaskedPatchesConfig | ClassificationConfig:
+        """The objective asked for, else the one that the preset is made for."""
+        if isinstance(self.train.objective, MaskedPatchesConfig | ClassificationConfig):
+            return self.train.objective
+        return MaskedPatchesConfig() if self.model.preset == "vit_mae" else ClassificationConfig()
+
+    @property
     def hides_tokens(self) -> bool:
         """Whether an arm is known to have the masked objective before its model is loaded."""
+        if self.of_pictures:
+            return False
         if self.arms:
             return any(self.resolve(arm).hides_tokens for arm in self.arms)
         if (preset := self.model.preset) is not None:
@@ -271,6 +351,18 @@ class Recipe(Config):
                 "than the other arms have; set tokenizer.folder above the arms"
             )
         return resolved
+
+
+def _only_for_text(recipe: Recipe) -> str | None:
+    """The first setting of a recipe on pictures that only text has; None when there is none."""
+    if recipe.tokenizer is not None:
+        return "tokenizer"
+    if recipe.corpora:
+        return "corpora"
+    if "sequence_length" in recipe.train.model_fields_set and recipe.train.sequence_length > 1:
+        return "train.sequence_length"
+    two_stage = (f"stages.{s.name}.two_stage" for s in recipe.stages if s.two_stage is not None)
+    return next(two_stage, None)
 
 
 MAIN_ARM = "main"

@@ -18,8 +18,13 @@ from evergrow.disk import append_file, checksum, new_folder, write_file
 from evergrow.errors import EvergrowError, InputError
 
 FORMAT = 1
-RECORDS = ("metrics", "evals", "samples", "timing")
-REPLAYED_RECORDS = ("metrics", "evals", "samples")  # cut back on resume; timing is a clock
+RECORDS = ("metrics", "evals", "samples", "probes", "timing")
+REPLAYED_RECORDS = (
+    "metrics",
+    "evals",
+    "samples",
+    "probes",
+)  # cut back on resume; timing is a clock
 LOCK_PATIENCE = 3.0  # seconds: the children of a killed process need a moment to notice and end
 
 

@@ -61,7 +61,7 @@ def _numbers(record: dict[str, Any]) -> str:
         return str(record["words"])
     loss = "loss skipped" if record["loss"] is None else f"loss {record['loss']:.3f}"
     return (
-        f"{loss}  lr {record['lr']:.2e}  {record['tokens_per_second']:,.0f} tok/s  "
+        f"{loss}  lr {record['lr']:.2e}  {record['tokens_per_second']:,.0f}/s  "
         f"MFU {record['mfu']:.0%}  {megabytes(record['peak_memory_bytes'])}"
     )
 
@@ -73,7 +73,7 @@ def megabytes(num_bytes: float) -> str:
 
 def show_summary(summary: dict[str, Any]) -> None:
     """The arms of a finished recipe, a line each."""
-    title = f"{summary['name']}: bits per byte on held-out text after the last stage"
+    title = f"{summary['name']}: {summary['unit']} on held-out data after the last stage"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("arm", no_wrap=True)
     for stream in summary["streams"]:
@@ -96,11 +96,24 @@ def _number(value: float | None) -> str:
 
 def show_scores(records: Sequence[dict[str, Any]]) -> None:
     """Bits per byte with their intervals."""
+    if any("num_pictures" in record for record in records):
+        _show_picture_scores(records)
+        return
     table = Table("source", "bits per byte", "95 % interval", "documents", "bytes")
     for r in records:
         interval = f"{r['low']:.3f} to {r['high']:.3f}"
         counts = (f"{r['num_documents']:,}", f"{r['num_bytes']:,}")
-        table.add_row(r["source"], f"{r['bits_per_byte']:.3f}", interval, *counts)
+        table.add_row(r["source"], f"{r['loss']:.3f}", interval, *counts)
+    console.print(table)
+
+
+def _show_picture_scores(records: Sequence[dict[str, Any]]) -> None:
+    """Losses with their intervals beside what a constant reaches, or the accuracy."""
+    table = Table("source", "loss", "95 % interval", "mean picture", "accuracy", "pictures")
+    for r in records:
+        interval = f"{r['low']:.3f} to {r['high']:.3f}"
+        beside = (_number(r.get("floor")), _number(r.get("accuracy")), f"{r['num_pictures']:,}")
+        table.add_row(r["source"], f"{r['loss']:.3f}", interval, *beside)
     console.print(table)
 
 

@@ -63,7 +63,7 @@ def test_the_trunk_grows_and_the_loss_stays(grown: Path) -> None:
     assert all(v["after"] == pytest.approx(v["before"], abs=1e-5) for v in loss.values())
     # measured again where the second stage begins, by the same documents
     first = {
-        line["source"]: line["bits_per_byte"]
+        line["source"]: line["loss"]
         for line in run.read("evals")
         if (line["stage"], line["leg"], line["step"]) == ("two", "trunk", 12)
     }
@@ -86,7 +86,7 @@ def test_the_first_stage_is_the_one_without_growth(grown: Path, plain: Path) -> 
 
 KILLS: dict[str, tuple[Any, str, int, bool]] = {
     "before the architecture is written": (growth, "grow_state", 1, False),
-    "before the birth is measured": (growth, "measure", 1, False),
+    "before the birth is measured": (growth, "_losses_at_birth", 1, False),
     "after the birth is recorded": (stage, "grow", 1, True),
     "before the grown model's first checkpoint": (checkpoints, "save_checkpoint", 6, False),
     "after it": (checkpoints, "save_checkpoint", 6, True),

@@ -19,9 +19,9 @@ def lived(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_eval_of_a_run_repeats_the_scores_of_its_release(whole: Path) -> None:
-    recorded = {e["source"]: e["bits_per_byte"] for e in Run(whole).read("evals")[-2:]}
+    recorded = {e["source"]: e["loss"] for e in Run(whole).read("evals")[-2:]}
     for path in (whole, whole.parent, whole / "releases" / "two"):
-        found = {e["source"]: e["bits_per_byte"] for e in evaluate(path, [], None)}
+        found = {e["source"]: e["loss"] for e in evaluate(path, [], None)}
         assert found == recorded
 
 
@@ -30,7 +30,7 @@ def test_eval_on_files(whole: Path, base: Path) -> None:
     score = evaluate(whole, [glob], 32)[0]
     assert (score["source"], score["num_documents"]) == (glob, 24)
     assert score["num_bytes"] == sum(p.stat().st_size for p in (base / "sky").iterdir())
-    assert score["low"] < score["bits_per_byte"] < score["high"]
+    assert score["low"] < score["loss"] < score["high"]
 
 
 def test_eval_of_a_model_without_a_run_asks_for_files(whole: Path, tmp_path: Path) -> None:

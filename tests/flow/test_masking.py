@@ -75,8 +75,8 @@ def test_it_learns_and_is_measured_like_any_other(bert: Path) -> None:
     scores = {(line["stage"], line["source"]): line for line in evals if not line["partial"]}
     assert set(scores) == {(s, d) for s in (None, "one", "two") for d in ("land", "sea")}
     before, after = scores[None, "land"], scores["one", "land"]
-    assert after["bits_per_byte"] < before["bits_per_byte"] - 0.1
-    assert after["low"] < after["bits_per_byte"] < after["high"]
+    assert after["loss"] < before["loss"] - 0.1
+    assert after["low"] < after["loss"] < after["high"]
     assert after["num_bytes"] == before["num_bytes"]
     summary = json.loads((bert.parent / "summary.json").read_text())
     assert summary["status"] == "done"
@@ -99,11 +99,11 @@ def test_the_report_is_written_without_samples(
 
 def test_eval_measures_what_the_run_measured(bert: Path) -> None:
     recorded = {
-        line["source"]: line["bits_per_byte"]
+        line["source"]: line["loss"]
         for line in lines(bert, "evals")
         if (line["stage"], line["leg"]) == ("two", "release")
     }
-    found = {line["source"]: line["bits_per_byte"] for line in evaluate(bert, [], None)}
+    found = {line["source"]: line["loss"] for line in evaluate(bert, [], None)}
     assert found == pytest.approx(recorded, rel=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(bert: Path) -> None:
     assert isinstance(later, MaskedBatch)
     assert isinstance(again, MaskedBatch)
     assert np.array_equal(later.inputs_BT, again.inputs_BT)
-    pieces = works[0].masks.pieces  # pyright: ignore
+    pieces = works[0].data._masks.pieces  # pyright: ignore
     words = np.cumsum(pieces.word_starts(later.targets_BT).ravel()) - 1
     shares = np.bincount(words, weights=later.chosen_BT.ravel()) / np.bincount(words)
     assert set(np.unique(shares)) == {0.0, 1.0}
@@ -156,7 +156,7 @@ def test_one_tokenizer_with_a_mask_serves_causal_and_masked_arms(
     for arm in ("left", "both"):
         work = open_work(carried.folder / arm, 0, Listener(), fresh=False)
         work.writer.close()
-        kinds[arm] = (kind_of(work.model), work.tokenizer.mask_token_id)
+        kinds[arm] = (kind_of(work.model), work.data.tokenizer.mask_token_id)
     assert kinds == {"left": ("causal", 1), "both": ("masked", 1)}
     made = json.loads((carried.folder / "tokenizer" / "evergrow_tokenizer.json").read_text())
     assert made["mask"] is True
@@ -174,12 +174,8 @@ def test_a_masked_release_goes_on_as_it_was_trained(bert: Path, base: Path, tmp_
     start = next(line for line in run.read("evals") if line["stage"] is None)
     was = [line for line in lines(bert, "evals") if line["stage"] == "one"]
     assert start["source"] == "sea"
-    assert start["bits_per_byte"] == pytest.approx(
-        next(
-            line["bits_per_byte"]
-            for line in was
-            if (line["source"], line["leg"]) == ("sea", "release")
-        ),
+    assert start["loss"] == pytest.approx(
+        next(line["loss"] for line in was if (line["source"], line["leg"]) == ("sea", "release")),
         rel=0.2,
     )
     causal = tiny(

@@ -12,9 +12,7 @@ from evergrow.statistics import t_interval
 
 
 def losses(lines: list[dict[str, Any]], stage: str | None, leg: str) -> list[float]:
-    found = {
-        e["source"]: e["bits_per_byte"] for e in lines if (e["stage"], e["leg"]) == (stage, leg)
-    }
+    found = {e["source"]: e["loss"] for e in lines if (e["stage"], e["leg"]) == (stage, leg)}
     return [found["land"], found["sea"]]
 
 
@@ -31,9 +29,7 @@ def test_the_numbers_are_those_computed_by_hand(whole: Path) -> None:
     assert numbers["backward_transfer"] == pytest.approx(one[0] - two[0])
     assert numbers["forward_transfer"] == pytest.approx(before[1] - one[1])
     curve = [
-        e["bits_per_byte"]
-        for e in evals
-        if (e["stage"], e["leg"], e["source"]) == ("two", "trunk", "land")
+        e["loss"] for e in evals if (e["stage"], e["leg"], e["source"]) == ("two", "trunk", "land")
     ]
     assert len(curve) == 3  # at the start, after 5 and after 10 of 12 steps
     assert numbers["transient_peak"] == pytest.approx(max(c - curve[0] for c in curve))
@@ -55,7 +51,7 @@ def test_a_mixture_counts_by_its_weights_and_the_rest_is_extra(base: Path, tmp_p
     evals = Run(carried.folder / "main").read("evals")
     one = losses(evals, "both", "release")
     assert numbers["loss_matrix"][0] == pytest.approx([0.75 * one[0] + 0.25 * one[1], one[1]])
-    sky = [e["bits_per_byte"] for e in evals if e["source"] == "sky" and not e["partial"]]
+    sky = [e["loss"] for e in evals if e["source"] == "sky" and not e["partial"]]
     assert numbers["extra"] == {"sky": sky}
     assert len(sky) == 3
 

@@ -279,8 +279,8 @@ def test_a_recipe_starts_from_another_run(base: Path, lived: Path, tmp_path: Pat
     run = run_of(carry(recipe, tmp_path, base))
     tokenizers = [folder / "tokenizer" / "tokenizer.json" for folder in (lived, run.folder.parent)]
     assert tokenizers[0].read_bytes() == tokenizers[1].read_bytes()
-    scores = {e["source"]: e["bits_per_byte"] for e in Run(lived / "main").read("evals")[-2:]}
-    assert {e["source"]: e["bits_per_byte"] for e in run.read("evals")[:2]} == scores
+    scores = {e["source"]: e["loss"] for e in Run(lived / "main").read("evals")[-2:]}
+    assert {e["source"]: e["loss"] for e in run.read("evals")[:2]} == scores
     carry(recipe, tmp_path, base)
 
 

@@ -150,7 +150,7 @@ class Life:
         place = {"stage": stage, "leg": leg, "step": step, "tokens": step * BATCH}
         for source in self.plot.streams:
             value = model.loss[source] + (0.012 if leg == "trunk" else 0.004) * self.noise.pop()
-            found = {"bits_per_byte": value, "low": value - 0.05, "high": value + 0.06}
+            found = {"loss": value, "low": value - 0.05, "high": value + 0.06}
             size = {"num_bytes": 80_000, "num_documents": 40, "partial": leg == "trunk"}
             self.evals.append({**place, "source": source, **found, **size})
 
@@ -239,7 +239,7 @@ class Life:
     def found(self, stage: str | None, leg: str) -> list[float]:
         """Bits per byte of every stream at one moment."""
         rows = [row for row in self.evals if (row["stage"], row["leg"]) == (stage, leg)]
-        return [row["bits_per_byte"] for row in rows]
+        return [row["loss"] for row in rows]
 
 
 MEASURES = (

@@ -28,7 +28,7 @@ def test_trunk_lines_and_release_marks_hold_the_evaluations(made: Make) -> None:
     trunk = [row for row in rows if row.leg == "trunk"]
     others = [row for row in rows if row.leg != "trunk"]
     assert line["x"] == [row.tokens for row in trunk]
-    assert line["y"] == pytest.approx([row.bits_per_byte for row in trunk], rel=1e-5)
+    assert line["y"] == pytest.approx([row.loss for row in trunk], rel=1e-5)
     assert marks["x"] == [row.tokens for row in others] == [0, 179_200, 358_400, 537_600]
 
 

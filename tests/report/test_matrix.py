@@ -64,7 +64,7 @@ def test_sources_that_no_stage_learns_get_a_column_of_their_own(made: Make) -> N
     path = made(arms=("cosine",), streams=("english",))
     extra = {"stage": "english", "leg": "release", "step": 350, "tokens": 179_200, "source": "wiki"}
     with (path / "cosine/evals.jsonl").open("a") as file:
-        file.write(json.dumps({**extra, "bits_per_byte": 1.5}) + "\n")
+        file.write(json.dumps({**extra, "loss": 1.5}) + "\n")
     folder = read_run_folder(path)
     assert columns(folder) == ["english", "wiki"]
     assert heat_map(folder, folder.arms[0])[1].cells[1].value == 1.5

@@ -78,7 +78,7 @@ def test_hostile_text_stays_text(made: Make, hostile: str) -> None:
     samples.write_text(json.dumps(row) + "\n")
     with (path / "cosine/evals.jsonl").open("a") as file:
         extra = {"stage": "english", "leg": "release", "step": 1, "tokens": 9, "source": hostile}
-        file.write(json.dumps({**extra, "bits_per_byte": 2.0}) + "\n")
+        file.write(json.dumps({**extra, "loss": 2.0}) + "\n")
     recipe = {"name": "toy", "description": hostile}
     (path / "recipe.yaml").write_text(json.dumps(recipe))
     page = written(path)

@@ -47,7 +47,7 @@ def _write_run(folder: Path, losses: Losses, stages: tuple[str, ...] = ("old", "
     )
     write_manifest(folder, manifest)
     lines = [
-        {"stage": stage, "leg": leg, "step": step, "source": source, "bits_per_byte": loss}
+        {"stage": stage, "leg": leg, "step": step, "source": source, "loss": loss}
         for (stage, leg, step), found in losses.items()
         for source, loss in found.items()
     ]

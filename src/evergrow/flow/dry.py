@@ -10,12 +10,13 @@ from evergrow.flow.architecture import architecture, lay_out, plan_before
 from evergrow.flow.checkpoints import branch_points
 from evergrow.flow.flops import count, counts_of, stage_flops
 from evergrow.flow.listener import Listener
+from evergrow.flow.open_data import open_modality
 from evergrow.flow.recipes import plan
 from evergrow.flow.units import Unit, unfold
-from evergrow.flow.work import Work, open_work
+from evergrow.flow.work import Work, open_work, root_of
 from evergrow.grow.operators import AxisVerdict
 from evergrow.models.describe import FP32, training_bytes
-from evergrow.models.load import empty_model, model_from_config
+from evergrow.models.load import empty_model
 from evergrow.recipe import Recipe
 from evergrow.run import Counts, Manifest, Run, StageRecord
 from evergrow.schedules import Segment, rate
@@ -92,7 +93,7 @@ def _sizes(
     """
     train, first = recipe.train, run.folder / "model"
     if not (first / "config.json").exists():
-        made = model_from_config(recipe.model, work.tokenizer, train.sequence_length, 0)
+        made = open_modality(recipe, root_of(run), run.manifest).first_model()
         made.config.save_pretrained(first)
     records, verdicts = [], []
     for index, record in enumerate(run.manifest.stages):

@@ -14,7 +14,6 @@ from evergrow.disk import write_file
 from evergrow.errors import EvergrowError
 from evergrow.flow.architecture import architecture, growth_folder, plan_before, read_config
 from evergrow.flow.checkpoints import Mark
-from evergrow.flow.measure import measure
 from evergrow.flow.versions import package_version
 from evergrow.flow.work import Work
 from evergrow.grow.check import check_growth
@@ -97,14 +96,14 @@ def _origin(work: Work, mark: Mark) -> dict[str, Any]:
 
 
 def _losses_at_birth(work: Work, source: nn.Module) -> dict[str, dict[str, float]]:
-    """Bits per byte of every stream's part, before and after: ``{source: {before, after}}``."""
-    parts = {name: held.part(work.recipe.evaluate.part) for name, held in work.held_out.items()}
+    """The loss on every stream's part, before and after: ``{source: {before, after}}``."""
+    names = work.recipe.measured
     found = {
-        when: measure(model.to(work.state.device), parts, work.tokenizer, work.sequence_length)
+        when: work.data.measure(model.to(work.state.device), names, partial=True)
         for when, model in (("before", source), ("after", work.model))
     }
     return {
-        line["source"]: {when: lines[i]["bits_per_byte"] for when, lines in found.items()}
+        line["source"]: {when: lines[i]["loss"] for when, lines in found.items()}
         for i, line in enumerate(found["before"])
     }
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedModel
 
+from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
@@ -14,9 +16,12 @@ from evergrow.errors import InputError
 from evergrow.flow import checkpoints
 from evergrow.flow.find import find_model, find_root, find_run, last_done
 from evergrow.flow.measure import HeldOut, held_out, measure
+from evergrow.flow.open_data import open_modality
 from evergrow.models.describe import context_window
+from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import load_model
 from evergrow.models.sample import generate
+from evergrow.recipe import Recipe
 from evergrow.run import Run, drop_checkpoint, locked
 from evergrow.stream.shards import TokenSource
 from evergrow.stream.tokenizer import encode_documents, load_tokenizer
@@ -25,13 +30,16 @@ SEQUENCE_LENGTH = 512
 
 
 def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[dict[str, Any]]:
-    """Bits per byte of the model at ``path`` on the files that ``data`` globs match.
+    """The loss (bits per byte) of the model at ``path`` on the files that ``data`` globs match.
 
     Without ``data``, ``path`` must belong to a Run: its held-out streams are measured. Of a masked
     model it is the bits per byte of hidden tokens.
     """
     folder = find_model(path)
-    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    model = load_model(folder)
+    if kind_of(model) in OF_PICTURES:
+        return _evaluate_pictures(model, folder, data)
+    tokenizer = load_tokenizer(folder)
     window = min(context_window(model) or SEQUENCE_LENGTH, sequence_length or SEQUENCE_LENGTH)
     if data:
         documents = {pattern: _from_files(tokenizer, pattern) for pattern in data}
@@ -41,6 +49,21 @@ def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> li
         sources = {name: TokenSource.open(root / p) for name, p in run.manifest.data.items()}
         documents = {name: held_out(source) for name, source in sources.items()}
     return measure(model, documents, tokenizer, window)
+
+
+def _evaluate_pictures(
+    model: PreTrainedModel, folder: Path, data: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The losses on the held-out pictures of the Run that the release belongs to."""
+    if data:
+        raise InputError(
+            "--data: pictures need labels and a split as well; name them under evaluate.sources of "
+            "a recipe"
+        )
+    run = _run_of(folder)
+    recipe = decode(Recipe, run.manifest.recipe, "manifest.recipe")
+    opened = open_modality(recipe, find_root(run.folder), run.manifest)
+    return opened.measure(model, recipe.measured, partial=False)
 
 
 def _run_of(release: Path) -> Run:

@@ -58,7 +58,7 @@ def measure(
         records.append(
             {
                 "source": name,
-                "bits_per_byte": value,
+                "loss": value,
                 "low": interval.low,
                 "high": interval.high,
                 "num_documents": len(documents.tokens),

@@ -104,7 +104,9 @@ def _with_seen(
     """Fill in what each stage reads; refuses more epochs than a source allows."""
     stream = SampleStream([r.ledger for r in records], sizes, seed)
     limits = {
-        data[name]: source.max_epochs for name, source in recipe.sources.items() if name in data
+        data[name]: source.max_epochs
+        for name, source in recipe.sources.items()
+        if name in data and source.max_epochs is not None
     }
     stream.refuse_too_many_epochs(limits)
     return [r.model_copy(update={"seen": stream.seen(i)}) for i, r in enumerate(records)]

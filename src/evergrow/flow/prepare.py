@@ -34,6 +34,7 @@ from evergrow.stream.writer import write_shards
 
 VERSION = 3  # raise by hand when the same files and settings would give other bytes
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
+SCRATCH = ".documents"
 WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 
 
@@ -41,7 +42,7 @@ WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 class Prepared:
     """What training reads: the tokenizer's folder, and each source's data folder and manifest."""
 
-    tokenizer: Path
+    tokenizer: Path | None  # None where there are pictures
     data: dict[str, Path]
     manifests: dict[str, dict[str, Any]]
 
@@ -85,7 +86,7 @@ def prepare(
     """
     data = folder / "data"
     kept = {name: EVERYTHING if name in only_measured else held_out for name in sources}
-    finished = {name: path for name in sources if (path := _finished(data, name))}
+    finished = {name: path for name in sources if (path := finished_folder(data, name))}
     for name, path in finished.items():
         _refuse_changes(name, sources[name], kept[name], base, read_manifest(path), on_progress)
     with _scratch(data) as scratch:
@@ -117,7 +118,7 @@ def prepare(
     return Prepared(folder / "tokenizer", paths, manifests)
 
 
-def _finished(data: Path, name: str) -> Path | None:
+def finished_folder(data: Path, name: str) -> Path | None:
     """The data folder of a source, complete because it appears by one rename."""
     found = [p for p in data.glob(f"{name}-*") if re.fullmatch(name + "-[0-9a-f]{12}", p.name)]
     if len(found) > 1:
@@ -127,13 +128,18 @@ def _finished(data: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
+def remove_left_overs(data: Path) -> None:
+    """Make the folder of all data folders; what killed runs left in it is removed."""
+    data.mkdir(parents=True, exist_ok=True)
+    for left in [*data.glob(".*.writing-*"), *data.glob(SCRATCH)]:
+        shutil.rmtree(left)
+
+
 @contextmanager
 def _scratch(data: Path) -> Iterator[Path]:
     """A folder for intermediate files; what killed runs left in ``data`` is removed first."""
-    data.mkdir(parents=True, exist_ok=True)
-    scratch = data / ".documents"
-    for left in [*data.glob(".*.writing-*"), *data.glob(scratch.name)]:
-        shutil.rmtree(left)
+    remove_left_overs(data)
+    scratch = data / SCRATCH
     try:
         yield scratch
     finally:

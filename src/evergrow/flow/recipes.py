@@ -2,25 +2,29 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evergrow.config import decode
+from evergrow.corpus.config import SourceConfig
 from evergrow.disk import write_file
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
 from evergrow.flow.dispatch import Carried, train_units
 from evergrow.flow.listener import Listener
+from evergrow.flow.open_data import sizes_of
 from evergrow.flow.plan import plan_stages, refuse_edits
 from evergrow.flow.prepare import Prepared, prepare
+from evergrow.flow.prepare_pictures import prepare_pictures
 from evergrow.flow.units import Unit, stage_keys, unfold
 from evergrow.flow.versions import commit, package_version
+from evergrow.images.config import ImageSourceConfig
 from evergrow.models.load import find_model
-from evergrow.recipe import Recipe, load_recipe
+from evergrow.recipe import AnySource, Recipe, load_recipe
 from evergrow.run import Manifest, Run, StageRecord, locked, write_manifest
 from evergrow.stream.config import TokenizerConfig
-from evergrow.stream.shards import TokenSource
 
 
 def carry_out(
@@ -119,19 +123,35 @@ def prepare_units(
     for own in (unit.recipe for unit in units):
         later = [name for name in own.sources if name in own.measured and name not in shared]
         if tuple(later) not in prepared:
-            prepared[tuple(later)] = prepare(
-                root,
-                {name: own.sources[name] for name in [*shared, *later]},
-                recipe.held_out,
-                _tokenizer_config(recipe, root),
-                asked or list(recipe.stages[0].weights),
-                base,
-                listener.say,
-                [name for name in own.sources if name not in {*learnt, *own.streams}],
-                recipe.hides_tokens,
+            only_measured = [n for n in own.sources if n not in {*learnt, *own.streams}]
+            sources = {name: own.sources[name] for name in [*shared, *later]}
+            prepared[tuple(later)] = (
+                prepare_pictures(
+                    root, _pictures(sources), recipe.held_out, base, listener.say, only_measured
+                )
+                if recipe.of_pictures
+                else prepare(
+                    root,
+                    _texts(sources),
+                    recipe.held_out,
+                    _tokenizer_config(recipe, root),
+                    asked or list(recipe.stages[0].weights),
+                    base,
+                    listener.say,
+                    only_measured,
+                    recipe.hides_tokens,
+                )
             )
         found.append(prepared[tuple(later)])
     return found
+
+
+def _texts(sources: Mapping[str, AnySource]) -> dict[str, SourceConfig]:
+    return {name: s for name, s in sources.items() if isinstance(s, SourceConfig)}
+
+
+def _pictures(sources: Mapping[str, AnySource]) -> dict[str, ImageSourceConfig]:
+    return {name: s for name, s in sources.items() if isinstance(s, ImageSourceConfig)}
 
 
 def _tokenizer_config(recipe: Recipe, root: Path) -> TokenizerConfig:
@@ -153,11 +173,10 @@ def plan_units(root: Path, units: list[Unit], prepared: list[Prepared]) -> None:
 
 def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
     data = {name: folder.relative_to(root).as_posix() for name, folder in prepared.data.items()}
-    opened = {name: TokenSource.open(folder) for name, folder in prepared.data.items()}
     tokenizer = next(iter(prepared.manifests.values()))["tokenizer"]
     recipe = unit.recipe
     keys = {name: Path(path).name for name, path in data.items()}
-    sizes = {keys[n]: s.num_windows(recipe.train.sequence_length) for n, s in opened.items()}
+    sizes = sizes_of(recipe, prepared.data)
     folder = root / unit.folder
     recorded: list[StageRecord] = []
     known: Manifest | None = None

@@ -8,7 +8,6 @@ from evergrow.flow.work import Work
 from evergrow.models.card import model_card
 from evergrow.models.describe import describe
 from evergrow.models.kind import kind_of
-from evergrow.models.save import save_release
 from evergrow.run import FORMAT
 
 
@@ -50,13 +49,13 @@ def write_release(
     card = model_card(
         f"{manifest.name}, {manifest.arm}: {name}",
         kind_of(model),
-        describe(model, work.sequence_length),
+        describe(model, work.recipe.train.sequence_length),
         parent,
         fed,
         [phrase(segment) for segment in schedule],
-        {s["source"]: (s["bits_per_byte"], s["low"], s["high"]) for s in scores},
+        {s["source"]: (s["loss"], s["low"], s["high"]) for s in scores},
     )
-    save_release(folder, model, work.tokenizer, card, record)
+    work.data.save_release(folder, model, card, record)
 
 
 def _short(growth: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +73,9 @@ def tokens_fed(work: Work) -> dict[str, int]:
     for stage in work.run.manifest.stages[: work.index + 1]:
         for key, seen in stage.seen.items():
             num_samples = seen.last - seen.first + seen.replayed
-            fed[names[key]] = fed.get(names[key], 0) + num_samples * work.sequence_length
+            fed[names[key]] = (
+                fed.get(names[key], 0) + num_samples * work.recipe.train.sequence_length
+            )
     return fed
 
 

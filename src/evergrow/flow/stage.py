@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,15 @@ from evergrow.flow.checkpoints import Mark
 from evergrow.flow.flops import count, step_costs, sub_models
 from evergrow.flow.growth import grow, in_words
 from evergrow.flow.listener import Listener, Progress
-from evergrow.flow.measure import measure, sample_texts
 from evergrow.flow.release import write_release
 from evergrow.flow.work import Work, open_work
-from evergrow.models.load import load_model, model_from_config
+from evergrow.models.load import load_model
 from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.train.config import Refill
 from evergrow.train.loop import Leg, Record, everything, train_until
 from evergrow.train.speed import peak_flops, peak_memory_bytes
+from evergrow.train.two_stage import SubModels
 
 CHECKPOINTS_A_STAGE = 10
 
@@ -123,6 +124,7 @@ def finish(work: Work) -> None:
     record = work.record
     scores = record_evals(work, "release", partial=False)
     record_samples(work)
+    record_probes(work, first=False)
     release = f"releases/{record.name}"
     schedule = [*record.schedule, *(record.release_schedule or [])]
     write_release(work, work.run.folder / release, record.name, schedule, scores)
@@ -146,6 +148,7 @@ def _enter(work: Work) -> None:
     else:
         work.run.cut({})
         record_evals(work, "start", partial=False)
+        record_probes(work, first=True)
     # A new stream lifts the loss far beyond the window's deviations.
     work.state.guard.empty()
     if work.recipe.evaluate.every:
@@ -176,12 +179,13 @@ def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
     """
     stop, train = work.listener.stop, work.recipe.train
     rule = sub_models(work.run.manifest, work.recipe, work.index)
+    rate_at = _rate(work, schedule)
     way = Leg(
         work.objective,
         work.batch_at,
-        _rate(work, schedule),
+        rate_at,
         _seed(work),
-        part_at=partial(rule.during, work.model) if rule else everything,
+        part_at=_part_at(work, rule, rate_at),
         update_at=work.clock.during if work.clock else everything,
     )
     report = _recorder(work, leg, schedule)
@@ -202,6 +206,17 @@ def train_to(work: Work, leg: str, schedule: Schedule, step: int) -> None:
         tokens = work.state.step * work.recipe.train.tokens_per_step
         where = f"step {work.state.step} ({tokens:,} tokens) of {work.record.name}"
         raise Stopped(stop.signal, where)
+
+
+def _part_at(
+    work: Work, rule: SubModels | None, rate_at: Callable[[int], float]
+) -> Callable[[int], AbstractContextManager[None]]:
+    """What part of the model a step trains: a sub-model, the groups that are open, or all."""
+    if rule is not None:
+        return partial(rule.during, work.model)
+    if work.depth is not None:
+        return partial(work.depth.during, work.state.optimizer, rate_at)
+    return everything
 
 
 def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record], float], None]:
@@ -258,10 +273,6 @@ def record_evals(
     work: Work, leg: str, partial: bool, branch: str | None = None
 ) -> list[dict[str, Any]]:
     """Measure every stream, append the result to evals.jsonl and return its lines."""
-    sources = work.held_out
-    if partial:
-        part = work.recipe.evaluate.part
-        sources = {name: documents.part(part) for name, documents in sources.items()}
     place = {
         "stage": None if leg == "start" else work.record.name,
         "leg": leg,
@@ -270,7 +281,7 @@ def record_evals(
         "partial": partial,
         **({"branch": branch} if branch else {}),
     }
-    lines = measure(work.model, sources, work.tokenizer, work.sequence_length)
+    lines = work.data.measure(work.model, work.recipe.measured, partial)
     work.run.append("evals", [{**place, **line} for line in lines])
     return lines
 
@@ -282,15 +293,11 @@ def measure_earlier(work: Work) -> None:
     earlier = work.run.manifest.stages[: work.index]
     for stage in [None, *earlier]:
         name = None if stage is None else stage.name
-        missing = {s: held for s, held in work.held_out.items() if (name, s) not in known}
+        missing = [source for source in work.recipe.measured if (name, source) not in known]
         if not missing:
             continue
-        if stage is None:
-            manifest = work.run.manifest
-            length = work.sequence_length
-            model = model_from_config(work.recipe.model, work.tokenizer, length, manifest.seed)
-        else:
-            model = load_model(work.run.folder / str(stage.release))
+        made = None if stage is None else work.run.folder / str(stage.release)
+        model = work.data.first_model() if made is None else load_model(made)
         step = 0 if stage is None else stage.first_step + stage.num_steps
         place = {
             "stage": name,
@@ -300,19 +307,25 @@ def measure_earlier(work: Work) -> None:
             "partial": False,
         }
         torch.nn.Module.to(model, work.state.device)
-        found = measure(model, missing, work.tokenizer, work.sequence_length)
+        found = work.data.measure(model, missing, partial=False)
         work.run.append("evals", [{**place, **line} for line in found])
 
 
 def record_samples(work: Work) -> None:
-    """Let the release write a few words; they show the drift of domains, not quality."""
-    num_tokens = work.recipe.evaluate.sample_tokens
-    if not num_tokens:
-        return
+    """Let the release show what it does; words show the drift of domains, not quality."""
     place = {"stage": work.record.name, "step": work.state.step}
-    model: Any = work.model
-    texts = sample_texts(model, work.tokenizer, work.held_out, num_tokens, _seed(work))
-    work.run.append("samples", [{**place, **text} for text in texts])
+    lines = work.data.samples(work.model, work.run.folder, work.record.name)
+    if lines:
+        work.run.append("samples", [{**place, **line} for line in lines])
+
+
+def record_probes(work: Work, first: bool) -> None:
+    """Record what a simple rule tells from features: of the first weights, and of releases."""
+    stage = None if first else work.record.name
+    place = {"stage": stage, "step": work.state.step}
+    lines = work.data.probes(work.model, first)
+    if lines:
+        work.run.append("probes", [{**place, **line} for line in lines])
 
 
 def _rate(work: Work, schedule: Schedule) -> Callable[[int], float]:

@@ -41,6 +41,7 @@ def write_summary(root: Path, status: str) -> dict[str, Any]:
         "name": recipe.name,
         "status": status,
         "streams": [stage.name for stage in longest],
+        "unit": next((str(r.manifest.model["unit"]) for r in runs if r.manifest.model), ""),
         "seeds": recipe.seeds,
         "arms": arms,
         "data": _data_facts(root),
@@ -100,7 +101,7 @@ def _row(
 ) -> list[float | None]:
     """The losses on every stage's data after ``stage``; a mixture counts by its weights."""
     found = {
-        line["source"]: line["bits_per_byte"]
+        line["source"]: line["loss"]
         for line in evals
         if line["stage"] == stage and line["leg"] == leg
     }
@@ -120,7 +121,7 @@ def _curve(
     steps: dict[int, dict[str, float]] = {}
     for line in evals:
         if line["stage"] == stage and line["leg"] == "trunk":
-            steps.setdefault(line["step"], {})[line["source"]] = line["bits_per_byte"]
+            steps.setdefault(line["step"], {})[line["source"]] = line["loss"]
     points = []
     for step, found in sorted(steps.items()):
         mixed = {record.name: _mixed(found, record.mixture) for record in streams}
@@ -164,7 +165,7 @@ def _extra(
     found: dict[str, dict[str | None, float]] = {}
     for line in evals:
         if line["source"] not in learnt and line["leg"] in ("start", "release"):
-            found.setdefault(line["source"], {})[line["stage"]] = line["bits_per_byte"]
+            found.setdefault(line["source"], {})[line["stage"]] = line["loss"]
     places = [None, *(record.name for record in done)]
     return {source: [losses.get(p) for p in places] for source, losses in found.items()}
 
@@ -194,8 +195,9 @@ def _data_facts(root: Path) -> dict[str, Any]:
     keys = ("num_documents", "num_tokens", "num_bytes", "held_out", "dropped")
     for manifest in sorted((root / "data").glob("*/manifest.json")):
         data = json.loads(manifest.read_text())
+        own = ("train", "held_out", "num_dropped") if "audit" in data else keys
         facts[data["source"]] = {
-            **{key: data[key] for key in keys},
+            **{key: data[key] for key in own},
             "quarantined": len(data["quarantine"]),
         }
     return facts

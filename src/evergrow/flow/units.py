@@ -11,7 +11,7 @@ from evergrow.stream.order import key_of
 # Settings of training that change no recorded byte.
 _WITHOUT_EFFECT = {"log_every", "threads", "device"}
 # Settings that older runs do not have: absent, they are no part of a key.
-_LATER = {"grow", "two_stage", "objective"}
+_LATER = {"grow", "two_stage", "objective", "augment", "depth"}
 
 
 @dataclass(frozen=True)

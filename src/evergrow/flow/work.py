@@ -1,7 +1,6 @@
 """Everything a Run has open while one of its stages is carried out."""
 
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,18 @@ from evergrow.config import decode
 from evergrow.errors import InputError
 from evergrow.flow.architecture import architecture, lay_out, own_clock
 from evergrow.flow.listener import Listener
-from evergrow.flow.masking import mask_rule, objective_for
-from evergrow.flow.measure import HeldOut, held_out
+from evergrow.flow.modality import Modality
+from evergrow.flow.open_data import open_modality
 from evergrow.flow.versions import environment
+from evergrow.models.card import UNITS
 from evergrow.models.describe import describe, embedding_parameter_names
-from evergrow.models.load import empty_model, model_from_config
+from evergrow.models.kind import kind_of
+from evergrow.models.load import empty_model
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
-from evergrow.stream.batches import TokenBatch, token_batch
-from evergrow.stream.masks import MaskedBatch, MaskRule, masked_batch
 from evergrow.stream.plan import SampleStream
-from evergrow.stream.shards import TokenSource
-from evergrow.stream.tokenizer import load_tokenizer
 from evergrow.train.background import BackgroundWriter
+from evergrow.train.depth import DepthPlan
 from evergrow.train.loop import Training, choose_device
 from evergrow.train.objectives import Objective
 from evergrow.train.optimizer import build_optimizer
@@ -40,15 +38,14 @@ class Work:
     index: int
     recipe: Recipe
     root: Path
-    tokenizer: Any
-    sources: dict[str, TokenSource]
-    held_out: dict[str, HeldOut]
+    data: Modality
     stream: SampleStream
+    objective: Objective
     state: Training
     writer: BackgroundWriter
     listener: Listener
     clock: OwnClock | None
-    masks: MaskRule | None
+    depth: DepthPlan | None
 
     @property
     def record(self) -> StageRecord:
@@ -58,28 +55,11 @@ class Work:
     def model(self) -> nn.Module:
         return self.state.model
 
-    @property
-    def sequence_length(self) -> int:
-        return self.recipe.train.sequence_length
-
-    @cached_property
-    def objective(self) -> Objective:
-        """What the batches of ``batch_at`` are trained by."""
-        return objective_for(self.masks, self.recipe.train.z_loss)
-
-    def batch_at(self, step: int) -> TokenBatch | MaskedBatch:
+    def batch_at(self, step: int) -> Any:
         """The batch of optimiser step ``step``, counted from 1 since init."""
-        train = self.recipe.train
-        first = (step - 1) * train.batch_size
-        numbers = range(first, first + train.batch_size)
-        batch = token_batch(
-            [self.stream.sample(n) for n in numbers],
-            self.sources,
-            train.sequence_length,
-            train.mask_repeats,
-            train.separate_documents,
-        )
-        return batch if self.masks is None else masked_batch(batch, numbers, self.masks)
+        size = self.recipe.train.batch_size
+        numbers = range((step - 1) * size, step * size)
+        return self.data.batch([self.stream.sample(n) for n in numbers], numbers)
 
 
 def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work:
@@ -92,56 +72,64 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     recipe = decode(Recipe, manifest.recipe, "manifest.recipe")
     root = root_of(run)
     set_up_process(recipe)
-    tokenizer = load_tokenizer(root / "tokenizer")
-    opened = {name: TokenSource.open(root / path) for name, path in manifest.data.items()}
+    data = open_modality(recipe, root, manifest)
     lay_out(run, recipe, index)
     device = choose_device(recipe.train)
-    model: Any = (
-        model_from_config(recipe.model, tokenizer, recipe.train.sequence_length, manifest.seed)
-        if fresh
-        else empty_model(architecture(folder, recipe, index))
-    )
-    masks = mask_rule(recipe, model, tokenizer, manifest.seed)
+    model: Any = data.first_model() if fresh else empty_model(architecture(folder, recipe, index))
+    objective = data.objective(model)
     model.to(device)
     if recipe.train.activation_checkpointing:
         model.gradient_checkpointing_enable()
-    optimizer = build_optimizer(model, recipe.train.optimizer, embedding_parameter_names(model))
-    guard = SpikeGuard(recipe.train.skip_sigma, device)
-    by_folder = {Path(manifest.data[name]).name: source for name, source in opened.items()}
-    sizes = {key: s.num_windows(recipe.train.sequence_length) for key, s in by_folder.items()}
+    depth = depth_plan(recipe, index, manifest.stages[index], model)
+    optimizer = build_optimizer(
+        model,
+        recipe.train.optimizer,
+        embedding_parameter_names(model),
+        None if depth is None else depth.group_of,
+    )
     if fresh:
         model.config.save_pretrained(folder / "model")
         run.save(
             model={
                 **asdict(describe(model, recipe.train.sequence_length)),
+                "unit": UNITS[kind_of(model)],
+                "counted": "pictures" if recipe.of_pictures else "tokens",
                 "source": recipe.model.from_ or f"{recipe.model.preset}, from scratch",
             },
             environment=environment(torch.get_num_threads(), str(device)),
         )
+    ledgers = [s.ledger for s in manifest.stages[: index + 1]]
     return Work(
         run=run,
         index=index,
         recipe=recipe,
         root=root,
-        tokenizer=tokenizer,
-        sources=by_folder,
-        held_out={name: held_out(opened[name]) for name in recipe.measured},
-        stream=SampleStream([s.ledger for s in manifest.stages[: index + 1]], sizes, manifest.seed),
-        state=Training(model, optimizer, guard, device),
+        data=data,
+        stream=SampleStream(ledgers, data.sizes, manifest.seed),
+        objective=objective,
+        state=Training(model, optimizer, SpikeGuard(recipe.train.skip_sigma, device), device),
         writer=BackgroundWriter(),
         listener=listener,
         clock=own_clock(run, recipe, index, model),
-        masks=masks,
+        depth=depth,
     )
+
+
+def depth_plan(
+    recipe: Recipe, index: int, record: StageRecord, model: nn.Module
+) -> DepthPlan | None:
+    """Which layers train when in a stage; None when all do, all of the time, at one rate."""
+    config = recipe.stages[index].depth
+    return None if config is None else DepthPlan(model, config, record.first_step, record.num_steps)
 
 
 def root_of(run: Run) -> Path:
     """The recipe's folder above a Run; raises InputError when the Run was moved out of it."""
     for folder in (run.folder.parent, run.folder.parent.parent):
-        if (folder / "data").is_dir() and (folder / "tokenizer").is_dir():
+        if (folder / "data").is_dir():
             return folder
     raise InputError(
-        f"{run.folder}: the data and tokenizer folders it was trained with are not above it; "
+        f"{run.folder}: the data folder it was trained with is not above it; "
         "move the whole recipe folder, not one run of it"
     )
 

@@ -150,14 +150,14 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 def _trunk_curve(run: Run, source: str) -> Points:
     rows = [row for row in run.evaluations if row.leg == "trunk" and row.source == source]
-    return [(row.tokens, row.bits_per_byte) for row in rows]
+    return [(row.tokens, row.loss) for row in rows]
 
 
 def _release_points(run: Run, source: str) -> Points:
     rows = [
         row for row in run.evaluations if row.leg in ("start", "release") and row.source == source
     ]
-    return [(row.tokens, row.bits_per_byte) for row in rows]
+    return [(row.tokens, row.loss) for row in rows]
 
 
 def _settled(points: Points) -> Points:

@@ -14,7 +14,7 @@ def scores_height(folder: RunFolder) -> int:
 
 
 def scores(folder: RunFolder) -> Figure:
-    """Bits per byte with whiskers: the bootstrap interval of one seed, the range of several."""
+    """Losses with whiskers: the bootstrap interval of one seed, the range of several."""
     step = len(folder.arms) + GAP
     traces = [_dots(folder, arm, step) for arm in folder.arms]
     middle = [place * step + (len(folder.arms) - 1) / 2 for place in range(len(folder.sources))]
@@ -29,7 +29,7 @@ def scores(folder: RunFolder) -> Figure:
             hovermode="closest",
             margin={"t": 10},
             xaxis={"tickformat": ".2f", "nticks": 7,
-                   "title": {"text": "bits per byte", "font": {"size": 12}}},
+                   "title": {"text": folder.unit, "font": {"size": 12}}},
             yaxis={"tickvals": middle, "ticktext": [text(source) for source in folder.sources],
                    "range": [len(folder.sources) * step - GAP / 2 - 0.5, -0.9], "showgrid": False,
                    "tickfont": {"color": "@ink", "size": 13}},
@@ -72,7 +72,7 @@ def _interval(arm: Arm, source: str) -> tuple[float, float, float] | None:
     rows = final_scores(arm, source)
     if not rows:
         return None
-    values = [row.bits_per_byte for row in rows]
+    values = [row.loss for row in rows]
     mean = sum(values) / len(values)
     if len(rows) > 1:
         return mean, min(values), max(values)

@@ -23,16 +23,18 @@ class Record(BaseModel):
 
 
 class Evaluation(Record):
-    """Bits per byte of one source at one moment; ``low`` and ``high`` bound the 95 % interval."""
+    """The loss on one source at one moment, and the 95 % interval from ``low`` to ``high``."""
 
     stage: str | None
     leg: str
     step: int
     tokens: int
     source: str
-    bits_per_byte: float
+    loss: float
     low: float | None = None
     high: float | None = None
+    floor: float | None = None
+    accuracy: float | None = None
 
 
 class Step(Record):
@@ -48,12 +50,26 @@ class Step(Record):
 
 
 class Sample(Record):
-    """What a release wrote after ``prompt``."""
+    """What a release wrote after ``prompt``; or the sheet of pictures that shows what it sees."""
 
     stage: str | None
     step: int
-    prompt: str
-    text: str
+    source: str = ""
+    prompt: str = ""
+    text: str = ""
+    picture: str | None = None
+
+
+class Probe(Record):
+    """What a simple rule tells from a model's features, or from the raw pixels."""
+
+    stage: str | None
+    source: str
+    features: str
+    probe: str
+    accuracy: float
+    low: float
+    high: float
 
 
 class Scores(Record):
@@ -85,6 +101,7 @@ class Summary(Record):
 class Part(Record):
     """Size of the training or the held-out part of a source."""
 
+    num_pictures: int = 0
     num_documents: int = 0
     num_tokens: int = 0
     num_bytes: int = 0
@@ -101,18 +118,57 @@ class Dropped(Record):
 
 
 class Unreadable(Record):
-    """A document that could not be read: byte offset or row, and why."""
+    """A document or picture that could not be read: byte offset or row, and why."""
 
     path: str
-    offset: int
+    offset: int | None = None
     reason: str
+
+
+class Pair(Record):
+    """Two pictures that are alike, and the parts they stand in."""
+
+    first: str
+    second: str
+    parts: str
+    distance: int | None = None
+
+
+class Repeats(Record):
+    """Pairs of pictures that are equal, or nearly so."""
+
+    num_pairs: int
+    across: int
+    listed: list[Pair]
+    bits: int | None = None
+
+
+class Owners(Record):
+    """One source in the audit: pictures by part, patients and labels."""
+
+    train: int
+    held_out: int
+    patients: int
+    labels: dict[str, int]
+
+
+class Audit(Record):
+    """What the audit of pictures found before training."""
+
+    num_pictures: int
+    split_by: str
+    exact: Repeats
+    near: Repeats
+    patients_across: list[str]
+    by_source: dict[str, Owners]
 
 
 class Data(Part):
     """A tokenised source: the training part, the held-out part and what was left out."""
 
+    train: Part | None = None  # of pictures; the whole of text is the training part
     held_out: Part
-    dropped: Dropped
+    dropped: Dropped = Dropped()
     quarantine: list[Unreadable]
 
 
@@ -218,6 +274,7 @@ class Run:
     steps: list[Step]
     evaluations: list[Evaluation]
     samples: list[Sample]
+    probes: list[Probe]
     growths: dict[str, Growth]  # by the stage that begins with it
 
     @cached_property
@@ -278,6 +335,18 @@ class RunFolder:
     streams: list[str]
     arms: list[Arm]
     data: dict[str, Data]
+    audit: Audit | None
+    root: Path
+
+    @property
+    def unit(self) -> str:
+        """What a loss is measured in."""
+        return str(self.arms[0].first.manifest.model.get("unit", "bits per byte"))
+
+    @property
+    def counted(self) -> str:
+        """What the clock counts: tokens, or pictures."""
+        return str(self.arms[0].first.manifest.model.get("counted", "tokens"))
 
     @property
     def num_seeds(self) -> int:
@@ -325,6 +394,8 @@ def read_run_folder(path: Path) -> RunFolder:
         streams=summary.streams if summary else [stage.name for stage in stages],
         arms=arms,
         data=_read_data(path, arms),
+        audit=_read_json(path / "data" / "audit.json", Audit),
+        root=path,
     )
 
 
@@ -384,6 +455,7 @@ def _read_run(folder: Path, root: Path) -> Run:
         steps=read_lines(folder / "metrics.jsonl", Step),
         evaluations=read_lines(folder / "evals.jsonl", Evaluation),
         samples=read_lines(folder / "samples.jsonl", Sample),
+        probes=read_lines(folder / "probes.jsonl", Probe),
     )
 
 

@@ -87,7 +87,7 @@ def heat_map(folder: RunFolder, arm: Arm) -> list[Row]:
 def _measured(run: Run, stage: str | None, stream: str) -> float | None:
     leg = "start" if stage is None else "release"
     rows = [row for row in run.evaluations if (row.stage, row.leg) == (stage, leg)]
-    found = {row.source: row.bits_per_byte for row in rows}
+    found = {row.source: row.loss for row in rows}
     if stream in found:
         return found[stream]
     mixture = next((s.mixture for s in run.manifest.stages if s.name == stream), {})

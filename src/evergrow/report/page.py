@@ -14,6 +14,7 @@ from evergrow.report import canvas, figures_data, figures_life, figures_scores, 
 from evergrow.report.folder import Arm, Growth, RunFolder, Sample, read_run_folder
 from evergrow.report.lineage import WIDTH, lineage, stripes
 from evergrow.report.matrix import columns, heat_map
+from evergrow.report.pictures import probe_rows, sheets, unlearnt
 
 RELOAD_SECONDS = 10
 
@@ -54,7 +55,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         bits=words.bits, signed=words.signed, count=words.count, size=words.size,
         stripes=stripes, plural=words.plural,
     )  # fmt: skip
-    sections = _charts(folder)
+    sections, measures = _charts(folder), words.measures(folder)
     return environment.get_template("page.html.j2").render(
         folder=folder,
         written=written,
@@ -62,8 +63,8 @@ def render(folder: RunFolder, written: datetime) -> str:
         verdict=words.verdict(folder),
         facts=_facts(folder),
         errors=[run for arm in folder.arms for run in arm.runs if run.manifest.error],
-        measures=words.MEASURES,
-        best={measure.key: words.best_arms(folder, measure) for measure in words.MEASURES},
+        measures=measures,
+        best={measure.key: words.best_arms(folder, measure) for measure in measures},
         **sections,
         columns=columns(folder),
         heat_maps=[(arm, rows) for arm in folder.arms if (rows := heat_map(folder, arm))],
@@ -71,7 +72,11 @@ def render(folder: RunFolder, written: datetime) -> str:
         tree=lineage(folder),
         tree_width=WIDTH,
         growths=_growths(folder),
-        samples=[(arm, _by_prompt(arm.first.samples)) for arm in folder.arms if arm.first.samples],
+        samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.samples))],
+        sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
+        probes=[(arm, rows) for arm in folder.arms if (rows := probe_rows(folder, arm))],
+        unlearnt=unlearnt(folder),
+        audit=folder.audit,
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
         environment=_environment(folder),
         release=_example_release(folder),
@@ -105,7 +110,11 @@ def _losses(folder: RunFolder) -> Iterator[Chart]:
         if any(trace["x"] for trace in figure["data"]):
             title = source if source in folder.learnt else f"{source} (measured only)"
             yield Chart(
-                f"loss-{number}", figure, 230, f"Bits per byte of {source} along tokens", title
+                f"loss-{number}",
+                figure,
+                230,
+                f"{folder.unit.capitalize()} of {source} along {folder.counted}",
+                title,
             )
 
 
@@ -133,7 +142,12 @@ def _scores(folder: RunFolder) -> Iterator[Chart]:
     figure = figures_scores.scores(folder)
     if figure["data"]:
         height = figures_scores.scores_height(folder)
-        yield Chart("scores", figure, height, "Bits per byte of the last releases with intervals")
+        yield Chart(
+            "scores",
+            figure,
+            height,
+            f"{folder.unit.capitalize()} of the last releases with intervals",
+        )
 
 
 def _mixtures(folder: RunFolder) -> Iterator[Chart]:
@@ -177,7 +191,7 @@ def _data_order(folder: RunFolder) -> list[str]:
 
 def _by_prompt(samples: list[Sample]) -> dict[str, list[Sample]]:
     grouped: dict[str, list[Sample]] = {}
-    for sample in samples:
+    for sample in (s for s in samples if s.picture is None):
         grouped.setdefault(sample.prompt, []).append(sample)
     return grouped
 

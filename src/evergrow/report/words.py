@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evergrow.report.folder import Arm, RunFolder
 from evergrow.report.matrix import best_released, released
@@ -60,6 +60,25 @@ MEASURES = (
         "Training tokens a second; depends on what else the machine was doing.",
     ),
 )  # fmt: skip
+
+
+def measures(folder: RunFolder) -> list[Measure]:
+    """The columns in the units of what was learnt: bits per byte of text, errors of pictures."""
+    if folder.counted == "tokens":
+        return list(MEASURES)
+    return [
+        replace(
+            measure,
+            label=measure.label.replace("tokens", folder.counted),
+            unit=measure.unit.replace("bits/byte", folder.unit).replace("tokens", folder.counted),
+            definition=measure.definition.replace("okens", "ictures")
+            .replace("Tictures", "Pictures")
+            .replace("tictures", "pictures"),
+        )
+        for measure in MEASURES
+    ]
+
+
 MINUS, DASH = "\u2212", "\u2013"
 
 
@@ -143,7 +162,7 @@ def _learnt(folder: RunFolder) -> str:
         before = [v for arm in folder.arms if (v := released(arm, None, stream)) is not None]
         after = [v for arm in folder.arms if (v := best_released(arm, stream)) is not None]
         if before and after:
-            unit = "" if parts else " bits per byte"
+            unit = "" if parts else f" {folder.unit}"
             parts.append(f"{stream} ({sum(before) / len(before):.2f} → {_range(after)}{unit})")
     if not parts:
         return "Nothing has been released yet, so there is nothing to judge."
@@ -166,14 +185,14 @@ def _forgotten(folder: RunFolder) -> str:
     if most <= 0:
         gains = _range([-value for value, _ in scored])
         return (
-            f"Nothing was forgotten: earlier streams ended {gains} bits per byte lower, on average."
+            f"Nothing was forgotten: earlier streams ended {gains} {folder.unit} lower, on average."
         )
     if len(scored) == 1:
-        return f"It forgot {_fine(least)} bits per byte of earlier streams, on average."
+        return f"It forgot {_fine(least)} {folder.unit} of earlier streams, on average."
     if bits(least) == bits(most):
-        return f"All arms forgot the same, {_fine(least)} bits per byte of earlier streams."
+        return f"All arms forgot the same, {_fine(least)} {folder.unit} of earlier streams."
     return (
-        f"Of earlier streams {best.name} forgot least ({_fine(least)} bits per byte on average), "
+        f"Of earlier streams {best.name} forgot least ({_fine(least)} {folder.unit} on average), "
         f"{worst.name} most ({_fine(most)})."
     )
 

@@ -3,7 +3,7 @@
 import difflib
 
 from evergrow.errors import InputError
-from evergrow.studies import growth, infinite, rewarm
+from evergrow.studies import growth, infinite, infinite_images, rewarm
 from evergrow.studies.harness import Study
 
 STUDIES: dict[str, Study] = {
@@ -14,8 +14,18 @@ STUDIES: dict[str, Study] = {
 }
 
 
-def find_study(name: str) -> Study:
-    """The study called ``name``; raises InputError that names the nearest one."""
+def find_study(name: str, modality: str = "text", data: str | None = None) -> Study:
+    """The study called ``name``; raises InputError that names the nearest one.
+
+    ``modality`` "image" asks the question of pictures, with those that the glob ``data`` names.
+    """
+    if modality == "image":
+        if name != "infinite":
+            raise InputError(f"{name}: is asked of text alone; --modality image is for infinite")
+        return infinite_images.study_of(data)
+    if modality != "text" or data is not None:
+        wrong = f"data={data}" if modality == "text" else f"--modality {modality}"
+        raise InputError(f"{wrong}: give --modality image for pictures, data.SOURCE=GLOB for text")
     if name not in STUDIES:
         nearest = difflib.get_close_matches(name, STUDIES, 1, 0.5)
         hint = f"did you mean {nearest[0]}?" if nearest else f"studies: {', '.join(STUDIES)}"

@@ -151,7 +151,7 @@ def _curve(run: Run) -> list[tuple[float, float]]:
     index = len(run.manifest.stages) - 1
     stage, costs = run.manifest.stages[index], step_costs(run.manifest, index)
     return [
-        (costs.between(stage.first_step, line["step"]), line["bits_per_byte"])
+        (costs.between(stage.first_step, line["step"]), line["loss"])
         for line in run.read("evals")
         if (line["stage"], line["leg"], line["source"]) == (stage.name, "trunk", SOURCE)
     ]

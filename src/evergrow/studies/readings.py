@@ -52,7 +52,7 @@ def _inside(run: Run, source: str) -> dict[int, float]:
 
 def _losses(run: Run, stage: StageRecord, source: str, leg: str) -> dict[int, float]:
     return {
-        line["step"] - stage.first_step: line["bits_per_byte"]
+        line["step"] - stage.first_step: line["loss"]
         for line in run.read("evals")
         if (line["stage"], line["leg"], line["source"]) == (stage.name, leg, source)
     }

@@ -1,0 +1,166 @@
+"""Infinite against repeated cosine for masked autoencoders (Singh et al. 2025, arXiv 2503.02844).
+
+Digits two classes at a time; or, with a user's pictures, digits, then those, then digits again.
+Every number is a release's: annealed on a fork, or at the cosine's end.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evergrow.errors import InputError
+from evergrow.flow.summary import summarise_run
+from evergrow.recipe import Recipe
+from evergrow.run import Run
+from evergrow.schedules import Infinite
+from evergrow.studies.harness import Claim, Expected, Study
+
+REPLAY = 0.25
+TASKS = {
+    "zero-one": ["0", "1"],
+    "two-three": ["2", "3"],
+    "four-five": ["4", "5"],
+    "six-seven": ["6", "7"],
+    "eight-nine": ["8", "9"],
+}
+
+RECIPE: dict[str, Any] = {
+    "name": "infinite-image",
+    "description": "Infinite against repeated cosine on pictures, after Singh et al. 2025.",
+    "workers": 2,
+    "sources": {name: {"pictures": "digits", "only": only} for name, only in TASKS.items()},
+    "held_out": {"fraction": 0.15},
+    "model": {"preset": "vit_mae", "hidden": 48, "layers": 2, "heads": 2, "patch": 2},
+    "train": {"batch_size": 32, "optimizer": {"weight_decay": 0.05}},
+    # The constant of masked autoencoders in the paper: 0.25 of the peak.
+    "schedule": {"kind": "infinite", "peak_lr": 3e-3, "constant": 0.25},
+    "stages": [{"name": name, "data": name, "images": "32k"} for name in TASKS],
+    "evaluate": {"every": "8k", "sample_tokens": 0},
+}
+SIZE = 28  # pixels; digits are enlarged to it beside a user's pictures
+
+
+def study_of(data: str | None) -> Study:
+    """The study on digits, or with the pictures that the glob ``data`` names between them."""
+    recipe = RECIPE if data is None else _between_digits(data)
+    streams = [stage["name"] for stage in recipe["stages"]]
+    return Study(
+        question="Does a masked autoencoder forget less on an infinite schedule than on repeated "
+        "cosine, and what does replay do?",
+        paper="Singh et al. 2025, arXiv 2503.02844",
+        recipe=recipe,
+        arms=arms,
+        measures={
+            "average": _measure("average"),
+            "forgetting": _measure("forgetting"),
+            "transient peak": _measure("transient_peak"),
+            "first, after stage 1": _cell(0, 0),
+            "newest": _cell(-1, -1),
+            "linear probe": _probe(streams[-1]),
+            "linear probe of the first weights": _probe(None),
+            "streams not learnt": _num_unlearnt,
+        },
+        claims=CLAIMS,
+        unit="squared error of normalised pixels",
+    )
+
+
+def _between_digits(data: str) -> dict[str, Any]:
+    """Digits 0 to 4, the user's pictures, digits 5 to 9, all of one size."""
+    files = str(Path.cwd() / Path(data).expanduser())
+    halves = {"digits-low": ["0", "1", "2", "3", "4"], "digits-high": ["5", "6", "7", "8", "9"]}
+    digits = {
+        name: {"pictures": "digits", "only": only, "size": SIZE} for name, only in halves.items()
+    }
+    own = {"images": [files], "size": SIZE, "duplicates": "drop"}
+    sources = {"digits-low": digits["digits-low"], "own": own, "digits-high": digits["digits-high"]}
+    model = {"preset": "vit_mae", "hidden": 64, "layers": 2, "heads": 2, "patch": 4}
+    return {
+        **RECIPE,
+        "name": "infinite-image-own",
+        "sources": sources,
+        "model": model,
+        "stages": [{"name": name, "data": name, "images": "40k"} for name in sources],
+        "evaluate": {"every": "10k", "part": 200, "sample_tokens": 0},
+    }
+
+
+def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Two schedules of one peak, each without and with replay."""
+    if not isinstance(recipe.schedule, Infinite):
+        raise InputError(
+            "schedule.kind: the study sets an infinite schedule against a cosine of the same "
+            f"peak, got {recipe.schedule.kind}; for another schedule write a recipe"
+        )
+    peak, floor = recipe.schedule.peak_lr, recipe.schedule.floor
+    cosine = {"schedule": {"kind": "cosine", "peak_lr": peak, "floor": floor}}
+    replay = {"replay.fraction": REPLAY}
+    return {
+        "infinite": {},
+        "infinite-replay": replay,
+        "cosine": cosine,
+        "cosine-replay": {**cosine, **replay},
+    }
+
+
+def _measure(name: str) -> Callable[[Run], float | None]:
+    """A measure of the loss matrix."""
+    return lambda run: summarise_run(run, run.folder)[name]
+
+
+def _cell(row: int, column: int) -> Callable[[Run], float | None]:
+    """One cell of the loss matrix; rows are stages, columns streams."""
+    return lambda run: summarise_run(run, run.folder)["loss_matrix"][row][column]
+
+
+def _probe(stage: str | None) -> Callable[[Run], float | None]:
+    """The mean accuracy of the linear probe over the sources that have labels."""
+
+    def read(run: Run) -> float | None:
+        found = [
+            line["accuracy"]
+            for line in run.read("probes")
+            if (line["stage"], line["features"], line["probe"]) == (stage, "model", "linear")
+        ]
+        return sum(found) / len(found) if found else None
+
+    return read
+
+
+def _num_unlearnt(run: Run) -> float:
+    """Streams whose own release is no better than the mean picture: forgetting means nothing."""
+    return float(
+        sum(
+            line["loss"] >= line["floor"]
+            for line in run.read("evals")
+            if line["leg"] == "release" and line["source"] == line["stage"]
+        )
+    )
+
+
+def _both(text: str, measure: str, expected: Expected) -> list[Claim]:
+    """The infinite schedule against the cosine, without replay and with it."""
+    pairs = {"without": ("infinite", "cosine"), "with": ("infinite-replay", "cosine-replay")}
+    return [
+        Claim(f"{text}, {how} replay", (first, measure), expected, (second, measure))
+        for how, (first, second) in pairs.items()
+    ]
+
+
+def _replay(text: str, measure: str, expected: Expected) -> list[Claim]:
+    """Replay against none, on both schedules."""
+    return [
+        Claim(f"{text}, {arm}", (f"{arm}-replay", measure), expected, (arm, measure))
+        for arm in ("infinite", "cosine")
+    ]
+
+
+CLAIMS = [
+    *_replay("replay forgets less", "forgetting", "below"),
+    *_replay("replay ends lower on average", "average", "below"),
+    *_replay("replay learns the newest stream less", "newest", "above"),
+    *_both("infinite forgets less", "forgetting", "below"),
+    *_both("infinite ends lower on average", "average", "below"),
+    *_both("infinite rises less at a switch", "transient peak", "below"),
+    *_both("infinite's features are told better by a linear probe", "linear probe", "above"),
+]

@@ -1,0 +1,276 @@
+"""Recipes on pictures: the same stream, schedules, replay, releases and resumption as on text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import AutoImageProcessor, ViTMAEForPreTraining
+
+from evergrow.config import override
+from evergrow.errors import InputError
+from evergrow.flow import checkpoints
+from evergrow.flow.dry import draw_plan
+from evergrow.flow.listener import Listener
+from evergrow.flow.look import evaluate
+from evergrow.flow.work import open_work
+from evergrow.recipe import Recipe, decode_recipe
+from evergrow.run import Run
+from evergrow.train.depth import resnet_group
+
+from .tiny import assert_same, carry, killed_at, run_of
+
+PER_STEP = 8
+DIGITS: dict[str, Any] = {
+    "name": "digits",
+    "sources": {
+        "low": {"pictures": "digits", "only": ["0", "1"]},
+        "high": {"pictures": "digits", "only": ["8", "9"]},
+    },
+    "held_out": {"fraction": 0.2},
+    "model": {"preset": "vit_mae", "hidden": 16, "layers": 2, "heads": 2, "patch": 2},
+    "train": {"batch_size": PER_STEP, "threads": 1, "log_every": 2},
+    "schedule": {"kind": "infinite", "peak_lr": 3e-3, "constant": 0.25},
+    "replay": {"fraction": 0.25},
+    "stages": [
+        {"name": "low", "data": "low", "images": 12 * PER_STEP},
+        {"name": "high", "data": "high", "images": 12 * PER_STEP},
+    ],
+    "evaluate": {"every": 6 * PER_STEP, "part": 20},
+    "checkpoints": {"every": 3 * PER_STEP},
+}
+CLASSES = {
+    "model": {"preset": "resnet", "hidden": 16, "layers": 2},
+    "stages": [{"name": "all", "data": "all", "images": 10 * PER_STEP}],
+    "sources": {"all": {"pictures": "digits", "size": 16}},
+    "replay": {"fraction": 0},
+}
+
+
+def digits(**changes: Any) -> Recipe:
+    data = json.loads(json.dumps(DIGITS))
+    for path, value in changes.items():
+        data = override(data, path.replace("__", "."), value)
+    return decode_recipe(data)
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("pictures")
+    return run_of(carry(digits(), folder, folder))
+
+
+def test_every_stage_measures_every_stream_beside_the_mean_picture(lived: Run) -> None:
+    lines = [e for e in lived.read("evals") if e["leg"] == "release"]
+    assert [(e["stage"], e["source"]) for e in lines] == [
+        ("low", "low"), ("low", "high"), ("high", "low"), ("high", "high"),
+    ]  # fmt: skip
+    for e in lines:
+        assert e["low"] < e["loss"] < e["high"]
+        assert 0 < e["floor"] < 1
+    assert len({e["floor"] for e in lines if e["source"] == "low"}) == 1
+
+
+def test_a_measurement_repeats_to_the_last_digit(lived: Run) -> None:
+    recorded = {e["source"]: e["loss"] for e in lived.read("evals") if e["leg"] == "release"}
+    found = {e["source"]: e["loss"] for e in evaluate(lived.folder, [], None)}
+    assert found == pytest.approx(recorded, rel=1e-6)
+
+
+def test_probes_stand_beside_first_weights_and_pixels(lived: Run) -> None:
+    lines = lived.read("probes")
+    places = {(p["stage"], p["features"]) for p in lines}
+    assert places == {(None, "pixels"), (None, "model"), ("low", "model"), ("high", "model")}
+    pixels = [p["accuracy"] for p in lines if p["features"] == "pixels"]
+    assert min(pixels) > 0.85
+    assert {p["probe"] for p in lines} == {"linear", "nearest"}
+
+
+def test_a_release_is_a_folder_of_transformers(lived: Run) -> None:
+    folder = lived.folder / "releases" / "high"
+    model = ViTMAEForPreTraining.from_pretrained(folder)
+    assert model.config.mask_ratio == 0.75
+    processor: Any = AutoImageProcessor.from_pretrained(folder)
+    assert processor.do_normalize is False
+    card = (folder / "README.md").read_text()
+    assert "Squared error of hidden patches" in card and "| low | " in card
+
+
+def test_sheets_are_pictures_of_three_rows(lived: Run) -> None:
+    lines = lived.read("samples")
+    assert [line["picture"] for line in lines][-1] == "pictures/high-high.png"
+    with Image.open(lived.folder / "pictures" / "high-high.png") as sheet:
+        assert sheet.size == (8 * 58 - 2, 3 * 58 - 2)
+
+
+def test_the_page_shows_units_probes_sheets_and_the_audit(lived: Run) -> None:
+    from evergrow.report import write_report
+
+    page = write_report(lived.folder.parent).read_text()
+    for text in ("Squared error", "Linear probe", "data:image/png;base64", "Audit of the pictures"):
+        assert text in page
+    assert "Bits per byte" not in page and "Bits/byte" not in page
+
+
+def test_the_n_th_batch_is_a_pure_function(lived: Run) -> None:
+    works = [open_work(lived.folder, 1, Listener(), fresh=False) for _ in range(2)]
+    batches = [work.batch_at(20) for work in works]
+    for work in works:
+        work.writer.close()
+    assert torch.equal(batches[0].pixels_NCHW, batches[1].pixels_NCHW)
+    assert batches[0].keys_N == batches[1].keys_N
+
+
+@pytest.mark.parametrize("call", [2, 5, 9])
+def test_killed_it_goes_on_to_the_same_bytes(
+    call: int, lived: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", call, False):
+        carry(digits(), tmp_path, tmp_path)
+    again = run_of(carry(digits(), tmp_path, tmp_path))
+    assert_same(again.folder, lived.folder)
+    probes = (again.folder / "probes.jsonl").read_bytes()
+    assert probes == (lived.folder / "probes.jsonl").read_bytes()
+
+
+def classifier(**changes: Any) -> Recipe:
+    return digits(**{**CLASSES, **changes})
+
+
+UNFREEZE = {
+    "stages__0__depth": {"unfreeze": {"head": 0, "-1": 0.35, "-2": 0.65}, "decay": 0.5},
+    "schedule": {"kind": "cosine", "peak_lr": 1e-2},
+}
+
+
+def test_killed_while_layers_open_it_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = classifier(**UNFREEZE)
+    whole = run_of(carry(recipe, tmp_path / "whole", tmp_path))
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 2, True):
+        carry(recipe, tmp_path / "killed", tmp_path)
+    assert_same(run_of(carry(recipe, tmp_path / "killed", tmp_path)).folder, whole.folder)
+
+
+def test_what_is_frozen_keeps_its_bits_and_its_statistics(tmp_path: Path) -> None:
+    run = run_of(carry(classifier(**UNFREEZE), tmp_path, tmp_path))
+    model = open_work(run.folder, 0, Listener(), fresh=True)
+    model.writer.close()
+    before = model.model.state_dict()
+    after = load_file(run.folder / "releases" / "all" / "model.safetensors")
+    same = {resnet_group(n) for n in after if torch.equal(after[n], before[n])}
+    moved = {resnet_group(n) for n in after if not torch.equal(after[n], before[n])}
+    assert same >= {"embed"} and "embed" not in moved
+    assert moved == {"0", "1", "head"}
+
+
+def test_a_classifier_learns_and_says_what_it_told_wrong(tmp_path: Path) -> None:
+    recipe = classifier(
+        model={"preset": "vit", "hidden": 32, "layers": 2, "heads": 2, "patch": 4},
+        stages__0__images=150 * PER_STEP,
+        schedule={"kind": "cosine", "peak_lr": 2e-3},
+        train__augment={"crop": 0.7, "rotate": 10, "cutmix": 0.3},
+        train__objective={"kind": "classification", "order": "balanced", "weights": "balanced"},
+        evaluate__every=0,
+    )
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    start, end = (e for e in run.read("evals") if e["leg"] in ("start", "release"))
+    assert end["accuracy"] > start["accuracy"] + 0.2
+    assert end["loss"] < start["loss"]
+    (sheet,) = run.read("samples")
+    cases = sheet["cases"]
+    assert all(c["is"] == c["told"] for c in cases[: sheet["num_right"]])
+    assert all(c["is"] != c["told"] for c in cases[sheet["num_right"] :])
+
+
+def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Path) -> None:
+    recipe = classifier(
+        model={"from": str(lived.folder / "releases" / "high")},
+        sources={"all": {"pictures": "digits"}},
+    )
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    opened = open_work(run.folder, 0, Listener(), fresh=True)
+    opened.writer.close()
+    kept = load_file(lived.folder / "releases" / "high" / "model.safetensors")
+    name = "vit.embeddings.patch_embeddings.projection.weight"
+    assert torch.equal(opened.model.state_dict()[name], kept[name])
+
+
+def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
+    plan = draw_plan(digits(), tmp_path, Listener())
+    assert plan.tokens_per_second > 0 and plan.memory_bytes > 0
+    assert plan.arms[0].stages[0].flops > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sources__text": {"installed": "english"}}, "'text' is text and 'low' is pictures"),
+        ({"model": {"preset": "olmo2", "hidden": 16, "layers": 1}}, "preset olmo2 reads text"),
+        ({"train__objective": {"kind": "causal"}}, "causal is not for these sources"),
+        ({"tokenizer": {"vocab_size": 300}}, "tokenizer is for text; remove it"),
+        ({"train__sequence_length": 8}, "train.sequence_length is for text"),
+        ({"model__patch": None}, "patch: for vit and vit_mae alone, got none; set it"),
+        ({"stages__0__tokens": 8}, "give images .* or tokens .* got both"),
+    ],
+)
+def test_recipes_that_mix_text_and_pictures_are_refused(changes: dict, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        digits(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model__patch": 3}, "model.patch: 3 does not divide pictures of 8 pixels"),
+        ({"sources__high__size": 16}, "sources.high: pictures of 16 x 16 .*low has 8 x 8"),
+        ({"train__objective": {"kind": "classification"}}, "vit_mae cannot be trained by class"),
+        (
+            {
+                **CLASSES,
+                "train__objective": {"kind": "classification", "labels": ["0", "11"]},
+            },
+            "no training picture has the label '11'",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_pictures_is_refused(
+    changes: dict, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        carry(digits(**changes), tmp_path, tmp_path)
+
+
+def save_films(folder: Path, **arrays: np.ndarray) -> None:
+    np.savez(folder / "films.npz", **arrays)
+
+
+def test_repeats_across_the_split_stop_before_training(tmp_path: Path) -> None:
+    films = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    films[70] = films[3]
+    save_films(tmp_path, train_images=films[:60], test_images=films[60:])
+    recipe = digits(
+        sources={"films": {"images": ["films.npz"]}},
+        stages=[{"name": "one", "data": "films", "images": 2 * PER_STEP}],
+    )
+    with pytest.raises(InputError, match=r"1 pictures occur twice.*\(1 in training and held out\)"):
+        carry(recipe, tmp_path, tmp_path)
+    assert not (tmp_path / "digits" / "main" / "metrics.jsonl").exists()
+
+
+def test_changed_files_under_finished_data_are_refused(tmp_path: Path) -> None:
+    films = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    save_films(tmp_path, images=films)
+    recipe = digits(
+        sources={"films": {"images": ["films.npz"]}},
+        stages=[{"name": "one", "data": "films", "images": 2 * PER_STEP}],
+    )
+    carry(recipe, tmp_path, tmp_path)
+    save_films(tmp_path, images=films[::-1].copy() ^ 1)
+    with pytest.raises(InputError, match="its files or settings changed since films-"):
+        carry(recipe, tmp_path, tmp_path)
