@@ -12,9 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from evergrow.config import decode
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.corpora import make_corpora
+from evergrow.flow.listener import Listener
+from evergrow.flow.origin import origins
 from evergrow.flow.prepare import Prepared, prepare
+from evergrow.recipe import CorpusRecipe
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource
 from evergrow.stream.tokenizer import tokenizer_hash, train_tokenizer
@@ -50,7 +55,9 @@ def make(run: Path, base: Path, **changes: Any) -> Prepared:
         "tokenizer_sources": ["web"],
         "on_progress": lambda sentence: None,
     }
-    return prepare(run, base=base, **(settings | changes))
+    asked = settings | changes
+    asked["sources"] = origins(asked["sources"], {}, base)
+    return prepare(run, base=base, **asked)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -353,3 +360,45 @@ def test_bad_rows_within_bounds_are_listed_in_the_manifest(base: Path, tmp_path:
     parts = pq.read_table(next((tmp_path / "run/data").glob("code-*")) / "train/documents.parquet")
     assert parts.num_rows == manifest["num_documents"]
     assert manifest["num_documents"] + manifest["held_out"]["num_documents"] == 1001
+
+
+def test_a_stage_reads_a_corpus_and_says_which_documents_and_suites(
+    base: Path, tmp_path: Path
+) -> None:
+    """The corpus drops what the source still has; the data's manifest names both."""
+    (base / "web" / "copy.txt").write_text((base / "web" / "0.txt").read_text())
+    suite = base / "suite.jsonl"
+    suite.write_text('{"id": "1", "prompt": "' + " ".join(f"w{i}" for i in range(20)) + '"}\n')
+    data = {
+        "name": "sets",
+        "sources": {"web": {"files": ["web/*.txt"]}},
+        "corpora": {
+            "clean": {
+                "sources": ["web"],
+                "near": None,
+                "signals": [],
+                "decontaminate": {"suites": ["suite.jsonl"]},
+            }
+        },
+    }
+    (corpus,) = make_corpora(decode(CorpusRecipe, data, "recipe"), tmp_path, base, Listener())
+    settings = {"held_out": HELD_OUT, "tokenizer": TokenizerConfig(vocab_size=270)}
+    made = prepare(
+        tmp_path,
+        origins({}, {"clean": corpus}, base),
+        tokenizer_sources=["clean"],
+        base=base,
+        on_progress=lambda sentence: None,
+        **settings,
+    )
+    manifest = made.manifests["clean"]
+    assert manifest["settings"]["corpus"] == corpus.key
+    kept = {d.id for d in corpus.documents()}
+    stored = {
+        row
+        for part in ("train", "held_out")
+        for row in pq.read_table(made.data["clean"] / part / "documents.parquet")["id"].to_pylist()
+    }
+    assert stored == kept and len(kept) == 30
+    told = manifest["created_from"]["corpus"]
+    assert [s["suite"] for s in told["checked_against"]] == ["suite"]

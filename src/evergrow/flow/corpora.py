@@ -27,26 +27,31 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
     InputError for wrong settings or data, Stopped after a signal, EvergrowError when it failed.
     """
     root = runs / recipe.name
-    made: list[Corpus] = []
     with (
         locked(root),
         listener.stop.listening(),
         listener.stop.at_once("the units finished so far"),
     ):
-        for name, config in recipe.corpora.items():
-            folder = root / FOLDER / name
-            with tidied(folder), Executor(config.executor, recipe.workers) as executor:
-                order = Order(
-                    folder=folder,
-                    name=name,
-                    config=config,
-                    sources={source: recipe.sources[source] for source in config.sources},
-                    base=base.resolve(),
-                    earlier=[*(base / p for p in config.against), *(c.folder for c in made)],
-                    executor=executor,
-                    tell=_teller(folder, listener),
-                )
-                made.append(curate_corpus(order))
+        return make_corpora(recipe, root, base, listener)
+
+
+def make_corpora(recipe: CorpusRecipe, root: Path, base: Path, listener: Listener) -> list[Corpus]:
+    """The corpora in ``root``/corpora, for who holds the folder's lock already."""
+    made: list[Corpus] = []
+    for name, config in recipe.corpora.items():
+        folder = root / FOLDER / name
+        with tidied(folder), Executor(config.executor, recipe.workers) as executor:
+            order = Order(
+                folder=folder,
+                name=name,
+                config=config,
+                sources={source: recipe.sources[source] for source in config.sources},
+                base=base.resolve(),
+                earlier=[*(base / p for p in config.against), *(c.folder for c in made)],
+                executor=executor,
+                tell=_teller(folder, listener),
+            )
+            made.append(curate_corpus(order))
     return made
 
 

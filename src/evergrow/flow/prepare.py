@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 from blake3 import blake3
 from transformers import PreTrainedTokenizerFast
 
-from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.held_out import EVERYTHING, Split, choose_held_out, split_documents
-from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.repeats import KnownDocuments
-from evergrow.corpus.source import SourceReading, are_gone, changed_files, source_documents
+from evergrow.corpus.source import SourceReading
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.origin import Origin
 from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest
@@ -61,7 +61,7 @@ class _Read:
 
 def prepare(
     folder: Path,
-    sources: Mapping[str, SourceConfig],
+    sources: Mapping[str, Origin],
     held_out: HeldOutConfig,
     tokenizer: TokenizerConfig,
     tokenizer_sources: Sequence[str],
@@ -88,9 +88,9 @@ def prepare(
     kept = {name: EVERYTHING if name in only_measured else held_out for name in sources}
     finished = {name: path for name in sources if (path := finished_folder(data, name))}
     for name, path in finished.items():
-        _refuse_changes(name, sources[name], kept[name], base, read_manifest(path), on_progress)
+        _refuse_changes(name, sources[name], kept[name], read_manifest(path), on_progress)
     with _scratch(data) as scratch:
-        read = _read_sources(sources, kept, finished, base, scratch, on_progress)
+        read = _read_sources(sources, kept, finished, scratch, on_progress)
         found = _tokenizer(
             folder / "tokenizer",
             tokenizer,
@@ -103,12 +103,12 @@ def prepare(
         )
         paths: dict[str, Path] = {}
         keys: list[str] = []
-        for name, config in sources.items():
+        for name, origin in sources.items():
             if name in read:
-                settings = _settings(config, kept[name])
+                settings = _settings(origin, kept[name])
                 on_progress(f"{name}: tokenising")
                 paths[name] = _write(
-                    data, name, settings, read[name], found, keys, kept[name].tokens
+                    data, name, settings, read[name], found, keys, kept[name].tokens, origin.facts
                 )
             else:
                 paths[name] = finished[name]
@@ -146,20 +146,19 @@ def _scratch(data: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _settings(config: SourceConfig, held_out: HeldOutConfig) -> dict[str, Any]:
-    return config.content_settings | {"held_out": held_out.model_dump(mode="json")}
+def _settings(origin: Origin, held_out: HeldOutConfig) -> dict[str, Any]:
+    return origin.settings | {"held_out": held_out.model_dump(mode="json")}
 
 
 def _refuse_changes(
     name: str,
-    config: SourceConfig,
+    origin: Origin,
     held_out: HeldOutConfig,
-    base: Path,
     manifest: dict[str, Any],
     on_progress: Callable[[str], None],
 ) -> None:
     """Raise InputError when files or settings are not those the finished data came from."""
-    now, before = _settings(config, held_out), manifest["settings"]
+    now, before = _settings(origin, held_out), manifest["settings"]
     for key in now:
         if now[key] != before.get(key):
             raise InputError(
@@ -167,10 +166,10 @@ def _refuse_changes(
                 f"{before.get(key)!r}; {WAYS_OUT}"
             )
     recorded = manifest["created_from"]["files"]
-    if are_gone(config, base, recorded):
+    if origin.is_gone(recorded):
         on_progress(f"{name}: its files are gone; its finished data is used")
         return
-    if changes := changed_files(config, base, name, recorded):
+    if changes := origin.changes(name, recorded):
         more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         raise InputError(
             f"sources.{name}: {changes[0]}{more} since its data was made; restore it, {WAYS_OUT}"
@@ -178,10 +177,9 @@ def _refuse_changes(
 
 
 def _read_sources(
-    sources: Mapping[str, SourceConfig],
+    sources: Mapping[str, Origin],
     held_out: Mapping[str, HeldOutConfig],
     finished: Mapping[str, Path],
-    base: Path,
     scratch: Path,
     on_progress: Callable[[str], None],
 ) -> dict[str, _Read]:
@@ -189,7 +187,7 @@ def _read_sources(
     earlier = KnownDocuments()
     read: dict[str, _Read] = {}
     missing = [name for name in sources if name not in finished]
-    for name, config in sources.items():
+    for name, origin in sources.items():
         if not missing:
             break
         if name in finished:
@@ -197,7 +195,7 @@ def _read_sources(
             continue
         missing.remove(name)
         on_progress(f"{name}: reading")
-        read[name] = _read(name, config, held_out[name], base, earlier, scratch / name)
+        read[name] = _read(name, origin, held_out[name], earlier, scratch / name)
         if missing:
             for document, _ in read[name].documents():
                 earlier.add(document.content_hash)
@@ -216,15 +214,14 @@ def _add_stored(earlier: KnownDocuments, path: Path) -> None:
 
 def _read(
     name: str,
-    config: SourceConfig,
+    origin: Origin,
     held_out: HeldOutConfig,
-    base: Path,
     earlier: KnownDocuments,
     scratch: Path,
 ) -> _Read:
-    reading = SourceReading(Quarantine(name, config.max_bad))
+    reading = origin.reading(name)
     with new_folder(scratch) as unfinished:
-        documents = source_documents(config, base, earlier, reading)
+        documents = origin.documents(earlier, reading)
         _, num_bytes = write_documents(unfinished / "documents.parquet", documents)
     file = scratch / "documents.parquet"
     split = choose_held_out(lambda: stored_documents(file), num_bytes, held_out, name)
@@ -301,6 +298,7 @@ def _write(
     tokenizer: PreTrainedTokenizerFast,
     earlier_keys: Sequence[str],
     min_held_out_tokens: int,
+    facts: Mapping[str, Any],
 ) -> Path:
     """Tokenise one source into its data folder, which appears whole or not at all."""
     files = [file.record() for file in sorted(read.reading.files, key=lambda f: f.name)]
@@ -310,7 +308,7 @@ def _write(
         "source": name,
         "key": key,
         "settings": settings,
-        "created_from": {"files": files},
+        "created_from": {"files": files, **facts},
         "tokenizer": digest,
         "dropped": asdict(read.reading.dropped),
         "quarantine": [q._asdict() for q in read.reading.quarantine.records],

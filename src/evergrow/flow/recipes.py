@@ -9,12 +9,15 @@ from typing import Any
 
 from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.curate.corpus import Corpus
 from evergrow.disk import write_file
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
+from evergrow.flow.corpora import make_corpora
 from evergrow.flow.dispatch import Carried, train_units
 from evergrow.flow.listener import Listener
 from evergrow.flow.open_data import sizes_of
+from evergrow.flow.origin import origins
 from evergrow.flow.plan import plan_stages, refuse_edits
 from evergrow.flow.prepare import Prepared, prepare
 from evergrow.flow.prepare_pictures import prepare_pictures
@@ -22,7 +25,7 @@ from evergrow.flow.units import Unit, stage_keys, unfold
 from evergrow.flow.versions import commit, package_version
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.load import find_model
-from evergrow.recipe import AnySource, Recipe, load_recipe
+from evergrow.recipe import AnySource, CorpusRecipe, Recipe, load_recipe
 from evergrow.run import Manifest, Run, StageRecord, locked, write_manifest
 from evergrow.stream.config import TokenizerConfig
 
@@ -113,18 +116,21 @@ def prepare_units(
     Each unit's own later sources come after those of the whole ``recipe``: two arms that were
     continued apart know nothing of each other.
     """
+    made = {corpus.folder.name: corpus for corpus in _corpora(recipe, root, base, listener)}
     resolved = [unit.recipe for unit in unfold(recipe)]
     measured = {name for each in resolved for name in each.measured}
     learnt = {name for each in resolved for name in each.streams}
-    shared = [name for name in recipe.sources if name in measured]
+    shared = [name for name in (*recipe.sources, *recipe.corpora) if name in measured]
     asked = recipe.tokenizer.sources if recipe.tokenizer else None
     prepared: dict[tuple[str, ...], Prepared] = {}
     found = []
     for own in (unit.recipe for unit in units):
         later = [name for name in own.sources if name in own.measured and name not in shared]
         if tuple(later) not in prepared:
-            only_measured = [n for n in own.sources if n not in {*learnt, *own.streams}]
-            sources = {name: own.sources[name] for name in [*shared, *later]}
+            used = [*shared, *later]
+            only_measured = [n for n in used if n not in {*learnt, *own.streams}]
+            sources = {name: own.sources[name] for name in used if name in own.sources}
+            corpora = {name: made[name] for name in used if name in made}
             prepared[tuple(later)] = (
                 prepare_pictures(
                     root, _pictures(sources), recipe.held_out, base, listener.say, only_measured
@@ -132,7 +138,7 @@ def prepare_units(
                 if recipe.of_pictures
                 else prepare(
                     root,
-                    _texts(sources),
+                    origins(_texts(sources), corpora, base),
                     recipe.held_out,
                     _tokenizer_config(recipe, root),
                     asked or list(recipe.stages[0].weights),
@@ -144,6 +150,14 @@ def prepare_units(
             )
         found.append(prepared[tuple(later)])
     return found
+
+
+def _corpora(recipe: Recipe, root: Path, base: Path, listener: Listener) -> list[Corpus]:
+    """The recipe's corpora, made before anything reads them; what is done is skipped."""
+    if not recipe.corpora:
+        return []
+    settings = recipe.model_dump(include=set(CorpusRecipe.model_fields))
+    return make_corpora(decode(CorpusRecipe, settings, "recipe"), root, base, listener)
 
 
 def _texts(sources: Mapping[str, AnySource]) -> dict[str, SourceConfig]:

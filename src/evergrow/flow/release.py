@@ -1,5 +1,6 @@
 """A release of a Run: weights, tokenizer, and the record of how it came to be."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def write_release(
         "stages": [s.model_dump(mode="json", include=_LINEAGE) for s in stages],
         "schedule": schedule,
         "scores": scores,
+        **({"corpora": corpora} if (corpora := corpora_fed(work)) else {}),
         **(
             {"growth": {name: _short(read_growth(work.run, name)) for name in grown}}
             if grown
@@ -56,6 +58,19 @@ def write_release(
         {s["source"]: (s["loss"], s["low"], s["high"]) for s in scores},
     )
     work.data.save_release(folder, model, card, record)
+
+
+def corpora_fed(work: Work) -> dict[str, Any]:
+    """The corpora among the streams: key, parents, and the test suites each was checked against.
+
+    An evaluation on a suite can say from it whether the training data was searched for its items.
+    """
+    found = {}
+    for name, path in work.run.manifest.data.items():
+        manifest = json.loads((work.root / path / "manifest.json").read_text(encoding="utf-8"))
+        if corpus := manifest["created_from"].get("corpus"):
+            found[name] = corpus
+    return found
 
 
 def _short(growth: dict[str, Any]) -> dict[str, Any]:
