@@ -18,7 +18,7 @@ from evergrow.grow.expand import expand, needed
 from evergrow.grow.passes import Batch, Passed, Weighed, is_language_model, random_batch, run
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
-from evergrow.grow.symmetry import middle_of_each_kind, symmetry_of
+from evergrow.grow.symmetry import middle_of_each_kind, rank_of, symmetry_of
 
 # An exact growth differs by the rounding of other sums: 1 to 3 times the source's own float32 noise
 # in tests. An eps of 1e-5 in place of 1e-6, a small mistake, makes 100 times it.
@@ -208,7 +208,7 @@ def _symmetry(source: Stored, grown: Stored, plan: GrowthPlan | None) -> list[di
         found = symmetry_of(grown.read(name))
         record: dict[str, Any] = {"kind": kind, "tensor": name, **found.record()}
         if origin in source.slots:
-            record["source_rank"] = symmetry_of(source.read(origin)).rank
+            record["source_rank"] = rank_of(source.read(origin))
         records.append(record)
     return records
 

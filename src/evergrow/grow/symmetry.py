@@ -48,16 +48,24 @@ class Symmetry:
 def symmetry_of(matrix: Tensor) -> Symmetry:
     """Count duplicates and rank; a matrix of more than two dimensions is taken as [first, rest]."""
     matrix = matrix.flatten(1)
-    rows, columns = matrix.shape
-    measured = rows * columns * min(rows, columns) <= RANK_LIMIT
-    values = _singular_values(matrix) if measured else None
+    values = singular_values(matrix)
     return Symmetry(
-        (rows, columns),
+        (matrix.shape[0], matrix.shape[1]),
         duplicate_units(matrix),
         duplicate_units(matrix.T),
-        None if values is None else int((values > _RANK_TOLERANCE * values.max()).sum()),
+        None if values is None else _rank(values),
         None if values is None else effective_rank(values),
     )
+
+
+def rank_of(matrix: Tensor) -> int | None:
+    """As in ``Symmetry``."""
+    values = singular_values(matrix.flatten(1))
+    return None if values is None else _rank(values)
+
+
+def _rank(values: Tensor) -> int:
+    return int((values > _RANK_TOLERANCE * values.max()).sum())
 
 
 def duplicate_units(matrix: Tensor) -> int:
@@ -66,10 +74,11 @@ def duplicate_units(matrix: Tensor) -> int:
         return 0
     probe = _probe(matrix.shape[1])
     keys = torch.cat([_directions(rows) @ probe for rows in matrix.split(_CHUNK)])
-    order = torch.argsort(keys)  # equal rows become neighbours
+    keys, order = torch.sort(keys)  # equal rows become neighbours, most others differ here already
+    near = torch.nonzero(keys.diff() < 1e-6).flatten()
     found = 0
-    for places in order.unfold(0, 2, 1).split(_CHUNK):
-        earlier, later = _directions(matrix[places[:, 0]]), _directions(matrix[places[:, 1]])
+    for places in near.split(_CHUNK):
+        earlier, later = _directions(matrix[order[places]]), _directions(matrix[order[places + 1]])
         found += int(((later - earlier).abs().amax(dim=1) < 1e-6).sum())
     return found
 
@@ -85,13 +94,16 @@ def _probe(length: int) -> Tensor:
     return torch.randn(length, dtype=torch.float64, generator=generator)
 
 
-def _singular_values(matrix: Tensor) -> Tensor:
-    """From the smaller Gram matrix in float64, far cheaper than a decomposition; [min(shape)]."""
-    tall = matrix if matrix.shape[0] > matrix.shape[1] else matrix.T
+def singular_values(matrix: Tensor) -> Tensor | None:
+    """From the smaller Gram matrix in float64 [min(shape)]; None beyond RANK_LIMIT."""
+    rows, columns = matrix.shape
+    if rows * columns * min(rows, columns) > RANK_LIMIT:
+        return None
+    tall = matrix if rows > columns else matrix.T
     gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64)
-    for rows in tall.split(_CHUNK):
-        rows = rows.double()
-        gram += rows.T @ rows
+    for part in tall.split(_CHUNK):
+        part = part.double()
+        gram += part.T @ part
     return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
 
 

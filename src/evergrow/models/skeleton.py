@@ -91,9 +91,12 @@ def stored_names(model: PreTrainedModel, stored: Iterable[str]) -> dict[str, str
     tied: Mapping[str, str] = model.all_tied_weights_keys
     found = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        candidates = [name, *revert_weight_conversion(model, {name: parameter})]
+        if name in names:
+            found[name] = name
+            continue
+        candidates = [*revert_weight_conversion(model, {name: parameter})]
         candidates += [tied[name]] if name in tied else []
-        candidates += [n.removeprefix(prefix) for n in candidates]
+        candidates += [n.removeprefix(prefix) for n in (name, *candidates)]
         candidates += [prefix + name]
         match = next((n for n in candidates if n in names), None)
         if match is None:
