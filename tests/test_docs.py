@@ -6,6 +6,7 @@ import runpy
 import shlex
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -125,3 +126,23 @@ def test_the_commands_that_grow_a_model_run(
     assert (
         json.loads((tmp_path / "my-larger-model/growth.json").read_text())["exactness"] == "exact"
     )
+
+
+def test_the_recipe_and_the_commands_of_the_page_of_corpora_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "notes", 12, ".md")
+    recipe = blocks("docs/corpora.md", "yaml")[0].replace("max_bytes: 1M", "max_bytes: 200k")
+    (tmp_path / "clean.yaml").write_text(recipe, encoding="utf-8")
+    (tmp_path / "policy.yaml").write_text("presets: [gopher]\n", encoding="utf-8")
+    commands = blocks("docs/corpora.md", "sh")[0].splitlines()
+    assert [command.split()[1] for command in commands] == ["curate", "curate", "why"]
+    told = tmp_path / "runs/clean/corpora/code/decisions"
+    for command in commands:
+        if "why" in command:
+            rows = pq.read_table(next(told.iterdir())).to_pylist()
+            command = command.replace("json/scanner.py", rows[0]["id"])
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    assert "code.mean_line" in result.output
