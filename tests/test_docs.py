@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -132,7 +133,9 @@ def test_the_recipe_and_the_commands_of_the_page_of_corpora_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_text(tmp_path / "notes", 12, ".md")
+    (tmp_path / "notes").mkdir()
+    for page in [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        shutil.copy(page, tmp_path / "notes")
     recipe = blocks("docs/corpora.md", "yaml")[0].replace("max_bytes: 1M", "max_bytes: 200k")
     (tmp_path / "clean.yaml").write_text(recipe, encoding="utf-8")
     (tmp_path / "policy.yaml").write_text("presets: [gopher]\n", encoding="utf-8")
