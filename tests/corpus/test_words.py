@@ -59,10 +59,13 @@ def test_hashes_are_the_same_in_every_process() -> None:
 def test_a_full_memory_is_left_and_old_words_stay_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REMEMBERED", 3)
     first = split_words("one two three four five")
+    assert first.ids_W[-1] >= 3
     second = split_words("six seven")
-    assert first.vocabulary is not second.vocabulary
+    assert second.ids_W.tolist() == [0, 1]
     assert first.words == ["one", "two", "three", "four", "five"]
     assert np.array_equal(first.hashes, split_words("ONE two three four five").hashes)
+    for words in (words_of("", list("abcdef")), split_texts(["a b c", "d e f"])[0]):
+        assert words.words == list("abcdef")
 
 
 def test_words_of_somebody_else_are_taken_as_they_are() -> None:

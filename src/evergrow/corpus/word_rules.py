@@ -25,12 +25,12 @@ LETTER = r"[^\W\d_]"
 
 _marks, _quotes = re.escape(MARKS), re.escape(QUOTES)
 _units = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
-_PREFIX = re.compile(
-    rf"\.\.+|(?:US|C|A)\$|\+(?![0-9])|……|[§%=—–{_marks}{re.escape(CURRENCIES[0])}"
-    rf"{CURRENCIES[1:]}{SYMBOLS}]"
-)
-_LAST_SYMBOL = re.compile(rf"[{SYMBOLS}]")
-_LAST = frozenset(MARKS + "—–").union(c for c in map(chr, range(0x1FB00)) if _LAST_SYMBOL.match(c))
+_PREFIX = re.compile(r"\.\.+|(?:US|C|A)\$|\+(?![0-9])|……?")
+_PREFIX_BEGINS = frozenset(".UCA+…")
+_SYMBOL = re.compile(rf"[{SYMBOLS}]")
+_SYMBOLS = frozenset(c for c in map(chr, range(0x1FB00)) if _SYMBOL.match(c))
+_LAST = _SYMBOLS.union(MARKS, "—–")
+_FIRST = _LAST.union("§%=", CURRENCIES[:5], map(chr, range(0x20A0, 0x20C0))) - {"…"}
 _COMMON_ENDS = frozenset(",.;:!?)\"”'")
 _COARSE = re.compile(r"\w+|\W")
 MAX_PEELED = 2000  # characters; peeling takes quadratic time, and nothing so long is a word
@@ -40,9 +40,10 @@ _SUFFIX = re.compile(  # for chunks that end in neither a mark nor a symbol
 )
 _SUFFIX_ENDS = frozenset("sS.+$£€¥%²³" + "".join(unit[-1] for unit in UNITS))
 _INFIX = re.compile(  # begins with one class, so that the search runs over the rest at full speed
-    rf"([.,…+*^:<>=/~–—{SYMBOLS}-](?:(?<=[…{SYMBOLS}])|(?<=\.)\.+|(?<=[0-9][+*^-])(?=[0-9-])"
-    rf"|(?<=[{LOWER}{_quotes}]\.)(?=[{UPPER}{_quotes}])|(?<={LETTER},)(?={LETTER})"
-    rf"|(?<=[^\W_][-–—~:<>=/])(?={LETTER})|(?<=[^\W_]-)--?(?={LETTER})|(?<=[^\W_]—)—(?={LETTER})))"
+    rf"([-./:,=<>+*^~–—…{SYMBOLS}](?:(?={LETTER})(?:(?<=[^\W_][-–—~:<>=/])|(?<={LETTER},)"
+    rf"|(?<=[{LOWER}{_quotes}]\.)(?=[{UPPER}]))|(?<=\.)(?:\.+|(?=[{_quotes}])(?<=[{LOWER}{_quotes}].))"
+    rf"|(?<=[0-9][+*^-])(?=[0-9-])|(?<=[^\W_]-)--?(?={LETTER})|(?<=[^\W_]—)—(?={LETTER})"
+    rf"|(?<=[…{SYMBOLS}])))"
 )
 _ADDRESS = re.compile(
     r"(?:[\w+\-.]{2,}://)?(?:\S+@)?"
@@ -68,9 +69,9 @@ def split_chunk(chunk: str) -> list[str]:
 def _peel(chunk: str) -> list[str]:
     before, after = [], []
     while chunk not in EXCEPTIONS:
-        if found := _PREFIX.match(chunk):
-            before.append(found[0])
-            chunk = chunk[found.end() :]
+        if size := _prefix_size(chunk):
+            before.append(chunk[:size])
+            chunk = chunk[size:]
         elif size := _suffix_size(chunk):
             after.append(chunk[-size:])
             chunk = chunk[:-size]
@@ -79,13 +80,23 @@ def _peel(chunk: str) -> list[str]:
     return [*before, *_core(chunk), *reversed(after)]
 
 
+def _prefix_size(chunk: str) -> int:
+    first = chunk[:1]
+    if first in _FIRST:
+        return 1
+    found = _PREFIX.match(chunk) if first in _PREFIX_BEGINS else None
+    return found.end() if found else 0
+
+
 def _suffix_size(chunk: str) -> int:
     last = chunk[-1:]
     if last in _LAST:
-        return len(last)
+        return 1
+    if last not in _SUFFIX_ENDS:
+        return 0
     if chunk.endswith(".."):
         return len(chunk) - len(chunk.rstrip("."))
-    found = _SUFFIX.search(chunk, max(0, len(chunk) - 8)) if last in _SUFFIX_ENDS else None
+    found = _SUFFIX.search(chunk, max(0, len(chunk) - 8))
     return len(found[0]) if found else 0
 
 

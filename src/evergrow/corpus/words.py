@@ -7,41 +7,60 @@ after that, and so is what is known of a word.
 import threading
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import islice
+from typing import final
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from evergrow.corpus.punctuation import SENTENCE_ENDS
-from evergrow.corpus.word_rules import split_chunk
+from evergrow.corpus.word_rules import EXCEPTIONS, split_chunk
 
 MAX_REMEMBERED = 400_000  # distinct words or chunks in a thread; about 200 bytes each
 MAX_CHUNK = 128  # characters; longer chunks (base64, minified code) hardly ever come again
+_ID, _WIDTH = np.dtype("<i4"), 4  # ids are joined as bytes: no object a word, and half the time
 LETTER, LETTER_OR_DIGIT, SENTENCE_END, PUNCTUATION = 1, 2, 4, 8  # what a word has or is
 
 
-@dataclass(frozen=True)
+@final
 class Words:
-    """The W words of one text.
+    """The W words of one text, split when something about them is asked first.
 
-    text      the text itself
-    ids_W     int32: equal words have equal ids, others do not; good within this Words only
-    lengths   int32 [W], in characters
-    kinds     uint8 [W], bits: has a letter, a letter or digit; ends a sentence, is punctuation
+    Arrays are computed once and must not be changed. Words belong to the thread that made them.
     """
 
-    text: str
-    ids_W: np.ndarray
-    lengths: np.ndarray
-    kinds: np.ndarray
-    vocabulary: "Vocabulary"
+    def __init__(self, text: str, chunks: "_Chunks", ids_W: np.ndarray | None = None) -> None:
+        self.text = text
+        self._chunks = chunks
+        if ids_W is not None:
+            self.ids_W = ids_W
+
+    @cached_property
+    def ids_W(self) -> np.ndarray:
+        """int32: equal words have equal ids, others do not; good within these Words only."""
+        return self._chunks.ids(self.text)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words as written, in order."""
+        ids = self.ids_W.tolist()
+        return list(map(self._chunks.vocabulary.looked_at().__getitem__, ids))
 
     @cached_property
     def hashes(self) -> np.ndarray:
         """uint64 [W], of each word lower-cased; the same in every process."""
-        return self.vocabulary.hashes(self.ids_W)
+        return self._chunks.vocabulary.hashes(self.ids_W)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int32 [W], in characters."""
+        return self._chunks.vocabulary.lengths(self.ids_W)
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """uint8 [W], bits: has a letter, a letter or digit; ends a sentence, is punctuation."""
+        return self._chunks.vocabulary.kinds(self.ids_W)
 
     @property
     def symbol(self) -> np.ndarray:
@@ -53,15 +72,10 @@ class Words:
         """bool [W]: the word has a letter."""
         return (self.kinds & LETTER) != 0
 
-    @cached_property
-    def words(self) -> list[str]:
-        """The words as written, in order."""
-        return list(map(self.vocabulary.strings.__getitem__, self.ids_W.tolist()))
-
     def counts(self, strings: Iterable[str]) -> list[int]:
         """How many words are exactly this string, for every string."""
-        ids = (self.vocabulary.get(string, -1) for string in strings)
-        return [int(np.count_nonzero(self.ids_W == place)) for place in ids]
+        ids_W, known = self.ids_W, self._chunks.vocabulary
+        return [int(np.count_nonzero(ids_W == known.id_of(string))) for string in strings]
 
     def __len__(self) -> int:
         return len(self.ids_W)
@@ -69,52 +83,71 @@ class Words:
 
 def split_words(text: str) -> Words:
     """The words of a text, split as spaCy's English tokenizer splits; white space is no word."""
+    return Words(text, _remembered())
+
+
+def words_of(text: str, words: Sequence[str]) -> Words:
+    """A text with words that somebody else split."""
     chunks = _remembered()
-    return chunks.vocabulary.words(text, chunks.ids(text.split()))
+    return Words(text, chunks, _ids(b"".join(map(chunks.vocabulary.__getitem__, words))))
 
 
 def split_texts(texts: Sequence[str]) -> tuple[Words, np.ndarray]:
     """The words of texts in a row, and how many each of them has."""
     chunks = _remembered()
-    ids = [list(chain.from_iterable(map(chunks.__getitem__, text.split()))) for text in texts]
-    ids_W = np.fromiter(chain.from_iterable(ids), np.int32)
-    return chunks.vocabulary.words("\n".join(texts), ids_W), np.array(list(map(len, ids)), np.int64)
+    packed = [b"".join(map(chunks.__getitem__, text.split())) for text in texts]
+    counts = np.array([len(ids) // _WIDTH for ids in packed], np.int64)
+    return Words("\n".join(texts), chunks, _ids(b"".join(packed))), counts
 
 
-def words_of(text: str, words: Sequence[str]) -> Words:
-    """A text with words that somebody else split."""
-    vocabulary = _remembered().vocabulary
-    ids = [vocabulary.setdefault(word, len(vocabulary)) for word in words]
-    return vocabulary.words(text, np.array(ids, np.int32))
+def _ids(packed: bytes) -> np.ndarray:
+    return np.frombuffer(packed, _ID)
 
 
-class Vocabulary(dict[str, int]):
-    """Word to id, in the order of the ids, and what is known of every word."""
+class Vocabulary(dict[str, bytes]):
+    """Word to id, packed in four bytes, in the order of the ids; and what is known of the words."""
 
     def __init__(self) -> None:
-        self.strings: list[str] = []
+        self._strings: list[str] = []
         self._lengths = np.empty(0, np.int32)
         self._kinds = np.empty(0, np.uint8)
         self._hashes = np.empty(0, np.uint64)
         self._num_hashed = 0
 
-    def words(self, text: str, ids_W: np.ndarray) -> Words:
-        """The words with these ids, each looked at."""
-        known = len(self.strings)
+    def __missing__(self, word: str) -> bytes:
+        packed = self[word] = len(self).to_bytes(_WIDTH, "little")
+        return packed
+
+    def id_of(self, word: str) -> int:
+        """The word's id, or -1 for a word that never came."""
+        packed = self.get(word)
+        return -1 if packed is None else int.from_bytes(packed, "little")
+
+    def looked_at(self) -> list[str]:
+        """All words by id, after a look at the new ones."""
+        known = len(self._strings)
         if len(self) > known:
             new = list(islice(reversed(self), len(self) - known))[::-1]
-            self.strings += new
+            self._strings += new
             self._lengths = _filled(self._lengths, known, list(map(len, new)))
             self._kinds = _filled(self._kinds, known, list(map(_kind, new)))
-        return Words(text, ids_W, self._lengths[ids_W], self._kinds[ids_W], vocabulary=self)
+        return self._strings
+
+    def lengths(self, ids_W: np.ndarray) -> np.ndarray:
+        self.looked_at()
+        return self._lengths[ids_W]
+
+    def kinds(self, ids_W: np.ndarray) -> np.ndarray:
+        self.looked_at()
+        return self._kinds[ids_W]
 
     def hashes(self, ids_W: np.ndarray) -> np.ndarray:
-        """uint64 [W]: the hashes of the words with these ids, which were looked at."""
-        if self._num_hashed < len(self.strings):
-            new = map(str.lower, self.strings[self._num_hashed :])
+        strings = self.looked_at()
+        if self._num_hashed < len(strings):
+            new = map(str.lower, strings[self._num_hashed :])
             found = [xxh3_64_intdigest(word.encode("utf-8", "surrogatepass")) for word in new]
             self._hashes = _filled(self._hashes, self._num_hashed, found)
-            self._num_hashed = len(self.strings)
+            self._num_hashed = len(strings)
         return self._hashes[ids_W]
 
 
@@ -129,25 +162,24 @@ def _filled(column: np.ndarray, known: int, new: list[int]) -> np.ndarray:
     return column
 
 
-class _Chunks(dict[str, tuple[int, ...]]):
-    """What stands between white space, to the ids of the words in it."""
+class _Chunks(dict[str, bytes]):
+    """What stands between white space, to the packed ids of the words in it."""
 
     def __init__(self) -> None:
         self.vocabulary = Vocabulary()
 
-    def ids(self, chunks: list[str]) -> np.ndarray:
-        return np.fromiter(chain.from_iterable(map(self.__getitem__, chunks)), np.int32)
+    def ids(self, text: str) -> np.ndarray:
+        """int32 [W]: the ids of a text's words."""
+        return _ids(b"".join(map(self.__getitem__, text.split())))
 
-    def __missing__(self, chunk: str) -> tuple[int, ...]:
-        known = self.vocabulary
-        words = split_chunk(chunk)
-        if len(words) == 1:
-            ids = (known.setdefault(chunk, len(known)),)
+    def __missing__(self, chunk: str) -> bytes:
+        if chunk.isalpha() and chunk not in EXCEPTIONS:
+            packed = self.vocabulary[chunk]
         else:
-            ids = tuple([known.setdefault(word, len(known)) for word in words])
+            packed = b"".join(map(self.vocabulary.__getitem__, split_chunk(chunk)))
         if len(chunk) <= MAX_CHUNK:
-            self[chunk] = ids
-        return ids
+            self[chunk] = packed
+        return packed
 
 
 def _remembered() -> _Chunks:

@@ -13,9 +13,9 @@ LOOKED_AT = 2000  # characters from the beginning
 
 
 def language(document: Document, words: Words) -> tuple[str, float]:
-    """ISO 639 code and probability; "und" and 0 for a text without letters."""
+    """ISO 639 code and probability; "und" and 0 when these have no letter."""
     text = document.text[:LOOKED_AT]
-    if not words.letters.any():
+    if not any(map(str.isalpha, text)):
         return "und", 0.0
     code, probability = _identifier().classify(text)
     return code, probability

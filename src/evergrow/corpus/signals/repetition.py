@@ -84,7 +84,8 @@ def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = keys.argsort()
     in_order = keys[order]
     numbers = np.empty(len(keys), np.int64)
-    new = np.concatenate(([0], in_order[1:] != in_order[:-1]))
+    new = np.zeros(len(keys), bool)
+    np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
     numbers[order] = new.cumsum()
     return numbers, np.bincount(numbers)
 
