@@ -45,11 +45,12 @@ _INFIX = re.compile(  # begins with one class, so that the search runs over the 
     rf"|(?<=[0-9][+*^-])(?=[0-9-])|(?<=[^\W_]-)--?(?={LETTER})|(?<=[^\W_]—)—(?={LETTER})"
     rf"|(?<=[…{SYMBOLS}])))"
 )
-_ADDRESS = re.compile(
-    r"(?:[\w+\-.]{2,}://)?(?:\S+@)?"
+_HOST = (
     rf"(?:[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}|(?:(?:[^\W_][\w\-]{{0,62}})?[^\W_]\.)+[{LOWER}]{{2,63}})"
     r"(?::[0-9]{2,5})?(?:[/?#]\S*)?\Z"
 )
+_ADDRESS = re.compile(r"(?:[\w+\-.]{2,}://)?" + _HOST)
+_ADDRESS_OF_USER = re.compile(r"(?:[\w+\-.]{2,}://)?(?:\S+@)?" + _HOST)
 
 
 def split_chunk(chunk: str) -> list[str]:
@@ -104,8 +105,10 @@ def _core(chunk: str) -> list[str]:
     """What is left without affixes: a known word, an address, or parts between infixes."""
     if chunk in EXCEPTIONS:
         return EXCEPTIONS[chunk]
-    if not chunk or chunk.isalnum() or ("." in chunk and _ADDRESS.match(chunk)):
+    if not chunk or chunk.isalnum():
         return [chunk] if chunk else []
+    if "." in chunk and (_ADDRESS_OF_USER if "@" in chunk else _ADDRESS).match(chunk):
+        return [chunk]
     parts = _INFIX.split(chunk)
     return parts if all(parts) else list(filter(None, parts))
 

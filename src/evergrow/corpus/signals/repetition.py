@@ -63,7 +63,8 @@ def ngram_shares(words: Words) -> list[float]:
             most = int(times.argmax())
             if times[most] > 1:
                 top = int(places[most]), int(times[most])
-            places, groups = places[times > 1], groups[times > 1]
+            again = np.flatnonzero(times > 1)
+            places, groups = places[again], groups[again]
         if size in TOP_SIZES:
             start, count = top
             characters = count * (int(ends[start + size] - ends[start]) + size - 1) if count else 0
