@@ -58,17 +58,17 @@ def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def _measure(name: str) -> Callable[[Run], float | None]:
+def measure(name: str) -> Callable[[Run], float | None]:
     """A measure of the loss matrix."""
     return lambda run: summarise_run(run, run.folder)[name]
 
 
-def _cell(row: int, column: int) -> Callable[[Run], float | None]:
+def cell(row: int, column: int) -> Callable[[Run], float | None]:
     """One cell of the loss matrix; rows are stages, columns streams."""
     return lambda run: summarise_run(run, run.folder)["loss_matrix"][row][column]
 
 
-def _both(text: str, measure: str, expected: Expected) -> list[Claim]:
+def both(text: str, measure: str, expected: Expected) -> list[Claim]:
     """The infinite schedule against the cosine, without replay and with it."""
     return [
         Claim(f"{text}, without replay", ("infinite", measure), expected, ("cosine", measure)),
@@ -81,7 +81,7 @@ def _both(text: str, measure: str, expected: Expected) -> list[Claim]:
     ]
 
 
-def _replay(text: str, measure: str, expected: Expected) -> list[Claim]:
+def replay(text: str, measure: str, expected: Expected) -> list[Claim]:
     """Replay against none, on both schedules."""
     return [
         Claim(f"{text}, {arm}", (f"{arm}-replay", measure), expected, (arm, measure))
@@ -90,12 +90,12 @@ def _replay(text: str, measure: str, expected: Expected) -> list[Claim]:
 
 
 CLAIMS = [
-    *_replay("replay forgets less", "forgetting", "below"),
-    *_replay("replay ends lower on average", "average", "below"),
-    *_replay("replay learns the newest stream less", "newest", "above"),
-    *_both("infinite forgets less", "forgetting", "below"),
-    *_both("infinite ends lower on average", "average", "below"),
-    *_both("infinite rises less at a switch", "transient peak", "below"),
+    *replay("replay forgets less", "forgetting", "below"),
+    *replay("replay ends lower on average", "average", "below"),
+    *replay("replay learns the newest stream less", "newest", "above"),
+    *both("infinite forgets less", "forgetting", "below"),
+    *both("infinite ends lower on average", "average", "below"),
+    *both("infinite rises less at a switch", "transient peak", "below"),
     Claim(
         "infinite is lower before any shift",
         ("infinite", "first, after stage 1"),
@@ -122,11 +122,11 @@ STUDY = Study(
     recipe=RECIPE,
     arms=arms,
     measures={
-        "average": _measure("average"),
-        "forgetting": _measure("forgetting"),
-        "transient peak": _measure("transient_peak"),
-        "first, after stage 1": _cell(0, 0),
-        "newest": _cell(-1, -1),
+        "average": measure("average"),
+        "forgetting": measure("forgetting"),
+        "transient peak": measure("transient_peak"),
+        "first, after stage 1": cell(0, 0),
+        "newest": cell(-1, -1),
     },
     claims=CLAIMS,
 )

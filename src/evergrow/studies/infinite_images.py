@@ -8,14 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evergrow.errors import InputError
-from evergrow.flow.summary import summarise_run
 from evergrow.recipe import Recipe
 from evergrow.run import Run
-from evergrow.schedules import Infinite
-from evergrow.studies.harness import Claim, Expected, Study
+from evergrow.studies import infinite
+from evergrow.studies.harness import Study
+from evergrow.studies.infinite import both, cell, measure, replay
 
-REPLAY = 0.25
 TASKS = {
     "zero-one": ["0", "1"],
     "two-three": ["2", "3"],
@@ -51,11 +49,11 @@ def study_of(data: str | None) -> Study:
         recipe=recipe,
         arms=arms,
         measures={
-            "average": _measure("average"),
-            "forgetting": _measure("forgetting"),
-            "transient peak": _measure("transient_peak"),
-            "first, after stage 1": _cell(0, 0),
-            "newest": _cell(-1, -1),
+            "average": measure("average"),
+            "forgetting": measure("forgetting"),
+            "transient peak": measure("transient_peak"),
+            "first, after stage 1": cell(0, 0),
+            "newest": cell(-1, -1),
             "linear probe": _probe(streams[-1]),
             "linear probe of the first weights": _probe(None),
             "streams not learnt": _num_unlearnt,
@@ -86,31 +84,8 @@ def _between_digits(data: str) -> dict[str, Any]:
 
 
 def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Two schedules of one peak, each without and with replay."""
-    if not isinstance(recipe.schedule, Infinite):
-        raise InputError(
-            "schedule.kind: the study sets an infinite schedule against a cosine of the same "
-            f"peak, got {recipe.schedule.kind}; for another schedule write a recipe"
-        )
-    peak, floor = recipe.schedule.peak_lr, recipe.schedule.floor
-    cosine = {"schedule": {"kind": "cosine", "peak_lr": peak, "floor": floor}}
-    replay = {"replay.fraction": REPLAY}
-    return {
-        "infinite": {},
-        "infinite-replay": replay,
-        "cosine": cosine,
-        "cosine-replay": {**cosine, **replay},
-    }
-
-
-def _measure(name: str) -> Callable[[Run], float | None]:
-    """A measure of the loss matrix."""
-    return lambda run: summarise_run(run, run.folder)[name]
-
-
-def _cell(row: int, column: int) -> Callable[[Run], float | None]:
-    """One cell of the loss matrix; rows are stages, columns streams."""
-    return lambda run: summarise_run(run, run.folder)["loss_matrix"][row][column]
+    """Those on text but the control, whose factor is of another constant."""
+    return {name: arm for name, arm in infinite.arms(recipe).items() if name != "matched-replay"}
 
 
 def _probe(stage: str | None) -> Callable[[Run], float | None]:
@@ -138,29 +113,12 @@ def _num_unlearnt(run: Run) -> float:
     )
 
 
-def _both(text: str, measure: str, expected: Expected) -> list[Claim]:
-    """The infinite schedule against the cosine, without replay and with it."""
-    pairs = {"without": ("infinite", "cosine"), "with": ("infinite-replay", "cosine-replay")}
-    return [
-        Claim(f"{text}, {how} replay", (first, measure), expected, (second, measure))
-        for how, (first, second) in pairs.items()
-    ]
-
-
-def _replay(text: str, measure: str, expected: Expected) -> list[Claim]:
-    """Replay against none, on both schedules."""
-    return [
-        Claim(f"{text}, {arm}", (f"{arm}-replay", measure), expected, (arm, measure))
-        for arm in ("infinite", "cosine")
-    ]
-
-
 CLAIMS = [
-    *_replay("replay forgets less", "forgetting", "below"),
-    *_replay("replay ends lower on average", "average", "below"),
-    *_replay("replay learns the newest stream less", "newest", "above"),
-    *_both("infinite forgets less", "forgetting", "below"),
-    *_both("infinite ends lower on average", "average", "below"),
-    *_both("infinite rises less at a switch", "transient peak", "below"),
-    *_both("infinite's features are told better by a linear probe", "linear probe", "above"),
+    *replay("replay forgets less", "forgetting", "below"),
+    *replay("replay ends lower on average", "average", "below"),
+    *replay("replay learns the newest stream less", "newest", "above"),
+    *both("infinite forgets less", "forgetting", "below"),
+    *both("infinite ends lower on average", "average", "below"),
+    *both("infinite rises less at a switch", "transient peak", "below"),
+    *both("infinite's features are told better by a linear probe", "linear probe", "above"),
 ]
