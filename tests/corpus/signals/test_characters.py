@@ -4,8 +4,10 @@ from evergrow.corpus.signals.characters import (
     DIGIT,
     LETTER,
     LETTER_OR_DIGIT,
+    TOKEN,
     UPPER,
     kinds_of,
+    long_runs,
     num_with,
 )
 
@@ -22,3 +24,10 @@ def test_as_python_says() -> None:
         assert [bool(kind & bit) for kind in kinds] == list(map(test, text))
         assert num_with(kinds, bit) == sum(map(test, text))
     assert len(kinds_of("")) == 0
+
+
+def test_long_runs_of_a_kind() -> None:
+    kinds = kinds_of("ab-c d_9xyz é12345")
+    assert long_runs(kinds, TOKEN, 4) == [(0, 4), (5, 11), (13, 18)]
+    assert long_runs(kinds, TOKEN, 7) == []
+    assert long_runs(kinds_of(""), TOKEN, 1) == []

@@ -1,17 +1,31 @@
 """What every character of a text is, as bits in an array: shares are counted at numpy's speed."""
 
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
+from string import ascii_letters, digits
 
 import numpy as np
 
-LETTER, DIGIT, LETTER_OR_DIGIT, UPPER = 1, 2, 4, 8
+LETTER, DIGIT, LETTER_OR_DIGIT, UPPER, TOKEN, BASE64 = 1, 2, 4, 8, 16, 32
+_TESTS = (  # in the order of the bits
+    str.isalpha,
+    str.isdigit,
+    str.isalnum,
+    str.isupper,
+    frozenset(ascii_letters + digits + "_-").__contains__,
+    frozenset(ascii_letters + digits + "+/=").__contains__,
+)
 
 
 _PLANES = 0x20000  # code points in the table; beyond lie rare ideographs, tags and private use
 
 
 def kinds_of(text: str) -> np.ndarray:
-    """uint8 [C]: the bits of every character, as str.isalpha and its sisters say."""
+    """uint8 [C]: the bits of every character.
+
+    The first four are what str.isalpha and its sisters say; TOKEN and BASE64 are ASCII letters and
+    digits with ``_-`` and with ``+/=``.
+    """
     codes_C = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     rare = np.unique(codes_C[codes_C >= _PLANES])
     if not len(rare):
@@ -27,12 +41,21 @@ def num_with(kinds: np.ndarray, bit: int) -> int:
     return int(np.count_nonzero(kinds & bit))
 
 
+def long_runs(kinds: np.ndarray, bit: int, at_least: int) -> list[tuple[int, int]]:
+    """Start and end of every run of at least so many characters that all have the bit."""
+    edges = np.flatnonzero(np.diff((kinds & bit) != 0, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    long = np.flatnonzero(ends - starts >= at_least)
+    return list(zip(starts[long].tolist(), ends[long].tolist(), strict=True))
+
+
 @lru_cache(1)
 def _table() -> np.ndarray:
     return _kinds(list(map(chr, range(_PLANES))))
 
 
 def _kinds(characters: list[str]) -> np.ndarray:
-    tests = (str.isalpha, str.isdigit, str.isalnum, str.isupper)  # in the order of the bits
-    columns = [np.array(list(map(test, characters)), np.uint8) << b for b, test in enumerate(tests)]
-    return columns[0] | columns[1] | columns[2] | columns[3]
+    columns = [
+        np.array(list(map(test, characters)), np.uint8) << b for b, test in enumerate(_TESTS)
+    ]
+    return reduce(or_, columns)

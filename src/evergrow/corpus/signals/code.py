@@ -7,11 +7,20 @@ closed ends with the text.
 
 import math
 import re
+from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
-from evergrow.corpus.signals.characters import LETTER, LETTER_OR_DIGIT, kinds_of, num_with
+from evergrow.corpus.signals.characters import (
+    BASE64,
+    LETTER,
+    LETTER_OR_DIGIT,
+    kinds_of,
+    long_runs,
+    num_with,
+)
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.programming import programming_language
 from evergrow.corpus.words import Words
@@ -20,9 +29,16 @@ TEMPLATE_WITHIN = 100  # characters
 _GENERATED = re.compile(
     r"auto-?generated|automatically generated|generated automatically|this file is generated", re.I
 )
-_ENCODED = re.compile(  # base64, hexadecimal bytes, Unicode escapes
-    r"[A-Za-z0-9+/=]{64}[A-Za-z0-9+/=\n]*|(?:(?:0x|\\x)?[0-9a-fA-F]{2}[,\s]+){8,4096}"
-    r"|(?:\\x[0-9a-fA-F]{2}){8,4096}|(?:\\u[0-9a-fA-F]{4}){8,4096}"
+_MIN_BASE64 = 64  # characters in a row
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\n]+")
+_BYTES = tuple(  # eight and more bytes or escapes; each pattern begins with what is rare
+    re.compile(pattern)
+    for pattern in (
+        r"0x[0-9a-fA-F]{2}[,\s]+(?:0x[0-9a-fA-F]{2}[,\s]+){7,4096}",
+        r"[0-9a-fA-F](?<!\w.)[0-9a-fA-F][,\s]+(?:[0-9a-fA-F]{2}[,\s]+){7,4096}",
+        r"\\x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2}){7,4096}",
+        r"\\u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4}){7,4096}",
+    )
 )
 _DOCSTRING = r"""(?P<comment>^[ \t]*[rRuU]?(?:\"{3}[\s\S]*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z))"""
 _TRIPLE = r"""\"{3}[\s\S]*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)"""
@@ -44,7 +60,7 @@ def code(document: Document, words: Words) -> tuple[float, ...]:
     kinds_C = kinds_of(text)
     num_letters = num_with(kinds_C, LETTER)
     num_characters = len(text) or math.nan
-    encoded = [len(found[0]) for found in _ENCODED.finditer(text)]
+    encoded = list(encoded_lengths(text, kinds_C))
     visible = len(_INVISIBLE.sub("", text)) if language == "html" else math.nan
     return (
         max(lengths, default=0),
@@ -62,6 +78,20 @@ def code(document: Document, words: Words) -> tuple[float, ...]:
         len(text) if language in _DATA else math.nan,
         num_letters / num_characters if language in _DATA else math.nan,
     )
+
+
+def encoded_lengths(text: str, kinds_C: np.ndarray) -> Iterator[int]:
+    """Characters of every stretch of base64, of bytes in hexadecimal and of Unicode escapes.
+
+    Base64 begins with a line of 64 characters and goes on over line breaks.
+    """
+    end = 0
+    for start, _ in long_runs(kinds_C, BASE64, _MIN_BASE64):
+        if start >= end and (found := _BASE64.match(text, start)):
+            end = found.end()
+            yield len(found[0])
+    for pattern in _BYTES:
+        yield from (len(found[0]) for found in pattern.finditer(text))
 
 
 def comment_share(text: str, language: str) -> float:

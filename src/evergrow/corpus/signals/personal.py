@@ -8,22 +8,26 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
+from evergrow.corpus.signals.characters import TOKEN, kinds_of, long_runs
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.words import Words
 
 Kind = Literal["email", "ip_address", "key"]
 
-# Every repetition has a cap or a border that it cannot cross, so that none runs away.
-_EMAIL = re.compile(
-    r"(?<![\w.%+-])[A-Za-z0-9][\w.%+-]{0,63}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}"
-    r"(?![\w-])"
-)
-_IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
-_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")  # 2000::/3
-_KEY = re.compile(
+# Every repetition has a cap or a border that it cannot cross, so that none runs away; every pattern
+# begins with what is rare in text, and looks back from there.
+_DOMAIN = re.compile(r"@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
+_LOCAL = re.compile(r"(?<![\w.%+-])[A-Za-z0-9][\w.%+-]{0,63}\Z")
+_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
+_OCTET = re.compile(r"(?<![\w.])[0-9]{1,3}\Z")
+_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")  # 2000::/3
+_BLOCK = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----(?:[^-]|-(?!-)){0,20000}"
     r"(?:-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----)?"
-    r"|(?<![A-Za-z0-9_])(?:"
+)
+MIN_KEY = 16  # letters, digits, _ and - in a row: where no such run is, no key is
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
     r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}"
     r"|glpat-[A-Za-z0-9_-]{20,64}"  # GitLab
@@ -33,8 +37,10 @@ _KEY = re.compile(
     r"|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{40,250}"  # Anthropic, OpenAI
     r"|hf_[A-Za-z0-9]{30,60}"  # Hugging Face
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}"
-    r"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"  # JWT
     r")(?![A-Za-z0-9_-])"
+)
+_WEB_TOKEN = re.compile(
+    r"eyJ(?<![\w-]...)[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"
 )
 
 
@@ -47,14 +53,21 @@ class Found(NamedTuple):
 
 
 def find_personal(text: str) -> Iterator[Found]:
-    """Addresses and keys, kind by kind, each from left to right."""
-    if "@" in text:
-        yield from (Found("email", *match.span()) for match in _EMAIL.finditer(text))
-    for pattern, kind in ((_IPV4, IPv4Address), (_IPV6, IPv6Address)):
-        for match in pattern.finditer(text):
-            if _is_public(match[0], kind):
-                yield Found("ip_address", *match.span())
-    yield from (Found("key", *match.span()) for match in _KEY.finditer(text))
+    """Addresses and keys, kind by kind."""
+    for domain in _DOMAIN.finditer(text):
+        if local := _LOCAL.search(text, max(0, domain.start() - 64), domain.start()):
+            yield Found("email", local.start(), domain.end())
+    for rest in _OCTETS.finditer(text):
+        first = _OCTET.search(text, max(0, rest.start() - 3), rest.start())
+        if first and _is_public(text[first.start() : rest.end()], IPv4Address):
+            yield Found("ip_address", first.start(), rest.end())
+    for match in _IPV6.finditer(text):
+        if _is_public(match[0], IPv6Address):
+            yield Found("ip_address", *match.span())
+    for start, end in long_runs(kinds_of(text), TOKEN, MIN_KEY):
+        yield from (Found("key", *match.span()) for match in _KEY.finditer(text, start, end))
+    for pattern in (_BLOCK, _WEB_TOKEN):
+        yield from (Found("key", *match.span()) for match in pattern.finditer(text))
 
 
 def _is_public(address: str, kind: type[IPv4Address] | type[IPv6Address]) -> bool:
