@@ -1,6 +1,7 @@
 """The natural language of a document, by py3langid, whose model comes with the package."""
 
 from functools import lru_cache
+from importlib.metadata import version
 
 import pyarrow as pa
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -31,5 +32,5 @@ LANGUAGE = SignalGroup(
     version=1,
     fields={"language": pa.string(), "probability": pa.float64()},
     compute=language,
-    parameters={"model": "py3langid 0.4", "characters": LOOKED_AT},
+    parameters={"py3langid": version("py3langid"), "characters": LOOKED_AT},
 )
