@@ -3,10 +3,11 @@
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from evergrow.corpus.document import Document
-from evergrow.corpus.signals.repetition import REPETITION, ngram_shares
+from evergrow.corpus.signals.repetition import FEW, REPETITION, _sorted, ngram_shares
 from evergrow.corpus.words import split_words, words_of
 
 
@@ -35,10 +36,19 @@ def by_definition(words: list[str], num_characters: int) -> list[float]:
 def test_ngrams_as_defined(seed: int) -> None:
     draw = random.Random(seed)
     few = [draw.choice("abcdefgh") * draw.randint(1, 4) for _ in range(draw.choice([2, 4, 30]))]
-    words = [draw.choice(few) for _ in range(draw.choice([1, 3, 9, 60, 300]))]
+    words = [draw.choice(few) for _ in range(draw.choice([1, 3, 9, 60, 300, 900]))]
     words += draw.choice([1, 3]) * words[: draw.randint(0, len(words))]
     text = " ".join(words)
     assert ngram_shares(words_of(text, words)) == pytest.approx(by_definition(words, len(text)))
+
+
+@pytest.mark.parametrize("largest", [40, 1 << 60])
+def test_keys_are_sorted_with_their_places(largest: int) -> None:
+    keys = np.random.default_rng(0).integers(0, largest, 2 * FEW) // (largest // 40)
+    order, in_order = _sorted(keys * (largest // 40))
+    assert np.array_equal(in_order, np.sort(keys) * (largest // 40))
+    assert np.array_equal(keys[order], np.sort(keys))
+    assert np.array_equal(np.sort(order), np.arange(2 * FEW))
 
 
 def repetition_of(text: str) -> dict[str, float]:

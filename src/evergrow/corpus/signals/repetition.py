@@ -15,6 +15,7 @@ from evergrow.corpus.words import Words
 
 TOP_SIZES = range(2, 5)
 DUPLICATE_SIZES = range(5, 11)
+FEW = 500  # keys; fewer are sorted faster by argsort
 
 
 def repetition(document: Document, words: Words) -> tuple[float, ...]:
@@ -82,13 +83,22 @@ def _first(size: int, ids_W: np.ndarray) -> tuple[int, int]:
 
 def _numbered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers from 0 for the keys, equal for equal keys; and how often each number stands there."""
-    order = keys.argsort()
-    in_order = keys[order]
+    order, in_order = _sorted(keys)
     numbers = np.empty(len(keys), np.int64)
     new = np.zeros(len(keys), bool)
     np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
     numbers[order] = new.cumsum()
     return numbers, np.bincount(numbers)
+
+
+def _sorted(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the keys in order, and the keys in order."""
+    bits = len(keys).bit_length()
+    if len(keys) < FEW or int(keys.max()).bit_length() + bits > 63:
+        order = keys.argsort()
+        return order, keys[order]
+    packed = np.sort((keys << bits) | np.arange(len(keys)))  # 0.6 of the time of argsort
+    return packed & ((1 << bits) - 1), packed >> bits
 
 
 def _met_again(places: list[int], groups: list[int], size: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.words import Words
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A.1
-BULLETS = ("•", "-")
+BULLETS = frozenset("•-")
 ELLIPSES = ("...", "…")
 
 
@@ -21,6 +21,7 @@ def shape(document: Document, words: Words) -> tuple[float, ...]:
     real_lengths = words.lengths[~words.symbol]
     lines = list(map(str.strip, text.splitlines()))
     num_lines = len(lines) or math.nan
+    num_ellipses = sum(map(text.count, ELLIPSES))
     stop_words = words.counts(STOP_WORDS)
     return (
         len(text),
@@ -28,9 +29,9 @@ def shape(document: Document, words: Words) -> tuple[float, ...]:
         len(real_lengths),
         float(real_lengths.mean()) if len(real_lengths) else math.nan,
         text.count("#") / num_words,
-        sum(map(text.count, ELLIPSES)) / num_words,
-        sum([line.startswith(BULLETS) for line in lines]) / num_lines,
-        sum([line.endswith(ELLIPSES) for line in lines]) / num_lines,
+        num_ellipses / num_words,
+        sum([line[:1] in BULLETS for line in lines]) / num_lines,
+        (sum([line.endswith(ELLIPSES) for line in lines]) if num_ellipses else 0) / num_lines,
         int(np.count_nonzero(words.letters)) / num_words,
         sum(count > 0 for count in stop_words),
         sum(stop_words),
