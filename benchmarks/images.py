@@ -2,8 +2,8 @@
 
     python benchmarks/images.py [--rounds 5] [--steps 40]
 
-CPU time of one process, one thread; blocks in turn, each round starting with another contestant, the
-first round to warm up. Needs the extra vision.
+CPU time of one process, one thread; blocks in turn, each round starting with another contestant,
+the first round to warm up. Needs the extra vision.
 """
 
 import argparse

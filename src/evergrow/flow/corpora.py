@@ -15,6 +15,7 @@ from evergrow.corpus.policies.config import PolicyConfig
 from evergrow.errors import InputError
 from evergrow.flow.listener import Listener, Progress
 from evergrow.recipe import CorpusRecipe
+from evergrow.report import write_report
 from evergrow.run import locked
 
 FOLDER = "corpora"
@@ -32,7 +33,9 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
         listener.stop.listening(),
         listener.stop.at_once("the units finished so far"),
     ):
-        return make_corpora(recipe, root, base, listener)
+        made = make_corpora(recipe, root, base, listener)
+        write_report(root)
+        return made
 
 
 def make_corpora(recipe: CorpusRecipe, root: Path, base: Path, listener: Listener) -> list[Corpus]:

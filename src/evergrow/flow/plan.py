@@ -39,6 +39,7 @@ def plan_stages(
         if known and known.num_steps == steps:
             schedule = _schedule_of(known)
         elif known:
+            _refuse_longer(recipe, index)
             schedule = extend(_schedule_of(known), config, start, length, per_step)
         else:
             schedule = plan_stage(config, start, length, per_step, previous)
@@ -67,6 +68,17 @@ def plan_stages(
             )
         )
     return _with_seen(records, recipe, seed, data, sizes)
+
+
+def _refuse_longer(recipe: Recipe, index: int) -> None:
+    """Raise InputError when the stage's plan of layers would be another one in a longer stage."""
+    depth = recipe.stages[index].depth
+    if depth is not None and depth.moves:
+        raise InputError(
+            f"stage {recipe.stages[index].name!r} opens or freezes layers at shares of its length, "
+            "so it cannot be made longer: steps already made would have trained others; continue "
+            "with a new stage"
+        )
 
 
 def _schedule_of(record: StageRecord) -> StageSchedule:

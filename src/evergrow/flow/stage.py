@@ -1,8 +1,8 @@
 """One stage of one Run: trunk, branch, release, measurements; resumes wherever it was killed."""
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from evergrow.models.load import load_model
 from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.train.config import Refill
+from evergrow.train.depth import DepthPlan
 from evergrow.train.loop import Leg, Record, everything, train_until
 from evergrow.train.speed import peak_flops, peak_memory_bytes
 from evergrow.train.two_stage import SubModels
@@ -215,8 +216,24 @@ def _part_at(
     if rule is not None:
         return partial(rule.during, work.model)
     if work.depth is not None:
-        return partial(work.depth.during, work.state.optimizer, rate_at)
+        return partial(_by_depth, work, work.depth, rate_at)
     return everything
+
+
+@contextmanager
+def _by_depth(
+    work: Work, plan: DepthPlan, rate_at: Callable[[int], float], step: int
+) -> Iterator[None]:
+    """The groups that train in a step.
+
+    The gradient of more layers is longer by more than the window's deviations (a ResNet's head,
+    then a stage: 22 times, and 5 of the next 10 steps skipped; measured): when others train than
+    before, the window is emptied.
+    """
+    if plan.changes(step):
+        work.state.guard.empty()
+    with plan.during(work.state.optimizer, rate_at, step):
+        yield
 
 
 def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record], float], None]:
@@ -329,12 +346,22 @@ def record_probes(work: Work, first: bool) -> None:
 
 
 def _rate(work: Work, schedule: Schedule) -> Callable[[int], float]:
+    """The learning rate by step; of a branch also before it left the trunk, which is the trunk's.
+
+    Layers on a clock of their own (train/depth.py) read the schedule at an earlier step.
+    """
     record = work.record
-    segments = [Segment.model_validate(s) for s in schedule]
+    branch, trunk = ([Segment.model_validate(s) for s in x] for x in (schedule, record.schedule))
     tokens = work.recipe.train.tokens_per_step
     policy = work.recipe.stages[work.index].optimizer_state
     refilled = record.first_step + (policy.refill if isinstance(policy, Refill) else 0)
-    return lambda step: 0.0 if step <= refilled else rate(segments, step * tokens)
+
+    def rate_at(step: int) -> float:
+        if step <= refilled:
+            return 0.0
+        return rate(branch if step * tokens > branch[0].start else trunk, step * tokens)
+
+    return rate_at
 
 
 def _checkpoint_every(work: Work) -> int:

@@ -399,6 +399,11 @@ def read_run_folder(path: Path) -> RunFolder:
     )
 
 
+def has_runs(path: Path) -> bool:
+    """Whether the folder of a recipe holds a run."""
+    return bool(_find_runs(path))
+
+
 def read_lines(path: Path, kind: type[RecordType]) -> list[RecordType]:
     """All lines of a JSONL file, none when it is absent; an unfinished last line is left out."""
     if not path.is_file():

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from evergrow.disk import write_file
 from evergrow.report import canvas, figures_data, figures_life, figures_scores, words
-from evergrow.report.folder import Arm, Growth, RunFolder, Sample, read_run_folder
+from evergrow.report.corpora import CorpusCard, read_corpora
+from evergrow.report.folder import Arm, Growth, RunFolder, Sample, has_runs, read_run_folder
 from evergrow.report.lineage import WIDTH, lineage, stripes
 from evergrow.report.matrix import columns, heat_map
 from evergrow.report.pictures import probe_rows, sheets, unlearnt
@@ -36,14 +37,33 @@ def write_report(run_folder: Path) -> Path:
 
     Raises InputError when the folder holds no run, a damaged file or a newer format.
     """
-    page = render(read_run_folder(run_folder), datetime.now(UTC))
+    now = datetime.now(UTC)
+    corpora = read_corpora(run_folder)
+    if corpora and not has_runs(run_folder):
+        page = render_corpora(run_folder.resolve().name, corpora, now)
+    else:
+        page = render(read_run_folder(run_folder), now)
     target = run_folder / "report.html"
     write_file(target, page)
     return target
 
 
-def render(folder: RunFolder, written: datetime) -> str:
-    """The whole page as text; ``written`` is printed on it (UTC)."""
+def render_corpora(name: str, corpora: list[CorpusCard], written: datetime) -> str:
+    """The page of a recipe that made corpora and trained nothing yet."""
+    return (
+        _templates()
+        .get_template("corpora_page.html.j2")
+        .render(
+            name=name,
+            corpora=corpora,
+            written=written,
+            palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
+            style=Markup(_package_text("evergrow.report", "page.css")),
+        )
+    )
+
+
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("evergrow.report", "."),
         autoescape=True,
@@ -55,6 +75,12 @@ def render(folder: RunFolder, written: datetime) -> str:
         bits=words.bits, signed=words.signed, count=words.count, size=words.size,
         stripes=stripes, plural=words.plural,
     )  # fmt: skip
+    return environment
+
+
+def render(folder: RunFolder, written: datetime) -> str:
+    """The whole page as text; ``written`` is printed on it (UTC)."""
+    environment = _templates()
     sections, measures = _charts(folder), words.measures(folder)
     return environment.get_template("page.html.j2").render(
         folder=folder,
@@ -72,6 +98,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         tree=lineage(folder),
         tree_width=WIDTH,
         growths=_growths(folder),
+        corpora=read_corpora(folder.root),
         samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.samples))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
         probes=[(arm, rows) for arm in folder.arms if (rows := probe_rows(folder, arm))],

@@ -119,9 +119,9 @@ def listing(names: Sequence[str], last: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
-def plural(number: int, noun: str) -> str:
-    """``1 arm``, ``3 arms``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def plural(number: int, noun: str, several: str = "") -> str:
+    """``1 arm``, ``3 arms``; ``several`` where an s is not enough."""
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def best_arms(folder: RunFolder, measure: Measure) -> set[str]:

@@ -204,3 +204,8 @@ class DepthConfig(Config):
         if self.rates and min(self.rates.values()) < 0:
             raise ValueError(f"multiples of the rate are 0 or more, got {self.rates}")
         return self
+
+    @property
+    def moves(self) -> bool:
+        """Whether other groups train late in a stage than early in it."""
+        return self.freeze is not None or any(share > 0 for share in self.unfreeze.values())

@@ -29,9 +29,10 @@ def depth_groups(groups: Collection[str]) -> list[str]:
 
 
 def resolve(config: DepthConfig, groups: Sequence[str]) -> dict[str, "Window"]:
-    """The window of training of every group. Raises InputError for a group the model has not.
+    """The window of training of every group.
 
-    Groups are named as in ``depth_groups``, or counted from the top block: -1, -2 ...
+    Groups are named as in ``depth_groups``, or counted from the top block: -1, -2 ... Raises
+    InputError for a group that the model has not, and for one that is named twice.
     """
     blocks = [g for g in groups if g.isdecimal()]
 
@@ -43,8 +44,13 @@ def resolve(config: DepthConfig, groups: Sequence[str]) -> dict[str, "Window"]:
             group = name if place is None else (blocks[place] if 0 <= place < len(blocks) else "")
             if group not in groups:
                 raise InputError(
-                    f"train.depth.{where}: no group {name!r}; the model has {', '.join(groups)}, "
+                    f"depth.{where}: no group {name!r}; the model has {', '.join(groups)}, "
                     f"and -1 to -{len(blocks)} count blocks from the top"
+                )
+            if group in resolved:
+                raise InputError(
+                    f"depth.{where}: {name!r} is group {group!r}, which is named twice; "
+                    "keep one of the two"
                 )
             resolved[group] = value
         return resolved
@@ -106,8 +112,11 @@ class Window:
 class DepthPlan:
     """The plan of one stage on one model: which groups a step trains, and at which rate.
 
-    A pure function of the step, so a resumed stage goes on exactly. To be made before anything of
-    the model is frozen. Raises InputError for groups that the model has not.
+    A pure function of the step, so a resumed stage goes on exactly, and a branch that anneals does
+    what the trunk does at the same steps. A head tied to the embedding is the embedding's. Reported
+    FLOPs (flow/flops.py) are those of the whole model: what is frozen saves time, and is counted
+    all the same. To be made before anything of the model is frozen. Raises InputError for groups
+    that the model has not.
     """
 
     def __init__(
@@ -131,6 +140,10 @@ class DepthPlan:
         """The groups that optimiser step ``step`` (from 1 since init) leaves alone."""
         progress = self._progress(step)
         return {group for group, w in self.windows.items() if not w.trains(progress)}
+
+    def changes(self, step: int) -> bool:
+        """Whether other groups train in this step than in the one before it, in the same stage."""
+        return step > self._first_step + 1 and self.frozen(step) != self.frozen(step - 1)
 
     def rates(self, step: int, rate_at: Callable[[int], float]) -> dict[str, float]:
         """The learning rate of every group in a step; ``rate_at`` is the stage's schedule."""

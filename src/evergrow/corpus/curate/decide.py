@@ -181,10 +181,10 @@ class _Repeats:
         rank = np.concatenate([np.arange(num), num + self.rank_D])
         allowed = np.concatenate([np.ones(num, bool), allowed_D])
         if self.near:
-            found = cluster_columns(self._bands(), rank, allowed)
+            found = cluster_columns(self._bands(), rank, allowed, num_fixed=num)
         else:
             hashes = np.concatenate([self.earlier.hashes_E2, self.columns.hashes_D2])
-            found = repeats(hashes, rank, allowed)
+            found = repeats(hashes, rank, allowed, num_fixed=num)
         return found[num:]
 
     def _bands(self) -> Iterator[np.ndarray]:

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evergrow.errors import InputError
+from evergrow.report import write_report
+from evergrow.report.corpora import read_corpora
+
+SIZE = {"read_documents": 5, "read_bytes": 50, "kept_documents": 3, "kept_bytes": 30}
+CARD: dict[str, Any] = {
+    "format": 1,
+    "suites": [{"suite": "exam", "digest": "ab", "num_items": 7, "num_hit": 2}],
+    "waterfall": {
+        "read": {"documents": 5, "bytes": 50},
+        "steps": [
+            {"stage": "policy", "rule": "gopher.min_words", "documents": 2, "bytes": 20,
+             "any_documents": 4},
+            {"stage": "policy", "rule": "gopher.never", "documents": 0, "bytes": 0},
+        ],
+        "kept": {"documents": 3, "bytes": 30, "bytes_after_edits": 28},
+    },
+    "duplicates": {"sources": ["web", "earlier"], "exact": [[1, 0]], "near": [[0, 2]]},
+    "sizes": {"language": {"en": SIZE}, "year": {"unknown": SIZE}},
+    "lengths": [{"from_bytes": 8, "read": 5, "kept": 3}, {"from_bytes": 16, "read": 0, "kept": 0}],
+    "examples": {"gopher.min_words": [{"id": "1", "path": "a.txt", "text": "<script>no</script>"}]},
+}  # fmt: skip
+MANIFEST = {"sources": {"web": {"documents": 5, "quarantined": {"bytes that are not UTF-8": 2}}}}
+
+
+def write_card(root: Path, **changes: Any) -> Path:
+    folder = root / "corpora" / "clean"
+    folder.mkdir(parents=True)
+    (folder / "corpus.json").write_text(json.dumps(MANIFEST))
+    (folder / "card.json").write_text(json.dumps(CARD | changes))
+    return root
+
+
+def test_a_folder_of_corpora_has_a_page_without_runs(tmp_path: Path) -> None:
+    page = write_report(write_card(tmp_path)).read_text()
+    assert "clean: 3 of 5 documents, 28 B of 50 B" in page
+    assert '<data value="2">2</data> (4)' in page
+    assert "gopher.never" not in page
+    assert "Searched for exam: num items 7, num hit 2." in page
+    assert "2 for bytes that are not UTF-8" in page
+    assert "&lt;script&gt;no" in page and "<script>no" not in page
+
+
+def test_bars_show_what_is_left_of_what_was_read(tmp_path: Path) -> None:
+    page = write_report(write_card(tmp_path)).read_text()
+    assert page.count('style="--part: 60.00%"') >= 2
+    assert 'style="--part: 100.00%"' in page
+
+
+def test_lengths_that_no_document_has_are_left_out(tmp_path: Path) -> None:
+    (corpus,) = read_corpora(write_card(tmp_path))
+    assert [length.from_bytes for length in corpus.lengths] == [8]
+    assert corpus.unreadable == {"bytes that are not UTF-8": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"), [({"format": 2}, "newer"), ({"waterfall": {}}, "damaged")]
+)
+def test_newer_and_damaged_cards_are_refused(changes: dict, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=sentence):
+        write_report(write_card(tmp_path, **changes))
