@@ -64,7 +64,7 @@ COMMANDS = {
     "run": ["recipe", "overrides", "--dry", "--fresh", "--runs"],
     "sample": ["model", "--prompt", "--seed", "--temperature", "--tokens"],
     "schema": [],
-    "study": ["name", "overrides", "--fresh", "--runs", "--scale", "--seeds"],
+    "study": ["name", "overrides", "--fresh", "--modality", "--runs", "--scale", "--seeds"],
     "why": ["corpus", "document", "--json", "--runs"],
 }
 

@@ -179,7 +179,7 @@ def test_cutting_drops_what_came_after_the_checkpoint(run: Run) -> None:
     for record in ("metrics", "evals", "timing"):
         run.append(record, [{"step": 1}])
     offsets = run.offsets()
-    assert offsets == {"metrics": 12, "evals": 12, "samples": 0}
+    assert offsets == {"metrics": 12, "evals": 12, "samples": 0, "probes": 0}
     for record in ("metrics", "samples", "timing"):
         run.append(record, [{"step": 2}])
     run.cut(offsets)

@@ -56,6 +56,10 @@ def test_freezeout_closes_from_the_bottom_along_a_cosine() -> None:
     assert plan["embed"].multiple(0.25) == pytest.approx(0.5)
     assert plan["embed"].multiple(0.51) == 0 and not plan["embed"].trains(0.51)
     assert plan["head"].multiple(0.9) == 1.0
+    for share in (0.1, 0.2, 0.3, 0.4, 0.6, 0.7):
+        for shape in ("linear", "cubic"):
+            closing = resolve(DepthConfig(freeze=share, freeze_shape=shape), GROUPS)
+            assert closing["head"].trains(1.0)
     cubic = resolve(DepthConfig(freeze=0.5), GROUPS)
     assert cubic["embed"].end == pytest.approx(0.5)
     assert cubic["1"].end == pytest.approx((0.5 ** (1 / 3) + (1 - 0.5 ** (1 / 3)) / 2) ** 3)
@@ -92,6 +96,8 @@ def test_a_group_that_the_model_lacks_is_refused() -> None:
         resolve(DepthConfig(rates={"7": 0.1}), GROUPS)
     with pytest.raises(InputError, match="no group '-4'"):
         resolve(DepthConfig(rates={"-4": 0.1}), GROUPS)
+    with pytest.raises(InputError, match="'-1' is group '2', which is named twice"):
+        resolve(DepthConfig(unfreeze={"head": 0, "2": 0.1, "-1": 0.3}), GROUPS)
 
 
 def trained(model: torch.nn.Module, config: DepthConfig, num_steps: int) -> list[set[str]]:
