@@ -96,9 +96,10 @@ def test_a_branch_on_request_trains_what_the_end_of_the_stage_trained(
 def test_freezing_closes_a_language_model_from_the_bottom(base: Path, tmp_path: Path) -> None:
     run = run_of(carry(opening(freeze=0.3, freeze_shape="linear"), tmp_path, base))
     fork, end = (weights(run, f"checkpoints/{STAGE_TWO}{step}") for step in (21, 24))
-    assert moved(fork, end) == {"1", "head"}  # the embedding stops at .3, block 0 at .53
-    assert moved(fork, weights(run, "releases/two")) == {"1", "head"}
-    assert moved(weights(run, "checkpoints/00-one-trunk-000000012"), fork) >= {"embed", "0"}
+    start = weights(run, "checkpoints/00-one-trunk-000000012")
+    assert moved(start, fork) == {"embed", "0", "1", "head"}
+    assert moved(fork, end) == {"head"}  # at .75; the blocks stop at .53 and .77
+    assert moved(fork, weights(run, "releases/two")) == {"head"}
 
 
 def test_rates_differ_by_depth_as_the_table_says(base: Path, tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def _ends(config: DepthConfig, groups: Sequence[str]) -> dict[str, float]:
     power = 3 if config.freeze_shape == "cubic" else 1
     first = config.freeze ** (1 / power)
     last = max(1, len(groups) - 1)
-    return {g: (first + (1 - first) * i / last) ** power for i, g in enumerate(groups)}
+    ends = {g: (first + (1 - first) * i / last) ** power for i, g in enumerate(groups)}
+    return {**ends, groups[-1]: 1.0}  # rounded below 1, the last step would train nothing
 
 
 class Window:
