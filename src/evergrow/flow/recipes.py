@@ -20,7 +20,6 @@ from evergrow.flow.open_data import sizes_of
 from evergrow.flow.origin import origins
 from evergrow.flow.plan import plan_stages, refuse_edits
 from evergrow.flow.prepare import Prepared, prepare
-from evergrow.flow.prepare_pictures import prepare_pictures
 from evergrow.flow.units import Unit, stage_keys, unfold
 from evergrow.flow.versions import commit, package_version
 from evergrow.images.config import ImageSourceConfig
@@ -132,9 +131,7 @@ def prepare_units(
             sources = {name: own.sources[name] for name in used if name in own.sources}
             corpora = {name: made[name] for name in used if name in made}
             prepared[tuple(later)] = (
-                prepare_pictures(
-                    root, _pictures(sources), recipe.held_out, base, listener.say, only_measured
-                )
+                _prepare_pictures(root, recipe, sources, base, listener, only_measured)
                 if recipe.of_pictures
                 else prepare(
                     root,
@@ -158,6 +155,25 @@ def _corpora(recipe: Recipe, root: Path, base: Path, listener: Listener) -> list
         return []
     settings = recipe.model_dump(include=set(CorpusRecipe.model_fields))
     return make_corpora(decode(CorpusRecipe, settings, "recipe"), root, base, listener)
+
+
+def _prepare_pictures(
+    root: Path,
+    recipe: Recipe,
+    sources: Mapping[str, AnySource],
+    base: Path,
+    listener: Listener,
+    only_measured: list[str],
+) -> Prepared:
+    """Raises InputError when the packages that read pictures are not installed."""
+    try:
+        from evergrow.flow.prepare_pictures import prepare_pictures
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"recipe.sources: pictures need the package {error.name}; install evergrow[vision]"
+        ) from error
+    asked = (recipe.held_out, base, listener.say, only_measured)
+    return prepare_pictures(root, _pictures(sources), *asked)
 
 
 def _texts(sources: Mapping[str, AnySource]) -> dict[str, SourceConfig]:
