@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from evergrow.errors import InputError
-from evergrow.images.audit import audit, difference_hash, entry, refuse
+from evergrow.images.audit import (
+    NEAR_BITS,
+    audit,
+    difference_hash,
+    entry,
+    near_pairs,
+    refuse,
+)
 from evergrow.images.held_out import choose_held_out
 from evergrow.images.picture import Picture
 
@@ -17,19 +24,22 @@ def picture(number: int, **known: str) -> Picture:
 
 def test_exact_repeats_are_counted_by_where_they_stand() -> None:
     one, twin = picture(1, label="a"), replace(picture(1, label="b"), key="twin.png")
-    found = audit([entry(one, "train"), entry(twin, "held_out"), entry(picture(2), "train")])
+    entries = [entry(one, "train"), entry(twin, "held_out"), entry(picture(2), "train")]
+    found = audit(entries)
     assert (found["exact"]["num_pairs"], found["exact"]["across"]) == (1, 1)
     assert found["exact"]["label_conflicts"] == [["1.png", "twin.png"]]
     with pytest.raises(InputError, match=r"1 pictures occur twice.*1.png and twin.png"):
-        refuse(found, "films")
+        refuse(entries, "films")
 
 
 def test_patients_on_both_sides_are_refused() -> None:
-    entries = [entry(picture(1, patient="p"), "train"), entry(picture(2, patient="p"), "held_out")]
+    pair = [replace(picture(n, patient="p"), plain=f"in/{n}.dcm") for n in (1, 2)]
+    entries = [entry(pair[0], "train"), entry(pair[1], "held_out")]
     found = audit(entries)
     assert (found["patients_across"], found["split_by"]) == (["p"], "patient")
-    with pytest.raises(InputError, match="1 patients are in training and held out"):
-        refuse(found, "films")
+    with pytest.raises(InputError, match=r"1 patients are .* that of in/1.dcm and in/2.dcm; corr"):
+        refuse(entries, "films")
+    assert "in/1.dcm" not in str(found)
 
 
 def test_near_repeats_are_listed_with_their_distance() -> None:
@@ -41,6 +51,25 @@ def test_near_repeats_are_listed_with_their_distance() -> None:
     assert found["near"]["num_pairs"] == 1
     assert found["near"]["listed"][0]["distance"] <= 4
     assert found["exact"]["num_pairs"] == 0
+
+
+def test_of_many_near_pairs_all_are_counted_and_the_nearest_kept() -> None:
+    base = noise(1) // 2
+    alike = [replace(picture(1), key=f"{n:02d}", pixels=(base + n)[None]) for n in range(30)]
+    entries = [entry(p, "train" if n % 2 else "held_out") for n, p in enumerate(alike)]
+    pairs = [
+        (bin(a.looks ^ b.looks).count("1"), a, b)
+        for i, a in enumerate(entries)
+        for b in entries[i + 1 :]
+    ]
+    close = [pair for pair in pairs if pair[0] <= NEAR_BITS]
+    found = near_pairs(entries)
+    assert (found.num_pairs, found.across) == (
+        len(close),
+        sum(a.part != b.part for _, a, b in close),
+    )
+    assert len(close) > 200 and len(found.nearest) == 200
+    assert [d for *_, d in found.nearest] == sorted(d for d, *_ in close)[:200]
 
 
 def test_the_difference_hash_compares_neighbours() -> None:

@@ -1,27 +1,8 @@
 import numpy as np
 
-from evergrow.images.picture import Picture, Pseudonyms
+from evergrow.images.picture import Picture
 
 PIXELS = np.zeros((2, 2), np.uint8)
-
-
-def test_identifying_values_are_replaced_also_in_path_and_key() -> None:
-    picture = Picture(
-        PIXELS, "films", "in/DOE1234/DOE12345.dcm", "in/DOE1234/DOE12345.dcm",
-        patient="DOE1234", study="1.2.3", site="St Elsewhere", date="2020-01-31",
-    )  # fmt: skip
-    names = Pseudonyms(b"files")
-    hidden = names.hide(picture)
-    own = names.name("DOE1234")
-    assert (hidden.patient, hidden.path) == (own, f"in/{own}/DOE12345.dcm")
-    assert hidden.study == names.name("1.2.3") and hidden.site == names.name("St Elsewhere")
-    assert hidden.date == "2020"
-    assert len(own) == 12 and own != Pseudonyms(b"other files").name("DOE1234")
-
-
-def test_a_date_without_a_patient_stays() -> None:
-    picture = Picture(PIXELS, "films", "a.png", "a.png", date="2020-01-31")
-    assert Pseudonyms(b"").hide(picture) == picture
 
 
 def test_the_content_hash_knows_shape_and_type() -> None:

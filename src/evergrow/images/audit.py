@@ -1,9 +1,11 @@
 """The audit before training: repeats, near repeats, patients on both sides, disagreeing labels."""
 
+import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,7 +19,7 @@ LISTED = 200  # near pairs kept in the record
 
 @dataclass(frozen=True)
 class Entry:
-    """What the audit knows of one picture."""
+    """What the audit knows of one picture; ``plain`` is for sentences on the screen alone."""
 
     key: str
     source: str
@@ -27,6 +29,12 @@ class Entry:
     patient: str | None
     label: str | None
     burned_in: str
+    plain: str = field(default="", compare=False)
+
+    @property
+    def shown(self) -> str:
+        """The picture as the user knows its file."""
+        return self.plain or self.key
 
 
 def entry(picture: Picture, part: str) -> Entry:
@@ -39,7 +47,8 @@ def entry(picture: Picture, part: str) -> Entry:
         difference_hash(picture.pixels),
         picture.patient,
         picture.label,
-        str(picture.reading.get("burned_in_annotation", "unknown")),
+        picture.burned_in,
+        picture.plain,
     )
 
 
@@ -57,7 +66,6 @@ def audit(entries: Sequence[Entry]) -> dict[str, Any]:
     ``exact`` and ``near`` count pairs by where their two pictures stand; a source without patients
     is said to be split by picture.
     """
-    exact = _exact(entries)
     near = near_pairs(entries)
     return {
         "num_pictures": len(entries),
@@ -71,14 +79,14 @@ def audit(entries: Sequence[Entry]) -> dict[str, Any]:
             }
             for source, own in _by_source(entries).items()
         },
-        "exact": exact,
+        "exact": _exact(entries),
         "near": {
             "bits": NEAR_BITS,
-            "num_pairs": len(near),
-            "across": sum(a.part != b.part for a, b, _ in near),
-            "listed": [_pair(a, b) | {"distance": d} for a, b, d in near[:LISTED]],
+            "num_pairs": near.num_pairs,
+            "across": near.across,
+            "listed": [_pair(a, b) | {"distance": d} for a, b, d in near.nearest],
         },
-        "patients_across": _patients_across(entries),
+        "patients_across": sorted(_patients_across(entries)),
         "split_by": "patient" if all(e.patient for e in entries) else "picture",
     }
 
@@ -94,11 +102,16 @@ def _pair(a: Entry, b: Entry) -> dict[str, str]:
     return {"first": a.key, "second": b.key, "parts": f"{a.part}, {b.part}"}
 
 
-def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
+def _equal(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Groups of pictures that are equal pixel by pixel."""
     groups: dict[str, list[Entry]] = defaultdict(list)
     for e in entries:
         groups[e.content_hash].append(e)
-    repeated = [group for group in groups.values() if len(group) > 1]
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
+    repeated = _equal(entries)
     pairs = [(group[0], other) for group in repeated for other in group[1:]]
     conflicts = [group for group in repeated if len({e.label for e in group}) > 1]
     return {
@@ -111,44 +124,61 @@ def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def near_pairs(entries: Sequence[Entry]) -> list[tuple[Entry, Entry, int]]:
-    """Pairs of unequal pictures whose hashes differ in at most NEAR_BITS bits, nearest first."""
+class Near(NamedTuple):
+    """Pairs of unequal pictures that look alike: how many, how many across the split, nearest."""
+
+    num_pairs: int
+    across: int
+    nearest: list[tuple[Entry, Entry, int]]
+
+
+def near_pairs(entries: Sequence[Entry]) -> Near:
+    """Pairs of unequal pictures whose hashes differ in at most NEAR_BITS bits.
+
+    All are counted, the LISTED nearest kept: of radiographs every second pair may be near.
+    """
     hashes = np.array([e.looks for e in entries], np.uint64)
-    found = []
+    contents = np.unique([e.content_hash for e in entries], return_inverse=True)[1]
+    train = np.array([e.part == "train" for e in entries])
+    num_pairs = across = 0
+    nearest: list[tuple[int, int, int]] = []
     for i, own in enumerate(hashes):
         distances = np.bitwise_count(hashes[i + 1 :] ^ own)
-        for offset in np.flatnonzero(distances <= NEAR_BITS):
-            other = entries[i + 1 + int(offset)]
-            if other.content_hash != entries[i].content_hash:
-                found.append((entries[i], other, int(distances[offset])))
-    return sorted(found, key=lambda pair: (pair[2], pair[0].key, pair[1].key))
+        alike = (distances <= NEAR_BITS) & (contents[i + 1 :] != contents[i])
+        places = np.flatnonzero(alike)
+        num_pairs += len(places)
+        across += int((train[i + 1 :][places] != train[i]).sum())
+        found = zip(distances[places].tolist(), repeat(i), (places + i + 1).tolist(), strict=False)
+        nearest = heapq.nsmallest(LISTED, [*nearest, *found]) if len(places) else nearest
+    return Near(num_pairs, across, [(entries[i], entries[j], d) for d, i, j in nearest])
 
 
-def _patients_across(entries: Sequence[Entry]) -> list[str]:
-    parts: dict[str, set[str]] = defaultdict(set)
+def _patients_across(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The pictures of every patient who is in training and held out."""
+    found: dict[str, list[Entry]] = defaultdict(list)
     for e in entries:
         if e.patient:
-            parts[e.patient].add(e.part)
-    return sorted(patient for patient, found in parts.items() if len(found) > 1)
+            found[e.patient].append(e)
+    return {p: own for p, own in found.items() if len({e.part for e in own}) > 1}
 
 
-def refuse(found: Mapping[str, Any], source: str) -> None:
+def refuse(entries: Sequence[Entry], source: str) -> None:
     """Raise InputError for exact repeats and for patients on both sides of the split."""
-    exact = found["exact"]
-    if exact["num_pairs"]:
-        first = exact["listed"][0]
+    if repeated := _equal(entries):
+        num_pairs = sum(len(group) - 1 for group in repeated)
+        across = sum(e.part != group[0].part for group in repeated for e in group[1:])
+        first, second = repeated[0][:2]
         raise InputError(
-            f"sources.{source}: {exact['num_pairs']} pictures occur twice, pixel by pixel "
-            f"({exact['across']} in training and held out), first {first['first']} and "
-            f"{first['second']}; set duplicates: drop to keep one of each"
+            f"sources.{source}: {num_pairs} pictures occur twice, pixel by pixel "
+            f"({across} in training and held out), first {first.shown} and "
+            f"{second.shown}; set duplicates: drop to keep one of each"
         )
-    if patients := found["patients_across"]:
+    if patients := _patients_across(entries):
+        own = next(iter(patients.values()))
+        first = next(e for e in own if e.part == "train")
+        second = next(e for e in own if e.part != "train")
         raise InputError(
-            f"sources.{source}: {len(patients)} patients are in training and held out, first "
-            f"pseudonym {patients[0]}; correct the column split, or remove it to split by patient"
+            f"sources.{source}: {len(patients)} patients are in training and held out, first that "
+            f"of {first.shown} and {second.shown}; correct the column split, or remove it to split "
+            "by patient"
         )
-
-
-def record(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The entries as plain data."""
-    return [asdict(e) for e in entries]

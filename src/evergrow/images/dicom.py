@@ -4,7 +4,10 @@ The order is that of DICOM PS3.4 N.2 (modality LUT, VOI LUT, presentation); MONO
 its lowest value and is turned round last. Nothing of the header but what a Picture names leaves it.
 """
 
+import re
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ def read_dicom(
     """The one picture of a DICOM file, or why there is none."""
     try:
         import pydicom
-        from pydicom.errors import InvalidDicomError
+        from pydicom.errors import BytesLengthException, InvalidDicomError
     except ModuleNotFoundError as error:
         raise InputError(
             f"{path}: DICOM needs the package pydicom; install evergrow[vision]"
@@ -31,53 +34,94 @@ def read_dicom(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom remarks on odd but readable headers
         try:
-            header = pydicom.dcmread(path)
-        except (InvalidDicomError, EOFError) as error:
+            found = _picture(pydicom.dcmread(path), name, source, config)
+        except (InvalidDicomError, BytesLengthException, *_DAMAGED) as error:
+            reason = f"a header that is not DICOM ({type(error).__name__})"
             way_out = "leave it out of images or convert it again"
-            yield Unreadable(
-                name, 0, f"a header that is not DICOM ({type(error).__name__})", way_out
-            )
-            return
-        yield _picture(header, name, source, config)
+            found = Unreadable(name, 0, reason, way_out, None)
+    yield found
+
+
+# What pydicom raises where a file is cut off or holds nonsense.
+_DAMAGED = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 def _picture(
     header: Any, name: str, source: str, config: ImageSourceConfig
 ) -> Picture | Unreadable:
-    if "PixelData" not in header:
-        return Unreadable(name, 0, "DICOM without pixels", "leave reports and plans out of images")
+    names = _names(header)
     modality = str(header.get("Modality", "none"))
+    if "PixelData" not in header:
+        way_out = "leave reports, plans and what was cut off out of images"
+        return Unreadable(name, 0, "DICOM without pixels", way_out, names)
     if modality not in config.modalities:
         read = ", ".join(config.modalities)
         way_out = f"only {read} are read; add it to modalities if it belongs here"
-        return Unreadable(name, 0, f"DICOM of modality {modality}", way_out)
+        return Unreadable(name, 0, f"DICOM of modality {modality}", way_out, names)
     if int(header.get("NumberOfFrames", 1) or 1) > 1:
-        return Unreadable(name, 0, "DICOM of several frames", "store one frame a file")
+        return Unreadable(name, 0, "DICOM of several frames", "store one frame a file", names)
     try:
         pixels, reading = decode(header)
-    except (RuntimeError, NotImplementedError, ValueError, AttributeError, OSError) as error:
+    except (*_DAMAGED, OSError) as error:
         syntax = header.file_meta.get("TransferSyntaxUID")
         spelt = syntax.name if syntax is not None else "an unnamed transfer syntax"
         reason = " ".join(str(error).split())[:160]
         way_out = "decompress the file, or install pylibjpeg and its plugins"
-        return Unreadable(name, 0, f"pixels in {spelt} that do not decode ({reason})", way_out)
-    return Picture(pixels, source, name, name, **_known(header), reading=reading)
+        reason = f"pixels in {spelt} that do not decode ({reason})"
+        return Unreadable(name, 0, reason, way_out, names)
+    return Picture(pixels, source, name, name, **_known(header), reading=reading, names=names)
 
 
-def _known(header: Any) -> dict[str, str | None]:
-    def text(keyword: str) -> str | None:
-        value = str(header.get(keyword, "") or "").strip()
-        return value or None
+def _text(header: Any, keyword: str) -> str | None:
+    return str(header.get(keyword, "") or "").strip() or None
 
-    date = text("StudyDate") or text("AcquisitionDate")
+
+def _known(header: Any) -> dict[str, Any]:
+    date = _text(header, "StudyDate") or _text(header, "AcquisitionDate")
     spelt = f"{date[:4]}-{date[4:6]}-{date[6:8]}" if date and len(date) == 8 else None
     return {
-        "patient": text("PatientID"),
-        "study": text("StudyInstanceUID"),
-        "site": text("InstitutionName"),
-        "laterality": text("ImageLaterality") or text("Laterality"),
+        "patient": _text(header, "PatientID"),
+        "study": _text(header, "StudyInstanceUID"),
+        "site": _text(header, "InstitutionName"),
+        "laterality": _text(header, "ImageLaterality") or _text(header, "Laterality"),
         "date": spelt,
     }
+
+
+# Elements that exports write into the names of files and folders.
+_SPELT = (
+    "PatientID",
+    "OtherPatientIDs",
+    "PatientName",
+    "PatientBirthDate",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "InstitutionName",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+)
+
+
+def _names(header: Any) -> tuple[str, ...]:
+    """All that a file's name may spell of a person; of a name also its parts."""
+    values = [value for keyword in _SPELT if (value := _text(header, keyword)) is not None]
+    parts = re.split(r"[\^= ]+", _text(header, "PatientName") or "")
+    return tuple(dict.fromkeys([*values, *(part for part in parts if part)]))
 
 
 def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:

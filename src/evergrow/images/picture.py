@@ -1,13 +1,10 @@
 """The one Picture: pixels that know their origin, whom they belong to and what they show."""
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from blake3 import blake3
-
-IDENTIFYING = ("patient", "study", "site")  # replaced by pseudonyms before anything is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +15,9 @@ class Picture:
     key       the place in the source: the path, with ``#`` and a row in a file of many
     patient, study, site, laterality, label, split, date   as the data says, None when it does not
     reading   how the pixels were made from the file (bit depth, look-up tables, inversion)
+    names     what else of a header a file's name may spell (a person's name, numbers, days): to be
+              hidden there, and never kept
+    plain     the key before pseudonyms, for sentences on the screen alone; never written
     """
 
     pixels: np.ndarray
@@ -32,6 +32,8 @@ class Picture:
     split: str | None = None
     date: str | None = None
     reading: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    plain: str = ""
 
     @property
     def id(self) -> str:
@@ -49,40 +51,11 @@ class Picture:
         """Who must stay on one side of a split: the patient, or the picture when none is known."""
         return self.content_hash if self.patient is None else self.patient
 
+    @property
+    def burned_in(self) -> str:
+        """What the header says of names and dates in the pixels themselves: YES, NO or unknown."""
+        return str(self.reading.get("burned_in_annotation", "unknown"))
+
     def with_pixels(self, pixels: np.ndarray) -> "Picture":
         """This picture with other pixels."""
         return replace(self, pixels=pixels)
-
-
-class Pseudonyms:
-    """Names in place of identifying values, the same for the same value within one data set.
-
-    Keyed by a hash of the data's own files: who does not have the data cannot try values out.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        self._key = blake3(b"evergrow pseudonyms" + secret).digest()
-
-    def name(self, value: str) -> str:
-        """12 hex digits in place of ``value``."""
-        return blake3(value.encode(), key=self._key).hexdigest(6)
-
-    def hide(self, picture: Picture) -> Picture:
-        """The picture with pseudonyms, also where its path or key spells an identifying value.
-
-        Of a date only the year is left when the picture belongs to somebody.
-        """
-        path, key = picture.path, picture.key
-        changes: dict[str, Any] = {}
-        for name in IDENTIFYING:
-            value = getattr(picture, name)
-            if value is not None:
-                changes[name] = self.name(value)
-                path, key = (_without(value, changes[name], text) for text in (path, key))
-        date = picture.date[:4] if picture.date and picture.patient else picture.date
-        return replace(picture, path=path, key=key, date=date, **changes)
-
-
-def _without(value: str, pseudonym: str, text: str) -> str:
-    """``text`` with the pseudonym wherever ``value`` stands as a word of its own."""
-    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", pseudonym, text)

@@ -1,7 +1,10 @@
 """Files to pictures: PNG and its like, .npz, Parquet and DICOM, one visible dict."""
 
 import io
+import struct
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from evergrow.images.unreadable import Unreadable
 Place = tuple[Path, str, str]  # where the file lies, its name as recorded, its source
 FileReader = Callable[[Path, str, str, ImageSourceConfig], Iterator[Picture | Unreadable]]
 GREY = {"1", "L", "I;16", "I;16B", "I;16L", "I"}
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "validation", "test")
 
 
 def read_bitmap(
@@ -37,20 +40,25 @@ def read_bitmap(
 def decode_bitmap(file: Path | io.BytesIO) -> np.ndarray | Unreadable:
     """Pixels [H, W] or [H, W, 3]; what is cut off or no picture is said so."""
     try:
-        with Image.open(file) as image:
-            image.load()
-            return _pixels(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow remarks on tags and sizes; what fails raises
+            with Image.open(file) as image:
+                image.load()
+                return _pixels(image)
     except UnidentifiedImageError:
         return Unreadable("", 0, "bytes that are no picture", "leave the file out of images")
     except Image.DecompressionBombError:
         return Unreadable("", 0, "a picture of absurd size", "leave it out or make it smaller")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's three ways to say: damaged
+    except (OSError, SyntaxError, ValueError, zlib.error, struct.error) as error:  # all: damaged
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         return Unreadable("", 0, "a truncated or damaged picture", "copy the file again")
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image) -> np.ndarray | Unreadable:
+    if image.mode == "F":  # no number of it is white
+        way_out = "save it with 8 or 16 bits a pixel"
+        return Unreadable("", 0, "a picture of floating point numbers", way_out)
     if image.mode in GREY:
         values = np.asarray(image.convert("L") if image.mode == "1" else image)
         if values.dtype == np.uint8:
@@ -69,7 +77,7 @@ def read_npz(
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         reason = "pickled arrays" if "pickle" in str(error).lower() else "a damaged .npz"
         yield Unreadable(name, 0, reason, "write plain uint8 arrays with numpy.savez")
         return
@@ -142,7 +150,7 @@ def _row_picture(values: dict[str, Any], name: str, row: int, source: str) -> Pi
     found = decode_bitmap(io.BytesIO(data))
     if isinstance(found, Unreadable):
         return Unreadable(name, row, found.reason, found.way_out)
-    known = {key: None if value is None else str(value) for key, value in values.items()}
+    known: dict[str, Any] = {k: None if v is None else str(v) for k, v in values.items()}
     key = f"{name}#{row}"
     return Picture(found, source, name, key, **known, reading={"bits": 8 * found.itemsize})
 

@@ -1,47 +1,62 @@
 """One source from its files to pictures of one size, with pseudonyms and without repeats."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 
 from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.picture import Picture, Pseudonyms
-from evergrow.images.readers import KNOWN, reader_of
+from evergrow.images.manifest import (
+    Known,
+    manifest_path,
+    place_of,
+    read_manifest,
+    with_known,
+)
+from evergrow.images.picture import Picture
+from evergrow.images.pseudonyms import IDENTIFYING, Pseudonyms, identifying, secret_of
+from evergrow.images.readers import SPLITS, reader_of
 from evergrow.images.shape import reshaped
 from evergrow.images.unreadable import Unreadable, refuse_too_many
-
-Known = dict[str, dict[str, str]]  # what a manifest says, by image
 
 
 @dataclass
 class ImageReading:
-    """What came in and what did not while one source was read; filled by ``source_pictures``."""
+    """What came in and what did not while one source was read; filled by ``source_pictures``.
+
+    ``unreadable`` names the files as they are, for the screen; ``quarantine`` is the same for
+    what is written, with pseudonyms.
+    """
 
     files: list[dict[str, object]] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    quarantine: list[dict[str, object]] = field(default_factory=list)
     num_dropped: int = 0
 
 
 def source_pictures(
-    config: ImageSourceConfig, base: Path, source: str, reading: ImageReading
-) -> Iterator[Picture]:
+    config: ImageSourceConfig,
+    base: Path,
+    source: str,
+    reading: ImageReading,
+    earlier: Collection[str] = (),
+) -> list[Picture]:
     """The pictures of a source as [C, H, W], the files in the order of their names.
 
-    Identifying values are replaced by pseudonyms. Raises InputError for globs that match nothing,
-    for more unreadable pictures than ``max_bad``, for pictures of several sizes or bit depths, for
-    labels outside the set and for a label of ``only`` that no picture has.
+    Identifying values are replaced by pseudonyms. With ``duplicates: drop`` a picture goes whose
+    content hash an ``earlier`` source or an earlier file has. Raises InputError for globs that
+    match nothing, for more unreadable pictures than ``max_bad``, for pictures of several sizes or
+    bit depths, for labels outside the set, for a split of another name and for a label of ``only``
+    that no picture has.
     """
-    pictures = digits(source) if config.pictures else _read(config, base, source, reading)
-    seen: dict[str, str] = {}
-    found: set[str] = set()
-    form: tuple[tuple[int, ...], np.dtype] | None = None
+    files = _Files(config, base, source)
+    pictures = digits(source) if config.pictures else files.read(reading)
+    seen = set(earlier)
+    kept: list[Picture] = []
     num_read = 0
     for picture in pictures:
         num_read += 1
@@ -49,46 +64,122 @@ def source_pictures(
         if config.only and picture.label not in config.only:
             continue
         shaped = reshaped(picture, config.size, config.channels)
-        form = _one_form(shaped, form, source)
+        if kept:
+            _refuse_other_form(shaped, kept[0], source)
         digest = shaped.content_hash
-        if digest in seen and config.duplicates == "drop":
+        if config.duplicates == "drop" and digest in seen:
             reading.num_dropped += 1
             continue
-        seen.setdefault(digest, picture.key)
-        found.add(str(picture.label))
-        yield shaped
+        seen.add(digest)
+        kept.append(files.hidden(shaped))
     refuse_too_many(reading.unreadable, num_read, config.max_bad, source)
-    if not seen:
+    if not kept:
         raise InputError(f"sources.{source}: no picture is left; check images and only")
-    if missing := set(config.only or []) - found:
+    if missing := set(config.only or []) - {p.label for p in kept}:
         raise InputError(
             f"sources.{source}: no picture has the label {min(missing)!r}; remove it from only"
         )
+    files.hide_records(reading)
+    return [files.hidden_everywhere(picture) for picture in kept]
 
 
-def _one_form(
-    picture: Picture, form: tuple[tuple[int, ...], np.dtype] | None, source: str
-) -> tuple[tuple[int, ...], np.dtype]:
-    """Raise InputError when a picture has another size or depth than those before it."""
-    own = (picture.pixels.shape, picture.pixels.dtype)
-    if form is None or own == form:
-        return own
-    if own[0] != form[0]:
+class _Files:
+    """The files of a source: found, read, and named so that nobody is."""
+
+    def __init__(self, config: ImageSourceConfig, base: Path, source: str) -> None:
+        self._config, self._base, self._source = config, base, source
+        self._known: Known = {}
+        self._names = Pseudonyms(b"")
+        self._shown: dict[str, str] = {}  # files under pseudonyms, as far as they are known
+
+    def read(self, reading: ImageReading) -> Iterator[Picture]:
+        """Every picture under its own name; what is no picture goes to ``reading``."""
+        config, source = self._config, self._source
+        paths = match_images(config.images, self._base, source)
+        self._known, manifest = read_manifest(config, self._base, source)
+        described = [*paths, *([manifest] if manifest else [])]
+        sums = {path: checksum(path) for path in described}
+        self._names = Pseudonyms(secret_of(sorted(described, key=lambda path: sums[path])))
+        for path in described:
+            name = _name(path, self._base)
+            size = path.stat().st_size
+            reading.files.append({"path": name, "bytes": size, "blake3": sums[path]})
+            if path == manifest:
+                continue
+            for found in reader_of(path)(path, name, source, config):
+                if isinstance(found, Unreadable):
+                    reading.unreadable.append(self._told(found, path))
+                else:
+                    picture = with_known(found, path, self._known, config, source)
+                    self._hide_file(name, identifying(picture))
+                    yield picture
+
+    def _told(self, found: Unreadable, path: Path) -> Unreadable:
+        """With what the manifest says of the file; its name is hidden, or given up."""
+        if found.names is None:
+            self._shown[found.path] = self._names.of_file(found.path)
+            return found
+        said = self._known.get(place_of(path.parent, path.name), {})
+        names = (*found.names, *(said[key] for key in IDENTIFYING if key in said))
+        self._hide_file(found.path, names)
+        return found._replace(names=names)
+
+    def _hide_file(self, name: str, values: Collection[str]) -> None:
+        self._shown[name] = self._names.hide_in(self._shown.get(name, name), values)
+
+    def hidden(self, picture: Picture) -> Picture:
+        """The picture under pseudonyms."""
+        return self._names.hide(picture)
+
+    def hidden_everywhere(self, picture: Picture) -> Picture:
+        """Once all are read: the picture without the names of others in its file's name."""
+        path, key = (self._names.hide_known(text) for text in (picture.path, picture.key))
+        return replace(picture, path=path, key=key)
+
+    def hide_records(self, reading: ImageReading) -> None:
+        """Once all are read: pseudonyms for the files, and the quarantine."""
+        names = self._names
+
+        def shown(path: object) -> str:
+            return names.hide_known(self._shown.get(str(path), str(path)))
+
+        reading.files = [{**file, "path": shown(file["path"])} for file in reading.files]
+        reading.quarantine = [
+            {
+                "path": shown(u.path),
+                "row": u.row,
+                "reason": names.hide_known(names.hide_in(u.reason, u.names or ())),
+                "way_out": u.way_out,
+            }
+            for u in reading.unreadable
+        ]
+
+
+def _refuse_other_form(picture: Picture, first: Picture, source: str) -> None:
+    """Raise InputError when a picture has another size or depth than the first."""
+    own, form = picture.pixels, first.pixels
+    if own.shape != form.shape:
         raise InputError(
-            f"sources.{source}: {picture.path} is {own[0][1]} x {own[0][2]} pixels, others "
-            f"{form[0][1]} x {form[0][2]}; set size to bring them to one"
+            f"sources.{source}: {picture.key} is {own.shape[1]} x {own.shape[2]} pixels, others "
+            f"{form.shape[1]} x {form.shape[2]}; set size to bring them to one"
         )
-    raise InputError(
-        f"sources.{source}: {picture.path} has {8 * own[1].itemsize} bits a pixel, others "
-        f"{8 * form[1].itemsize}; make two sources of them, or store them alike"
-    )
+    if own.dtype != form.dtype:
+        raise InputError(
+            f"sources.{source}: {picture.key} has {8 * own.itemsize} bits a pixel, others "
+            f"{8 * form.itemsize}; make two sources of them, or store them alike"
+        )
 
 
 def _refuse_label(picture: Picture, config: ImageSourceConfig, source: str) -> None:
     if config.labels is not None and picture.label not in config.labels:
         raise InputError(
-            f"sources.{source}: {picture.path} has the label {picture.label!r}, which is not among "
+            f"sources.{source}: {picture.key} has the label {picture.label!r}, which is not among "
             f"labels {config.labels}; correct it or add it"
+        )
+    if picture.split is not None and picture.split not in SPLITS:
+        raise InputError(
+            f"sources.{source}: {picture.key} has the split {picture.split!r}; "
+            f"write {', '.join(SPLITS)}"
         )
 
 
@@ -106,96 +197,39 @@ def digits(source: str) -> Iterator[Picture]:
         yield Picture(grey, source, "digits", f"digits#{row}", label=str(label))
 
 
-def _read(
-    config: ImageSourceConfig, base: Path, source: str, reading: ImageReading
-) -> Iterator[Picture]:
-    paths = match_images(config.images, base, source)
-    known, manifest = read_manifest(config, base, source)
-    described = [*paths, *([manifest] if manifest else [])]
-    sums = {path: checksum(path) for path in described}
-    pseudonyms = Pseudonyms(blake3("".join(sorted(sums.values())).encode()).digest())
-    for path in described:
-        name = _name(path, base)
-        if path == manifest:
-            reading.files.append(_record(path, name, sums[path]))
-            continue
-        recorded = name
-        for found in reader_of(path)(path, name, source, config):
-            if isinstance(found, Unreadable):
-                reading.unreadable.append(found)
-                continue
-            told = _told(found, path, known, config, source)
-            hidden = pseudonyms.hide(told)
-            recorded = hidden.path
-            yield hidden
-        reading.files.append(_record(path, recorded, sums[path]))
-
-
-def _record(path: Path, name: str, digest: str) -> dict[str, object]:
-    return {"path": name, "bytes": path.stat().st_size, "blake3": digest}
-
-
 def _name(path: Path, base: Path) -> str:
     return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+
+
+def file_sums(config: ImageSourceConfig, base: Path, source: str) -> list[str]:
+    """The checksums of a source's files and manifest, sorted; none when all files are gone.
+
+    Raises InputError when some of its globs match nothing and others do.
+    """
+    if config.pictures or not any(_matches(pattern, base) for pattern in config.images):
+        return []
+    paths = match_images(config.images, base, source)
+    if config.manifest is not None:
+        paths.append(manifest_path(config.manifest, base, source))
+    return sorted(checksum(path) for path in paths)
 
 
 def match_images(patterns: list[str], base: Path, source: str) -> list[Path]:
     """The files that the globs match, sorted, each once; raises InputError for one without any."""
     found: set[Path] = set()
     for pattern in patterns:
-        whole = base / Path(pattern).expanduser()
-        parts = whole.parts
-        wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
-        matches = [whole] if wild is None else Path(*parts[:wild]).glob("/".join(parts[wild:]))
-        files = [path for path in matches if path.is_file()]
+        files = _matches(pattern, base)
         if not files:
             raise InputError(f"sources.{source}.images: {pattern!r} matches no file under {base}")
         found.update(files)
     return sorted(found)
 
 
-def read_manifest(config: ImageSourceConfig, base: Path, source: str) -> tuple[Known, Path | None]:
-    """What the CSV says of each image, by its resolved path (and ``#row`` for rows of a file)."""
-    if config.manifest is None:
-        return {}, None
-    path = base / Path(config.manifest).expanduser()
-    if not path.is_file():
-        raise InputError(f"sources.{source}.manifest: {path} is no file; check the path")
-    known: Known = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or []
-        if "image" not in columns or (strange := set(columns) - {"image", *KNOWN}):
-            extra = f", not {min(strange)!r}" if "image" in columns else ""
-            raise InputError(
-                f"{path}: the columns are image and any of {', '.join(KNOWN)}{extra}; "
-                f"got {', '.join(columns)}"
-            )
-        for row in rows:
-            image = row.pop("image")
-            place = (
-                str((path.parent / image.partition("#")[0]).resolve()) + image[image.find("#") :]
-            )
-            key = place if "#" in image else str((path.parent / image).resolve())
-            if key in known:
-                raise InputError(f"{path}: {image!r} is listed twice; keep one line of it")
-            known[key] = {k: v for k, v in row.items() if v}
-    return known, path
-
-
-def _told(
-    picture: Picture, path: Path, known: Known, config: ImageSourceConfig, source: str
-) -> Picture:
-    """The picture with what manifest or folder say of it; both win over the file's own header."""
-    if config.label_from == "folder":
-        return replace(picture, label=path.parent.name)
-    if config.manifest is None:
-        return picture
-    row = picture.key.partition("#")[2]
-    place = str(path.resolve()) + (f"#{row}" if row else "")
-    if place not in known:
-        raise InputError(
-            f"sources.{source}: {picture.key} is not in {config.manifest}; add a line for it or "
-            "leave the file out of images"
-        )
-    return replace(picture, **known[place])
+def _matches(pattern: str, base: Path) -> list[Path]:
+    """The files that a glob matches; a name with brackets is also taken as it is."""
+    whole = base / Path(pattern).expanduser()
+    parts = whole.parts
+    wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
+    if wild is None or whole.is_file():
+        return [whole] if whole.is_file() else []
+    return [p for p in Path(*parts[:wild]).glob("/".join(parts[wild:])) if p.is_file()]

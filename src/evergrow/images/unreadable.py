@@ -7,12 +7,17 @@ from evergrow.errors import InputError
 
 
 class Unreadable(NamedTuple):
-    """A file (and the row in it) that gives no picture, the rule it breaks, and the way out."""
+    """A file (and the row in it) that gives no picture, the rule it breaks, and the way out.
+
+    names   what the file's name may spell of a person; None when its header could not be read, so
+            that nobody can say
+    """
 
     path: str
     row: int
     reason: str
     way_out: str
+    names: tuple[str, ...] | None = ()
 
 
 def refuse_too_many(records: list[Unreadable], num_read: int, max_bad: float, source: str) -> None:

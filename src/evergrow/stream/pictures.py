@@ -19,7 +19,8 @@ from evergrow.stream.order import key_of
 from evergrow.stream.plan import Sample
 
 PARTS = ("train", "held_out")
-COLUMNS = ("id", "content_hash", "key", "patient", "site", "label")
+# All of a picture that is written besides its pixels.
+COLUMNS = ("id", "content_hash", "key", "patient", "site", "label", "burned_in")
 
 
 def write_pictures(
@@ -64,8 +65,17 @@ class PictureSource:
     folder: Path
     manifest: dict[str, Any]
     pixels: dict[str, np.ndarray]
-    labels: dict[str, list[str | None]]
-    hashes: dict[str, list[str]]
+    rows: dict[str, dict[str, list[Any]]]  # by part and column
+
+    @property
+    def labels(self) -> dict[str, list[str | None]]:
+        """The label of every picture, by part."""
+        return {part: rows["label"] for part, rows in self.rows.items()}
+
+    @property
+    def hashes(self) -> dict[str, list[str]]:
+        """The content hash of every picture, by part."""
+        return {part: rows["content_hash"] for part, rows in self.rows.items()}
 
     @classmethod
     def open(cls, folder: Path) -> "PictureSource":
@@ -81,7 +91,7 @@ class PictureSource:
                     f"{path}: {size:,} bytes where the manifest says {file['bytes']:,}; restore "
                     "the folder or delete it and prepare the data again"
                 )
-        pixels, labels, hashes = {}, {}, {}
+        pixels, rows = {}, {}
         for part in PARTS:
             shape = (manifest[part]["num_pictures"], *manifest["shape"])
             path = folder / part / "pixels.bin"
@@ -89,9 +99,8 @@ class PictureSource:
             pixels[part] = (
                 np.memmap(path, kind, "r", shape=shape) if shape[0] else np.empty(shape, kind)
             )
-            table = parquet.read_table(folder / part / "pictures.parquet").to_pydict()
-            labels[part], hashes[part] = table["label"], table["content_hash"]
-        return cls(folder, manifest, pixels, labels, hashes)
+            rows[part] = parquet.read_table(folder / part / "pictures.parquet").to_pydict()
+        return cls(folder, manifest, pixels, rows)
 
     def __len__(self) -> int:
         return len(self.pixels["train"])
