@@ -233,7 +233,10 @@ def test_recipes_that_mix_text_and_pictures_are_refused(changes: dict, sentence:
         (
             {
                 **CLASSES,
-                "train__objective": {"kind": "classification", "labels": ["0", "11"]},
+                "train__objective": {
+                    "kind": "classification",
+                    "labels": [*"0123456789", "11"],
+                },
             },
             "no training picture has the label '11'",
         ),

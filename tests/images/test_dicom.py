@@ -10,6 +10,7 @@ from pydicom.sequence import Sequence
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.dicom import decode
 from evergrow.images.readers import reader_of
+from evergrow.images.unreadable import Unreadable
 
 from .make import read, write_dicom
 
@@ -93,6 +94,22 @@ def test_what_gives_no_picture_says_why(tmp_path: Path, header: dict, reason: st
     found = list(reader_of(path)(path, "a.dcm", "films", config))
     assert len(found) == 1
     assert found[0].reason.startswith(reason)  # pyright: ignore
+
+
+@pytest.mark.parametrize("packed", [None, "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])
+def test_wherever_a_file_is_cut_off_it_is_told_and_nothing_raised(
+    packed: str | None, tmp_path: Path
+) -> None:
+    if packed is None:
+        whole = write_dicom(tmp_path / "a.dcm", RAMP, WindowCenter=100, WindowWidth=50).read_bytes()
+    else:
+        whole = Path(str(get_testdata_file(packed))).read_bytes()
+    config = ImageSourceConfig(images=["x"], modalities=["CR", "MR"])
+    path = tmp_path / "cut.dcm"
+    for length in range(0, min(len(whole), 1500), 13):
+        path.write_bytes(whole[:length])
+        (found,) = reader_of(path)(path, "cut.dcm", "films", config)
+        assert isinstance(found, Unreadable)
 
 
 def test_a_text_called_dicom_is_said_so(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from evergrow.run import Manifest
 def sizes_of(recipe: Recipe, data: Mapping[str, Path]) -> dict[str, int]:
     """Samples of every data folder, by the folder's name; ``data`` is source -> folder."""
     if recipe.of_pictures:
-        from evergrow.flow.pictures import num_items
+        from evergrow.flow.pictures import checked_sizes
 
-        return {folder.name: num_items(recipe, folder) for folder in data.values()}
+        return checked_sizes(recipe, data)
     from evergrow.stream.shards import TokenSource
 
     length = recipe.train.sequence_length

@@ -65,21 +65,8 @@ class Pictures:
 
     @cached_property
     def labels(self) -> list[str] | None:
-        """The classes, None when nothing is classified; raises InputError for fewer than two."""
-        if not isinstance(self._config, ClassificationConfig):
-            return None
-        found = self._config.labels or labels_of(iter(self._opened.values()))
-        if len(found) < 2:
-            raise InputError(
-                f"train.objective: classification needs two labels, the sources have {found}; "
-                "set label_from, a manifest, or train a masked autoencoder"
-            )
-        if empty := [x for x in found if not self._counts.get(x)]:
-            raise InputError(
-                f"train.objective.labels: no training picture has the label {empty[0]!r}; remove "
-                "it or add pictures"
-            )
-        return list(found)
+        """The classes, None when nothing is classified; see ``classes``."""
+        return classes(self._recipe, self._opened)
 
     @cached_property
     def _counts(self) -> dict[str, int]:
@@ -98,16 +85,8 @@ class Pictures:
 
     @property
     def form(self) -> PictureForm:
-        """What all sources' pictures look like; raises InputError when they differ."""
-        shapes = {n: tuple(s.manifest["shape"]) for n, s in self._opened.items()}
-        first, shape = next(iter(shapes.items()))
-        for name, other in shapes.items():
-            if other != shape or shape[1] != shape[2]:
-                raise InputError(
-                    f"sources.{name}: pictures of {other[1]} x {other[2]} pixels and {other[0]} "
-                    f"channels, {first} has {shape[1]} x {shape[2]} and {shape[0]}; set size"
-                )
-        return PictureForm(shape[1], shape[0])
+        """What all sources' pictures look like."""
+        return form_of(self._opened)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -218,6 +197,68 @@ class Pictures:
         self, folder: Path, model: PreTrainedModel, card: str, record: Mapping[str, Any]
     ) -> None:
         save_vision_release(folder, model, card, record)
+
+
+def classes(recipe: Recipe, opened: Mapping[str, PictureSource]) -> list[str] | None:
+    """The classes that a recipe tells apart, in order; None when it classifies nothing.
+
+    Raises InputError for fewer than two, for a picture without a label or with one that is no
+    class, and for a class of which no picture is learnt.
+    """
+    config = recipe.picture_objective
+    if not isinstance(config, ClassificationConfig):
+        return None
+    used = {name: opened[name] for name in recipe.measured}
+    for name, source in used.items():
+        if missing := sum(rows.count(None) for rows in source.labels.values()):
+            raise InputError(
+                f"sources.{name}: has {missing} pictures without a label; give them one, or train "
+                "a masked autoencoder"
+            )
+    found = list(config.labels or labels_of(used.values()))
+    if len(found) < 2:
+        raise InputError(
+            f"train.objective: classification needs two labels, the sources have {found}; "
+            "set label_from, a manifest, or train a masked autoencoder"
+        )
+    for name, source in used.items():
+        if strange := {x for rows in source.labels.values() for x in rows} - set(found):
+            raise InputError(
+                f"sources.{name}: has the label {min(map(str, strange))!r}, which is not among "
+                f"{', '.join(found)}; add it or leave it out with only"
+            )
+    learnt = {x for name in recipe.streams for x in opened[name].labels["train"]}
+    if empty := [x for x in found if x not in learnt]:
+        raise InputError(
+            f"train.objective.labels: no training picture has the label {empty[0]!r}; remove "
+            "it or add pictures"
+        )
+    return found
+
+
+def form_of(opened: Mapping[str, PictureSource]) -> PictureForm:
+    """What all sources' pictures look like; raises InputError when they differ."""
+    shapes = {n: tuple(s.manifest["shape"]) for n, s in opened.items()}
+    first, shape = next(iter(shapes.items()))
+    for name, other in shapes.items():
+        if other != shape or shape[1] != shape[2]:
+            raise InputError(
+                f"sources.{name}: pictures of {other[1]} x {other[2]} pixels and {other[0]} "
+                f"channels, {first} has {shape[1]} x {shape[2]} and {shape[0]}; set size"
+            )
+    return PictureForm(shape[1], shape[0])
+
+
+def checked_sizes(recipe: Recipe, data: Mapping[str, Path]) -> dict[str, int]:
+    """The items of every data folder, by its name; ``data`` is source -> folder.
+
+    Raises InputError for what cannot be trained on, before anything of a Run is written.
+    """
+    opened = {name: PictureSource.open(folder) for name, folder in data.items()}
+    used = {name: opened[name] for name in recipe.measured}
+    form_of(used)
+    classes(recipe, used)
+    return {folder.name: num_items(recipe, folder) for folder in data.values()}
 
 
 def num_items(recipe: Recipe, folder: Path) -> int:

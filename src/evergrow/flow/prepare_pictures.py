@@ -1,7 +1,7 @@
 """Sources of pictures to data folders, once: read, audited, split by patient, stored as pixels."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -199,7 +199,7 @@ def _stored(
     return target
 
 
-def labels_of(sources: Iterator[PictureSource]) -> list[str]:
+def labels_of(sources: Iterable[PictureSource]) -> list[str]:
     """All labels of training and held-out pictures, numbers in their order, then the alphabet."""
     found = {str(x) for s in sources for part in s.labels.values() for x in part if x is not None}
     return sorted(found, key=lambda label: (not label.isdecimal(), label.zfill(12)))

@@ -1,0 +1,303 @@
+"""What is wrong with pictures: one sentence and exit code 2; and no name of a person is kept."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from flow.test_pictures import PER_STEP, digits
+from flow.tiny import carry, run_of
+from images.make import noise, write_dicom, write_png
+from PIL import Image
+
+from evergrow.cli import main
+from evergrow.errors import InputError
+from evergrow.flow.listener import Listener
+from evergrow.recipe import load_recipe
+
+Film = Callable[[Path], None]
+NUM = 70  # pictures; 32 are held out
+
+
+def films(folder: Path) -> None:
+    """Pictures of 8 x 8 of two labels."""
+    for number in range(NUM):
+        write_png(
+            folder / ("sick", "well")[number % 2] / f"{number}.png", number, height=8, width=8
+        )
+
+
+def recipe(folder: Path, **source: Any) -> Path:
+    """A classifier of the films in ``folder``, as a file beside them."""
+    changes = {"images": ["films/*/*.png"], "label_from": "folder", **source}
+    written = {
+        "name": "films",
+        "sources": {"films": {k: v for k, v in changes.items() if v is not None}},
+        "model": {"preset": "resnet", "hidden": 8, "layers": 2},
+        "train": {"batch_size": PER_STEP, "threads": 1},
+        "schedule": {"kind": "constant", "peak_lr": 1e-3},
+        "stages": [{"name": "films", "data": "films", "images": 2 * PER_STEP}],
+    }
+    path = folder / "films.yaml"
+    path.write_text(yaml.safe_dump(written, sort_keys=False))
+    return path
+
+
+def told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> str:
+    """The one line that ``evergrow run`` refuses a recipe with."""
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setattr(sys, "argv", ["evergrow", "run", path.name, *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err
+    assert (ended.value.code, error.count("\n")) == (2, 1)
+    assert not (path.parent / "runs/films/main").exists()
+    return error
+
+
+def replace_by(name: str, make: Film) -> Film:
+    def change(folder: Path) -> None:
+        make(folder / name)
+
+    return change
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def csv(folder: Path, text: Callable[[int], str], header: str) -> None:
+    lines = [f"films/{('sick', 'well')[n % 2]}/{n}.png,{text(n)}" for n in range(NUM)]
+    (folder / "films.csv").write_text("\n".join([f"image,{header}", *lines]) + "\n")
+
+
+LISTED = {"label_from": None, "manifest": "films.csv"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "source", "sentence"),
+    [
+        (
+            replace_by("films/sick/0.png", cut),
+            {},
+            r"1 of 70 .* \(once, first films/sick/0.png\) because of a truncated or damaged pic",
+        ),
+        (
+            replace_by("films/well/1.png", lambda p: p.write_text("no picture")),
+            {},
+            r"first films/well/1.png\) because of bytes that are no picture; leave the file out",
+        ),
+        (
+            replace_by("films/sick/2.png", lambda p: Image.fromarray(noise(2, 9, 8)).save(p)),
+            {},
+            "films/sick/2.png is 9 x 8 pixels, others 8 x 8; set size",
+        ),
+        (
+            replace_by(
+                "films/sick/2.png",
+                lambda p: Image.fromarray(noise(2, 8, 8).astype(np.uint16) * 256).save(p),
+            ),
+            {},
+            "films/sick/2.png has 16 bits a pixel, others 8; make two sources",
+        ),
+        (
+            lambda folder: write_png(folder / "films/ill/99.png", 99, height=8, width=8),
+            {"labels": ["sick", "well"]},
+            r"films/ill/99.png has the label 'ill', which is not among labels \['sick', 'well'\]",
+        ),
+        (lambda folder: None, {"only": ["sick", "ill"]}, "no picture has the label 'ill'; remove"),
+        (
+            lambda folder: csv(
+                folder,
+                lambda n: f"p{n % 9},{'test' if n < 40 else 'train'},a",
+                "patient,split,label",
+            ),
+            LISTED,
+            r"9 patients are in training and held out, first that of films/\w+/\d+.png and films/",
+        ),
+        (
+            lambda folder: csv(folder, lambda n: f"{'dev' if n == 7 else 'train'}", "split"),
+            LISTED,
+            "films/well/7.png has the split 'dev'; write train, val, validation, test",
+        ),
+        (
+            lambda folder: csv(folder, lambda n: "a,b" if n == 7 else "a", "label"),
+            LISTED,
+            r"films.csv, line 9: more cells than the 2 columns; put cells with commas into quotes",
+        ),
+        (
+            lambda folder: (folder / "films.csv").write_bytes(b"image,label\nfilms/a\xff,b\n"),
+            LISTED,
+            "films.csv: no CSV in UTF-8",
+        ),
+        (
+            lambda folder: write_dicom(folder / "films/sick/0.dcm", noise(0), PixelData=None),
+            {"images": ["films/sick/0.dcm"]},
+            r"1 of 1 .* first films/sick/0.dcm\) because of DICOM without pixels; leave reports",
+        ),
+        (
+            lambda folder: Image.fromarray(noise(1, 8, 8).astype(np.float32)).save(
+                folder / "films/sick/f.tif"
+            ),
+            {"images": ["films/sick/f.tif"]},
+            r"because of a picture of floating point numbers; save it with 8 or 16 bits",
+        ),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_that_names_the_file(
+    damage: Film,
+    source: dict[str, Any],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    films(tmp_path / "films")
+    damage(tmp_path)
+    found = told(recipe(tmp_path, **source), monkeypatch, capsys)
+    assert re.search(rf"^error: .*{sentence}", found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (["sick", "well", "ill"], "no training picture has the label 'ill'; remove it or add pic"),
+        (["sick", "ill"], "films: has the label 'well', which is not among sick, ill; add it or"),
+    ],
+)
+def test_classes_must_be_those_of_the_pictures(
+    labels: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    films(tmp_path / "films")
+    asked = f"train.objective={{kind: classification, labels: [{', '.join(labels)}]}}"
+    assert sentence in told(recipe(tmp_path), monkeypatch, capsys, asked)
+
+
+def test_a_picture_without_a_label_cannot_be_classified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films(tmp_path / "films")
+    csv(tmp_path, lambda n: "" if n == 3 else "ab"[n % 2], "label")
+    found = told(recipe(tmp_path, **LISTED), monkeypatch, capsys)
+    assert "films: has 1 pictures without a label; give them one, or train a masked" in found
+
+
+def test_below_the_bound_they_are_left_out_named_and_kept_as_records(tmp_path: Path) -> None:
+    films(tmp_path / "films")
+    cut(tmp_path / "films/sick/0.png")
+    said: list[str] = []
+    path = recipe(tmp_path, max_bad=0.1)
+    run = run_of(carry(load_recipe(path), tmp_path / "runs", tmp_path, Listener(say=said.append)))
+    assert said[0] == (
+        "films: left out films/sick/0.png: a truncated or damaged picture; copy the file again"
+    )
+    manifest = json.loads(
+        (run.folder.parent / run.manifest.data["films"] / "manifest.json").read_text()
+    )
+    assert manifest["quarantine"] == [
+        {
+            "path": "films/sick/0.png",
+            "row": 0,
+            "reason": "a truncated or damaged picture",
+            "way_out": "copy the file again",
+        }
+    ]
+    assert manifest["train"]["num_pictures"] + manifest["held_out"]["num_pictures"] == NUM - 1
+
+
+SECRET = ("SECRET77", "Qxsite", "Qxroe", "QXJANE", "19700101", "20200131", "QX4711")
+
+
+def test_no_name_of_a_person_reaches_any_file_of_a_run(tmp_path: Path, with_pages: None) -> None:
+    """In headers, folders, names of files, of broken ones too: searched in every byte written."""
+    header = {
+        "PatientName": "Qxroe^QXJANE",
+        "PatientBirthDate": "19700101",
+        "InstitutionName": "Qxsite",
+        "AccessionNumber": "QX4711",
+        "Rows": 8,
+        "Columns": 8,
+    }
+    folder = tmp_path / "in"
+    for number in range(80):
+        patient = f"SECRET77{number // 4:02d}"
+        name = f"{patient.lower()}-Qxroe_QxJane_19700101_20200131_qx4711_{number}.dcm"
+        pixels = noise(number, 8, 8).astype(np.uint16)
+        given = {**header, "PatientID": patient, "StudyInstanceUID": f"1.2.77.{number}"}
+        if number == 7:
+            given["PixelData"] = None
+        path = write_dicom(folder / patient / name, pixels, **given)
+        if number == 3:
+            cut(path)
+    other = {"PatientID": "SECRET7799", "Modality": "SR"}
+    write_dicom(folder / "SECRET7799/SECRET7799.dcm", noise(99, 8, 8), **header, **other)
+    broken = folder / "SECRET7798/broken-SECRET7798.dcm"
+    broken.parent.mkdir()
+    broken.write_text("not DICOM")
+    films = {"images": ["in/*/*.dcm"], "max_bad": 0.2}
+    changes = {"sources": {"films": films}, "replay": {"fraction": 0}, "evaluate__every": 0}
+    stage = {"name": "one", "data": "films", "images": 2 * PER_STEP}
+    said: list[str] = []
+    run = run_of(
+        carry(
+            digits(**changes, stages=[stage]),
+            tmp_path / "runs",
+            tmp_path,
+            Listener(say=said.append),
+        )
+    )
+    assert any(str(broken.relative_to(tmp_path)) in line for line in said)  # the screen may name it
+    written = [p for p in (tmp_path / "runs").rglob("*") if p.is_file()]
+    names = {p.name for p in written}
+    assert names >= {"pictures.parquet", "report.html", "audit.json", "summary.json", "evals.jsonl"}
+    for path in written:
+        content = path.read_bytes().lower() + str(path.relative_to(tmp_path)).lower().encode()
+        found = [name for name in SECRET if name.lower().encode() in content]
+        assert not found, (path, found)
+    audit = json.loads((run.folder.parent / "data" / "audit.json").read_text())
+    assert audit["by_source"]["films"]["patients"] == 20
+    assert audit["split_by"] == "patient"
+
+
+def test_finished_pictures_are_used_when_the_files_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films(tmp_path / "films")
+    loaded = load_recipe(recipe(tmp_path))
+    first = run_of(carry(loaded, tmp_path / "runs", tmp_path))
+    audit = (first.folder.parent / "data/audit.json").read_bytes()
+    monkeypatch.setattr("evergrow.flow.prepare_pictures.source_pictures", None)  # not read again
+    carry(loaded, tmp_path / "runs", tmp_path)
+    assert (first.folder.parent / "data/audit.json").read_bytes() == audit
+    for path in (tmp_path / "films").rglob("*.png"):
+        path.unlink()
+    said: list[str] = []
+    carry(loaded, tmp_path / "runs", tmp_path, Listener(say=said.append))
+    assert said[0] == "films: its files are gone; its finished pictures are used"
+
+
+def test_what_an_earlier_source_has_is_dropped_from_a_later_one_when_asked(tmp_path: Path) -> None:
+    pictures = np.stack([noise(n, 8, 8) for n in range(160)])
+    np.savez(tmp_path / "one.npz", images=pictures[:80])
+    np.savez(tmp_path / "two.npz", images=pictures[70:])
+    sources = {name: {"images": [f"{name}.npz"]} for name in ("one", "two")}
+    stages = [{"name": n, "data": n, "images": 2 * PER_STEP} for n in sources]
+    with pytest.raises(
+        InputError, match=r"two: two.npz#\d+ is \w.*, the same pixels are .* of one"
+    ):
+        carry(digits(sources=sources, stages=stages), tmp_path / "a", tmp_path)
+    sources["two"]["duplicates"] = "drop"
+    run = run_of(carry(digits(sources=sources, stages=stages), tmp_path / "b", tmp_path))
+    data = run.folder.parent / run.manifest.data["two"]
+    assert json.loads((data / "manifest.json").read_text())["num_dropped"] == 10
