@@ -259,10 +259,27 @@ class Recipe(Config):
                 f"train.objective: {objective.kind} is not for these sources; remove it or choose "
                 f"{' or '.join(OF_PICTURES) if pictured else 'causal or masked'}"
             )
+        if pictured and preset is None and objective is None:
+            raise ValueError(
+                "train.objective: missing; a loaded vision model draws patches or tells classes, "
+                "so set {kind: masked_patches} or {kind: classification}"
+            )
         if not pictured and "sequence_length" not in self.train.model_fields_set:
             raise ValueError("train.sequence_length: missing; text needs the tokens of a window")
         if pictured and (extra := _only_for_text(self)):
             raise ValueError(f"{extra} is for text; remove it, the sources are pictures")
+        if self.train.augment is not None and not pictured:
+            raise ValueError("train.augment is for pictures; remove it, the sources are text")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_mixed_by_cutmix_alone(self) -> Self:
+        share = 0.0 if self.train.augment is None else self.train.augment.cutmix
+        if share > 0 and isinstance(self.picture_objective, MaskedPatchesConfig):
+            raise ValueError(
+                f"train.augment.cutmix: mixes classes, got {share:g} where patches are drawn; "
+                "remove it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -361,6 +378,12 @@ def _only_for_text(recipe: Recipe) -> str | None:
         return "corpora"
     if "sequence_length" in recipe.train.model_fields_set and recipe.train.sequence_length > 1:
         return "train.sequence_length"
+    if recipe.held_out.tokens != HeldOutConfig().tokens:
+        return "held_out.tokens"
+    fields = TrainConfig.model_fields
+    for name in ("z_loss", "mask_repeats", "separate_documents"):
+        if getattr(recipe.train, name) != fields[name].default:
+            return f"train.{name}"
     two_stage = (f"stages.{s.name}.two_stage" for s in recipe.stages if s.two_stage is not None)
     return next(two_stage, None)
 
@@ -406,11 +429,12 @@ def _read(path: Path) -> dict[str, Any]:
 def load_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe file; ``name`` must be its first key. Raises InputError with path and rule.
 
-    A model folder that ``model.from`` gives is looked for from the recipe's folder, as files are.
+    The folder or file that ``model.from`` gives is looked for from the recipe's folder, as files
+    are.
     """
     data = _read(path)
     recipe = decode_recipe(data, overrides)
     folder = path.resolve().parent / (recipe.model.from_ or "")
-    if recipe.model.from_ is None or not folder.is_dir():
+    if recipe.model.from_ is None or not folder.exists():
         return recipe
     return decode_recipe(recipe.to_data(), {"model.from": str(folder)})

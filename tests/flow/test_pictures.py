@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import AutoImageProcessor, ViTMAEForPreTraining
+from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
 
 from evergrow.config import override
 from evergrow.errors import InputError
@@ -18,11 +18,13 @@ from evergrow.flow.dry import draw_plan
 from evergrow.flow.listener import Listener
 from evergrow.flow.look import evaluate
 from evergrow.flow.work import open_work
+from evergrow.models.vision import refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Run
 from evergrow.train.depth import resnet_group
+from evergrow.train.pictures import mask_noise
 
-from .tiny import assert_same, carry, killed_at, run_of
+from .tiny import assert_same, carry, killed_at, run_of, tiny
 
 PER_STEP = 8
 DIGITS: dict[str, Any] = {
@@ -192,6 +194,7 @@ def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Pat
     recipe = classifier(
         model={"from": str(lived.folder / "releases" / "high")},
         sources={"all": {"pictures": "digits"}},
+        train__objective={"kind": "classification"},
     )
     run = run_of(carry(recipe, tmp_path, tmp_path))
     opened = open_work(run.folder, 0, Listener(), fresh=True)
@@ -199,6 +202,52 @@ def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Pat
     kept = load_file(lived.folder / "releases" / "high" / "model.safetensors")
     name = "vit.embeddings.patch_embeddings.projection.weight"
     assert torch.equal(opened.model.state_dict()[name], kept[name])
+
+
+def from_encoder(lived: Run, folder: Path) -> dict[str, Any]:
+    """Goes on from the lived model's encoder alone, whose pixels are to be normalised."""
+    release = lived.folder / "releases" / "high"
+    ViTMAEModel.from_pretrained(release).save_pretrained(folder)
+    said = {"do_normalize": True, "image_mean": [0.5], "image_std": [0.25]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    return {"model": {"from": str(folder)}, "train__objective": {"kind": "masked_patches"}}
+
+
+def test_an_encoder_alone_goes_on_under_a_decoder_that_sees_places(
+    lived: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = from_encoder(lived, tmp_path / "encoder")
+    run = run_of(carry(digits(**start), tmp_path / "whole", tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    refuse_blind_tables(work.model)
+    kept = ViTMAEForPreTraining.from_pretrained(lived.folder / "releases" / "high").state_dict()
+    own = work.model.state_dict()
+    assert all(torch.equal(own[n], t) for n, t in kept.items() if n.startswith("vit."))
+    assert any(not torch.equal(own[n], t) for n, t in kept.items() if n.startswith("decoder."))
+    release = run.folder / "releases" / "high"
+    refuse_blind_tables(ViTMAEForPreTraining.from_pretrained(release))
+    said = json.loads((release / "preprocessor_config.json").read_text())
+    assert (said["image_mean"], said["image_std"]) == ([0.5], [0.25])
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 6, after=True):
+        carry(digits(**start), tmp_path / "killed", tmp_path)
+    assert_same(run_of(carry(digits(**start), tmp_path / "killed", tmp_path)).folder, run.folder)
+
+
+def test_the_pixels_that_a_model_reads_are_measured_and_trained_alike(
+    lived: Run, tmp_path: Path
+) -> None:
+    """Its first loss is that of the same weights on pixels normalised by hand."""
+    start = from_encoder(lived, tmp_path / "encoder")
+    run = run_of(carry(digits(**start), tmp_path / "runs", tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    batch = work.batch_at(1)
+    work.writer.close()
+    plain: Any = work.model.eval()
+    noise = mask_noise(batch.keys_N, 16)
+    with torch.no_grad():
+        expected = float(plain((batch.pixels_NCHW - 0.5) / 0.25, noise=noise).loss)
+    assert run.read("metrics")[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
@@ -213,7 +262,11 @@ def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
         ({"sources__text": {"installed": "english"}}, "'text' is text and 'low' is pictures"),
         ({"model": {"preset": "olmo2", "hidden": 16, "layers": 1}}, "preset olmo2 reads text"),
         ({"train__objective": {"kind": "causal"}}, "causal is not for these sources"),
+        ({"model": {"from": "mae"}}, "train.objective: missing; a loaded vision model draws"),
         ({"tokenizer": {"vocab_size": 300}}, "tokenizer is for text; remove it"),
+        ({"held_out": {"fraction": 0.2, "tokens": 500}}, "held_out.tokens is for text"),
+        ({"train__z_loss": 1e-4}, "train.z_loss is for text"),
+        ({"train__augment": {"cutmix": 0.5}}, "train.augment.cutmix: mixes classes, got 0.5"),
         ({"train__sequence_length": 8}, "train.sequence_length is for text"),
         ({"model__patch": None}, "patch: for vit and vit_mae alone, got none; set it"),
         ({"stages__0__tokens": 8}, "give images .* or tokens .* got both"),
@@ -222,6 +275,11 @@ def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
 def test_recipes_that_mix_text_and_pictures_are_refused(changes: dict, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         digits(**changes)
+
+
+def test_pictures_are_changed_and_texts_are_not() -> None:
+    with pytest.raises(InputError, match=r"train.augment is for pictures; remove it"):
+        tiny(train__augment={"flip": True})
 
 
 @pytest.mark.parametrize(

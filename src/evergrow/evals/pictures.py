@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from evergrow.errors import InputError
+from evergrow.models.pixels import model_input, shown_pixels
 from evergrow.models.vision import patches, unpatched
 
 AT_ONCE = 128  # pictures a forward pass
@@ -47,7 +48,8 @@ def reconstruction_errors(model: nn.Module, pixels_NCHW: Tensor, noise_NL: Tenso
     model.eval()
     with torch.inference_mode():
         for i in range(0, len(pixels_NCHW), AT_ONCE):
-            pixels, noise = pixels_NCHW[i : i + AT_ONCE], noise_NL[i : i + AT_ONCE]
+            pixels = model_input(model, pixels_NCHW[i : i + AT_ONCE])
+            noise = noise_NL[i : i + AT_ONCE]
             logits = model(pixels.to(device), noise=noise.to(device)).logits.cpu()
             target = target_patches(pixels, config.patch_size, config.norm_pix_loss)
             errors = (logits - target).pow(2).mean(-1)
@@ -67,7 +69,8 @@ def mean_patch_errors(
 ) -> np.ndarray:
     """[N] the same error of the best constant: every pixel's mean target over training.
 
-    A model that does not beat it has learnt nothing of the pictures.
+    Pixels are those that the model reads (``model_input``). A model that does not beat it has
+    learnt nothing of the pictures.
     """
     total, num = torch.zeros(()), 0
     for i in range(0, len(train_NCHW), 1024):
@@ -86,16 +89,17 @@ def reconstruct(model: nn.Module, pixels_NCHW: Tensor, noise_NL: Tensor) -> tupl
     """
     config: Any = model.config
     device = next(model.parameters()).device
+    pixels = model_input(model, pixels_NCHW)
     with torch.inference_mode():
-        logits = model.eval()(pixels_NCHW.to(device), noise=noise_NL.to(device)).logits.cpu()
-    cut = patches(pixels_NCHW, config.patch_size)
+        logits = model.eval()(pixels.to(device), noise=noise_NL.to(device)).logits.cpu()
+    cut = patches(pixels, config.patch_size)
     mean, variance = cut.mean(-1, keepdim=True), cut.var(-1, keepdim=True)
     masked = masked_patches(noise_NL, config.mask_ratio)[..., None]
     drawn = logits * (variance + 1e-6).sqrt() + mean if config.norm_pix_loss else logits
     made = torch.where(masked, drawn, cut)
     shape = (config.patch_size, config.num_channels)
-    seen = unpatched(torch.where(masked, torch.zeros(()), cut), *shape)
-    return seen, unpatched(made, *shape).clamp(0, 1)
+    seen = torch.where(masked, torch.zeros(()), patches(pixels_NCHW, config.patch_size))
+    return unpatched(seen, *shape), shown_pixels(model, unpatched(made, *shape))
 
 
 def features(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
@@ -107,7 +111,7 @@ def features(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
     model.eval()
     with torch.inference_mode():
         for i in range(0, len(pixels_NCHW), AT_ONCE):
-            pixels = pixels_NCHW[i : i + AT_ONCE].to(device)
+            pixels = model_input(model, pixels_NCHW[i : i + AT_ONCE].to(device))
             found.append(_features(plain, pixels).cpu())
     model.train(training)
     return torch.cat(found).double().numpy()
@@ -177,7 +181,8 @@ def class_probabilities(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
     model.eval()
     with torch.inference_mode():
         for i in range(0, len(pixels_NCHW), AT_ONCE):
-            logits = model(pixels_NCHW[i : i + AT_ONCE].to(device)).logits.float()
+            pixels = model_input(model, pixels_NCHW[i : i + AT_ONCE].to(device))
+            logits = model(pixels).logits.float()
             found.append(logits.softmax(-1).cpu())
     model.train(training)
     return torch.cat(found).double().numpy()
@@ -210,7 +215,7 @@ def grad_cam(model: nn.Module, pixels_NCHW: Tensor, classes_N: Sequence[int]) ->
     model.eval()
     try:
         with torch.enable_grad():
-            pixels = pixels_NCHW.detach().clone().requires_grad_(True)
+            pixels = model_input(model, pixels_NCHW).detach().clone().requires_grad_(True)
             logits = plain(pixels).logits
             logits[torch.arange(len(pixels)), torch.tensor(list(classes_N))].sum().backward()
     finally:

@@ -22,8 +22,10 @@ from evergrow.flow.modality import Line
 from evergrow.flow.prepare_pictures import labels_of
 from evergrow.images.config import AugmentConfig
 from evergrow.images.sheet import cam_sheet, reconstruction_sheet
+from evergrow.models.load_vision import vision_from_config
+from evergrow.models.pixels import model_input
 from evergrow.models.save import save_vision_release
-from evergrow.models.vision import PictureForm, vision_from_config
+from evergrow.models.vision import PictureForm
 from evergrow.recipe import Recipe
 from evergrow.run import Manifest
 from evergrow.statistics import bootstrap_ratio
@@ -143,9 +145,10 @@ class Pictures:
             config: Any = model.config
             source, held = self._opened[name], self._held_out(name)
             train = source.tensor("train") if len(source) else held.pixels
+            train, own = (model_input(model, pixels) for pixels in (train, held.pixels))
             noise = mask_noise(held.keys, num_patches(model))
             shape = (config.patch_size, config.mask_ratio, config.norm_pix_loss)
-            self._floors[name] = mean_patch_errors(train, held.pixels, noise, *shape)
+            self._floors[name] = mean_patch_errors(train, own, noise, *shape)
         return self._floors[name]
 
     def _classes(self, model: nn.Module, name: str, partial: bool) -> Line:

@@ -105,6 +105,14 @@ class ModelConfig(Config):
     patch: PositiveCount | None = Field(
         None, description="side of a patch in pixels, a divisor of the pictures'; vit and vit_mae"
     )
+    pixel_mean: list[float] | None = Field(
+        None,
+        description="of a .safetensors file: what its pixels, from 0 to 1, had taken away, one "
+        "number a channel; a model folder says it itself",
+    )
+    pixel_deviation: list[float] | None = Field(
+        None, description="of a .safetensors file: what its pixels were then divided by"
+    )
     tied: bool = Field(
         False,
         description="input embedding and output head share their weights; bert always shares",
@@ -125,6 +133,7 @@ class ModelConfig(Config):
                 "set either preset: olmo2 or another (from scratch) or from: (a model to load), "
                 f"got {given}"
             )
+        self._refuse_scale()
         if self.from_ is None:
             self.sizes()
             return self
@@ -138,12 +147,29 @@ class ModelConfig(Config):
             )
         return self
 
+    def _refuse_scale(self) -> None:
+        """Raise ValueError unless a file of weights, and nothing else, has a scale of pixels."""
+        is_file = self.from_ is not None and self.from_.endswith(".safetensors")
+        given = [self.pixel_mean is not None, self.pixel_deviation is not None]
+        if is_file and not all(given):
+            raise ValueError(
+                f"{self.from_} does not say on which pixels it was trained; set pixel_mean and "
+                "pixel_deviation (torchvision: [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225]; "
+                "torchxrayvision: [0.5] and [0.00048828125])"
+            )
+        if any(given) and not is_file:
+            raise ValueError(
+                "pixel_mean and pixel_deviation are for a .safetensors file; remove them, a model "
+                "folder says it in preprocessor_config.json and a preset takes pixels from 0 to 1"
+            )
+
     @model_serializer(mode="wrap")
     def _only_what_is_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Plain data that validates again: ``from`` under its own name, no empty keys."""
-        if self.from_ is not None:
-            return {"from": self.from_}
         written: Mapping[str, Any] = write(self)
+        if self.from_ is not None:
+            pixels = {k: written[k] for k in ("pixel_mean", "pixel_deviation") if written[k]}
+            return {"from": self.from_, **pixels}
         return {key: value for key, value in written.items() if value is not None}
 
     def sizes(self) -> Sizes:

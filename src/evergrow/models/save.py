@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.disk import new_folder
+from evergrow.models.pixels import scale_of
 from evergrow.models.quiet import undisturbed
 
 
@@ -46,13 +47,15 @@ def save_vision_release(
     config: Any = model.config
     written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
     size = {"height": config.image_size, "width": config.image_size}
+    mean, deviation = scale_of(config)
     processor = {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
         "size": size,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
-        "do_normalize": False,
+        "do_normalize": mean is not None,
+        **({"image_mean": mean, "image_std": deviation} if mean is not None else {}),
     }
     with new_folder(folder) as unfinished, undisturbed():
         try:

@@ -3,16 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     PreTrainedModel,
     ResNetConfig,
     ResNetForImageClassification,
@@ -23,10 +19,7 @@ from transformers import (
 )
 
 from evergrow.errors import InputError
-from evergrow.models.config import ModelConfig
-from evergrow.models.load import check_weights, find_model
 from evergrow.models.quiet import undisturbed
-from evergrow.models.resnet_keys import from_torchvision
 
 TABLES = ("position_embeddings", "decoder_pos_embed")  # [1, places, width]
 
@@ -55,129 +48,6 @@ def refuse_patch(form: PictureForm, patch: int) -> None:
         raise InputError(
             f"model.patch: {patch} does not divide pictures of {form.size} pixels; choose a divisor"
         )
-
-
-def vision_from_config(
-    config: ModelConfig, form: PictureForm, labels: Sequence[str] | None, seed: int
-) -> PreTrainedModel:
-    """The model that a recipe on pictures starts from; with ``labels`` a classifier.
-
-    A loaded one keeps its body; a head for other labels, or a decoder it never had, is drawn from
-    ``seed``. Raises InputError for a preset or folder that does not fit the objective or the
-    pictures.
-    """
-    if config.from_ is not None:
-        return load_vision(config.from_, form, labels, seed)
-    sizes = config.sizes()
-    if (config.preset == "vit_mae") != (labels is None):
-        kind = "masked_patches" if labels is None else "classification"
-        fits = "vit_mae" if labels is None else "vit or resnet"
-        raise InputError(
-            f"model.preset: {config.preset} cannot be trained by {kind}; choose {fits}"
-        )
-    if config.preset == "resnet":
-        assert labels is not None
-        widths = [sizes.hidden // 2**i for i in reversed(range(sizes.layers))]
-        return resnet(form, widths, [1] * sizes.layers, labels, seed)
-    shape = TransformerSizes(sizes.hidden, sizes.layers, sizes.heads, config.patch or 1)
-    return vit_mae(form, shape, seed) if labels is None else vit(form, shape, labels, seed)
-
-
-def load_vision(
-    source: str, form: PictureForm, labels: Sequence[str] | None, seed: int
-) -> PreTrainedModel:
-    """A vision folder of transformers, or a ``.safetensors`` of torchvision's ResNet-50 weights."""
-    if source.endswith(".safetensors"):
-        model = resnet(form, [256, 512, 1024, 2048], [3, 4, 6, 3], labels or ["0", "1"], seed)
-        _take_torchvision(model, Path(source))
-    else:
-        folder = find_model(source)
-        check_weights(folder)
-        model = _take_folder(_empty_like(folder, labels, seed), folder)
-    config: Any = model.config
-    wanted = (getattr(config, "image_size", form.size), config.num_channels)
-    if wanted != (form.size, form.channels):
-        raise InputError(
-            f"model.from: {source} reads pictures of {wanted[0]} pixels and {wanted[1]} channels, "
-            f"the sources have {form.size} and {form.channels}; set their size and channels"
-        )
-    set_position_tables(model)
-    return model.eval()
-
-
-def _empty_like(folder: Path, labels: Sequence[str] | None, seed: int) -> PreTrainedModel:
-    """The body that ``folder`` describes under the head that the objective needs."""
-    with undisturbed():
-        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
-        kind = config.model_type
-        if labels is not None:
-            config.id2label = dict(enumerate(labels))
-            config.label2id = {label: i for i, label in enumerate(labels)}
-        if labels is None and kind == "vit_mae":
-            model = ViTMAEForPreTraining(config)
-        elif labels is not None and kind in ("vit", "vit_mae"):
-            kept = {k: v for k, v in config.to_dict().items() if k in ViTConfig().to_dict()}
-            model = ViTForImageClassification(ViTConfig(**{**kept, "model_type": "vit"}))
-        elif labels is not None and kind == "resnet":
-            model = ResNetForImageClassification(config)
-        else:
-            objective = "masked_patches" if labels is None else "classification"
-            raise InputError(
-                f"model.from: {folder} is a {kind}, which {objective} cannot train; give a "
-                f"{'ViT-MAE' if labels is None else 'ViT, ViT-MAE or ResNet'} folder"
-            )
-    draw_vision_weights(model, seed)
-    return model
-
-
-HEADS = ("classifier.", "decoder.", "pooler.", "vit.pooler.")  # what may be new, or left behind
-
-
-def _take_folder(drawn: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The folder's weights in ``drawn``'s architecture; heads that it lacks stay as drawn.
-
-    Raises InputError when the body lacks weights or the folder has others.
-    """
-    kind: Any = type(drawn)
-    with undisturbed():
-        model, found = kind.from_pretrained(
-            folder,
-            config=drawn.config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    strange = sorted(n for n in found["unexpected_keys"] if not n.startswith(HEADS))
-    missing = sorted(n for n in new if not n.startswith(HEADS) and not n.endswith(TABLES))
-    if strange or missing:
-        what = "has no place in the model" if strange else "is missing or of another size"
-        raise InputError(
-            f"{folder}: {(strange or missing)[0]} {what}; weights and config.json must belong "
-            "together"
-        )
-    own, start = model.state_dict(), drawn.state_dict()
-    for name in new:
-        own[name].copy_(start[name])
-    return model
-
-
-def _take_torchvision(model: PreTrainedModel, path: Path) -> None:
-    """torchvision's weights but the head, which stays as drawn when its labels are others."""
-    try:
-        weights = from_torchvision(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: no whole safetensors file ({error}); save it again") from error
-    own = model.state_dict()
-    fits = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
-    if missing := sorted(n for n in own if n not in fits and not n.startswith(HEADS)):
-        raise InputError(
-            f"{path}: {missing[0]} is missing or of another size; give a ResNet-50 of "
-            f"{model.config.num_channels} channels"
-        )
-    model.load_state_dict(fits, strict=False)
 
 
 def vit_mae(form: PictureForm, sizes: TransformerSizes, seed: int) -> PreTrainedModel:
@@ -313,14 +183,20 @@ def set_position_tables(model: nn.Module) -> None:
     error (measured: reconstruction .54 against .15 after 4,000 steps on digits).
     """
     for name, parameter in model.named_parameters():
-        if name.endswith(TABLES) and _is_masked_autoencoder(model):
-            side = math.isqrt(parameter.shape[1] - 1)
-            with torch.no_grad():
-                parameter.copy_(sincos_table(parameter.shape[2], side)[None])
-            parameter.requires_grad_(False)
+        if name.endswith(TABLES) and is_masked_autoencoder(model):
+            fill_table(parameter)
 
 
-def _is_masked_autoencoder(model: nn.Module) -> bool:
+def fill_table(parameter: nn.Parameter) -> None:
+    """Give a table of positions its fixed values, one row a place."""
+    side = math.isqrt(parameter.shape[1] - 1)
+    with torch.no_grad():
+        parameter.copy_(sincos_table(parameter.shape[2], side)[None])
+    parameter.requires_grad_(False)
+
+
+def is_masked_autoencoder(model: nn.Module) -> bool:
+    """Whether the model's tables of positions are fixed."""
     config: Any = model.config
     return config.model_type == "vit_mae"
 

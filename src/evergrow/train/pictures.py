@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evergrow.models.pixels import model_input
 from evergrow.train.objectives import Loss
 
 
@@ -50,7 +51,8 @@ class MaskedPatches:
     def loss(self, model: nn.Module, batch: PictureBatch, device: torch.device) -> Loss:
         """The mean squared error of masked patches, summed over pictures."""
         noise = mask_noise(batch.keys_N, num_patches(model)).to(device)
-        error = model(batch.pixels_NCHW.to(device), noise=noise).loss * len(batch.pixels_NCHW)
+        pixels = model_input(model, batch.pixels_NCHW.to(device))
+        error = model(pixels, noise=noise).loss * len(pixels)
         return Loss(error, error, torch.zeros((), device=device))
 
 
@@ -77,7 +79,7 @@ class Classification:
         targets = batch.targets_NK.to(device)
         if self._weights is not None:
             targets = targets * self._weights.to(device)
-        logits = model(batch.pixels_NCHW.to(device)).logits.float()
+        logits = model(model_input(model, batch.pixels_NCHW.to(device))).logits.float()
         error = -(targets * functional.log_softmax(logits, dim=-1)).sum()
         return Loss(error, error, torch.zeros((), device=device))
 
