@@ -1,6 +1,7 @@
 """Recipes on pictures: the same stream, schedules, replay, releases and resumption as on text."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from evergrow.flow.look import evaluate
 from evergrow.flow.work import open_work
 from evergrow.models.vision import refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
+from evergrow.report import write_report
 from evergrow.run import Run
 from evergrow.train.depth import resnet_group
 from evergrow.train.pictures import mask_noise
@@ -104,18 +106,65 @@ def test_a_release_is_a_folder_of_transformers(lived: Run) -> None:
 
 def test_sheets_are_pictures_of_three_rows(lived: Run) -> None:
     lines = lived.read("samples")
-    assert [line["picture"] for line in lines][-1] == "pictures/high-high.png"
-    with Image.open(lived.folder / "pictures" / "high-high.png") as sheet:
-        assert sheet.size == (8 * 58 - 2, 3 * 58 - 2)
+    places = [(line["stage"], line["source"], line["picture"]) for line in lines]
+    assert places[0] == (None, "low", "pictures/_before/low.png")
+    assert places[-1] == ("high", "high", "pictures/high/high.png")
+    assert len(places) == 6
+    sheets = [np.asarray(Image.open(lived.folder / picture)) for *_, picture in places]
+    assert {sheet.shape for sheet in sheets} == {(3 * 58 - 2, 8 * 58 - 2, 3)}
+    before, after = sheets[0], sheets[2]
+    assert np.array_equal(before[:116], after[:116])  # the same pictures under the same masks
+    assert not np.array_equal(before[116:], after[116:])
+
+
+def test_an_arm_that_takes_a_stage_over_has_its_sheets(tmp_path: Path) -> None:
+    arms: dict[str, Any] = {"plain": {"replay.fraction": 0}, "replay": {}}
+    carried = carry(digits(arms=arms), tmp_path, tmp_path)
+    one, two = (run_of(carried, arm) for arm in arms)
+    assert two.manifest.stages[0].shared_with == "../plain"
+    for line in two.read("samples"):
+        assert (two.folder / line["picture"]).is_file()
+    for shared in ("pictures/_before/low.png", "pictures/low/high.png"):
+        assert (one.folder / shared).read_bytes() == (two.folder / shared).read_bytes()
+
+
+def page_of(run: Run) -> str:
+    """The page without the source of plotly."""
+    page = write_report(run.folder.parent).read_text()
+    return page[: page.index("plotly.js v")]
 
 
 def test_the_page_shows_units_probes_sheets_and_the_audit(lived: Run) -> None:
-    from evergrow.report import write_report
-
-    page = write_report(lived.folder.parent).read_text()
-    for text in ("Squared error", "Linear probe", "data:image/png;base64", "Audit of the pictures"):
+    page = page_of(lived)
+    for text in ("Linear probe", "Nearest neighbours", "Audit of the pictures", "AutoModelForPreT"):
         assert text in page
-    assert "Bits per byte" not in page and "Bits/byte" not in page
+    assert page.count("data:image/png;base64") == 6
+    assert page.count("<figcaption>before</figcaption>") == 2
+    assert "after high" in page and "<td>unknown: 360</td>" in page
+    wrong = ("bits per byte", "bits/byte", "a token", "documents", "tokens", "AutoModelForCausalLM")
+    assert [word for word in wrong if word in page.lower()] == []
+
+
+def test_what_was_not_learnt_is_said_before_what_was_forgotten(lived: Run) -> None:
+    """After 12 steps no release is better than the mean picture."""
+    releases = {
+        (e["stage"], e["source"]): e["loss"] < e["floor"]
+        for e in lived.read("evals")
+        if e["leg"] == "release"
+    }
+    assert not releases["low", "low"] and not releases["high", "high"]
+    page = page_of(lived)
+    alert = page.index("Not learnt: main: low, main: high. The release right after its own stage")
+    assert alert < page.index("<main>")
+
+
+def test_what_was_learnt_raises_no_alarm(lived: Run, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(lived.folder.parent, tmp_path / "digits"))
+    evals = root / "main" / "evals.jsonl"
+    lines = [json.loads(line) for line in evals.read_text().splitlines()]
+    lines = [{**line, "floor": line["loss"] + 1e-6} for line in lines]
+    evals.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "Not learnt" not in page_of(Run(root / "main"))
 
 
 def test_the_n_th_batch_is_a_pure_function(lived: Run) -> None:
@@ -184,10 +233,16 @@ def test_a_classifier_learns_and_says_what_it_told_wrong(tmp_path: Path) -> None
     start, end = (e for e in run.read("evals") if e["leg"] in ("start", "release"))
     assert end["accuracy"] > start["accuracy"] + 0.2
     assert end["loss"] < start["loss"]
-    (sheet,) = run.read("samples")
+    _, sheet = run.read("samples")
     cases = sheet["cases"]
     assert all(c["is"] == c["told"] for c in cases[: sheet["num_right"]])
     assert all(c["is"] != c["told"] for c in cases[sheet["num_right"] :])
+    page = page_of(run)
+    wrong = cases[sheet["num_right"]]
+    assert f"right: {cases[0]['told']}" in page
+    assert f"wrong: {wrong['is']} told as {wrong['told']}" in page
+    assert f'<data value="{end["accuracy"]}">' in page and "Told right" in page
+    assert "AutoModelForImageClassification" in page
 
 
 def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evergrow.disk import new_folder
 from evergrow.flow import checkpoints
+from evergrow.flow.modality import sheets_of
 from evergrow.run import RECORDS, Run
 
 
@@ -26,6 +27,9 @@ def adopt(run: Run, other: Run, index: int) -> None:
         _link_folder(other.folder / "model", run.folder / "model")
     if done.grow is not None:
         _link_folder(other.folder / "growth" / done.name, run.folder / "growth" / done.name)
+    for stage in [done.name, *([None] if index == 0 else [])]:
+        if (sheets := other.folder / sheets_of(stage)).is_dir():
+            _link_folder(sheets, run.folder / sheets_of(stage))
     names = {done.name} | ({None} if index == 0 else set())
     for record in RECORDS:
         run.append(record, [line for line in other.read(record) if line["stage"] in names])

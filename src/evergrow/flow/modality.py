@@ -13,6 +13,14 @@ from evergrow.train.objectives import Objective
 Line = dict[str, Any]  # of evals.jsonl or samples.jsonl, without its place
 
 
+def sheets_of(stage: str | None) -> Path:
+    """Where the sheets of pictures after ``stage`` lie in a Run's folder; None: before the first.
+
+    A name begins with a letter or a digit, so no stage is called like the last.
+    """
+    return Path("pictures") / (stage or "_before")
+
+
 class Modality(Protocol):
     """The opened data of a Run. A clock's unit is a token of text, or a picture."""
 
@@ -37,8 +45,11 @@ class Modality(Protocol):
         """A line a source with its ``loss`` and 95 % interval (low, high); ``partial``: a part."""
         ...
 
-    def samples(self, model: nn.Module, folder: Path, stage: str) -> list[Line]:
-        """What shows a person what the model does now; pictures are written into ``folder``."""
+    def samples(self, model: nn.Module, folder: Path, stage: str | None) -> list[Line]:
+        """What shows a person what the model does after ``stage``, None: before the first.
+
+        Pictures are written into ``folder``. First weights have nothing to say in words.
+        """
         ...
 
     def probes(self, model: nn.Module, first: bool) -> list[Line]:

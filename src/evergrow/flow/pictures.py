@@ -18,7 +18,7 @@ from evergrow.evals.pictures import (
     reconstruction_errors,
 )
 from evergrow.evals.probes import probe_lines
-from evergrow.flow.modality import Line
+from evergrow.flow.modality import Line, sheets_of
 from evergrow.flow.prepare_pictures import labels_of
 from evergrow.images.config import AugmentConfig
 from evergrow.images.sheet import cam_sheet, reconstruction_sheet
@@ -168,14 +168,14 @@ class Pictures:
             for line in probe_lines(each["of"], self._opened[name])
         ]
 
-    def samples(self, model: nn.Module, folder: Path, stage: str) -> list[Line]:
+    def samples(self, model: nn.Module, folder: Path, stage: str | None) -> list[Line]:
         if not self._recipe.evaluate.sample_tokens:
             return []
-        (folder / "pictures").mkdir(exist_ok=True)
         lines = []
         for name in self._recipe.measured:
-            sheet = self._sheet(model, name, folder / "pictures" / f"{stage}-{name}.png")
-            lines.append({"source": name, "picture": f"pictures/{stage}-{name}.png", **sheet})
+            path = sheets_of(stage) / f"{name}.png"
+            sheet = self._sheet(model, name, folder / path)
+            lines.append({"source": name, "picture": path.as_posix(), **sheet})
         return lines
 
     def _sheet(self, model: nn.Module, name: str, path: Path) -> Line:

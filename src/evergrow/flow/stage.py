@@ -124,7 +124,7 @@ def finish(work: Work) -> None:
     """Measure what was trained, write it as a release, and close the stage."""
     record = work.record
     scores = record_evals(work, "release", partial=False)
-    record_samples(work)
+    record_samples(work, first=False)
     record_probes(work, first=False)
     release = f"releases/{record.name}"
     schedule = [*record.schedule, *(record.release_schedule or [])]
@@ -149,6 +149,7 @@ def _enter(work: Work) -> None:
     else:
         work.run.cut({})
         record_evals(work, "start", partial=False)
+        record_samples(work, first=True)
         record_probes(work, first=True)
     # A new stream lifts the loss far beyond the window's deviations.
     work.state.guard.empty()
@@ -328,10 +329,12 @@ def measure_earlier(work: Work) -> None:
         work.run.append("evals", [{**place, **line} for line in found])
 
 
-def record_samples(work: Work) -> None:
-    """Let the release show what it does; words show the drift of domains, not quality."""
-    place = {"stage": work.record.name, "step": work.state.step}
-    lines = work.data.samples(work.model, work.run.folder, work.record.name)
+def record_samples(work: Work, first: bool) -> None:
+    """Let a release, or the first weights, show what it does; of words that is the drift of
+    domains, not quality."""
+    stage = None if first else work.record.name
+    place = {"stage": stage, "step": work.state.step}
+    lines = work.data.samples(work.model, work.run.folder, stage)
     if lines:
         work.run.append("samples", [{**place, **line} for line in lines])
 

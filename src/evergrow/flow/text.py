@@ -70,9 +70,9 @@ class Text:
             sources = {name: documents.part(part) for name, documents in sources.items()}
         return measure(model, sources, self.tokenizer, self._recipe.train.sequence_length)
 
-    def samples(self, model: nn.Module, folder: Path, stage: str) -> list[Line]:
+    def samples(self, model: nn.Module, folder: Path, stage: str | None) -> list[Line]:
         num_tokens = self._recipe.evaluate.sample_tokens
-        if not num_tokens:
+        if stage is None or not num_tokens:
             return []
         plain: Any = model
         return sample_texts(plain, self.tokenizer, self.held_out, num_tokens, self._seed)

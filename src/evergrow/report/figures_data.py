@@ -89,6 +89,6 @@ def _bar(folder: RunFolder, source: str | None, span: Span, base: float, share: 
         "opacity": 0.35 if span.stage.status == "pending" else 1,
         "marker": marker,
         "hovertemplate": f"{text(span.stage.name)}: {name} {share:.1%}, "
-        f"{count(share * (span.end - span.start))} tokens"
+        f"{count(share * (span.end - span.start))} {folder.counted}"
         "<extra></extra>",
     }

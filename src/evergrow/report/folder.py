@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evergrow.config import load_yaml
 from evergrow.errors import InputError
@@ -49,6 +49,13 @@ class Step(Record):
     skipped: bool = False
 
 
+class Case(Record):
+    """A held-out picture under its class map: what it is, and what the model takes it for."""
+
+    is_: str = Field(alias="is")
+    told: str
+
+
 class Sample(Record):
     """What a release wrote after ``prompt``; or the sheet of pictures that shows what it sees."""
 
@@ -58,6 +65,8 @@ class Sample(Record):
     prompt: str = ""
     text: str = ""
     picture: str | None = None
+    cases: list[Case] = []
+    num_right: int = 0
 
 
 class Probe(Record):
@@ -150,6 +159,7 @@ class Owners(Record):
     held_out: int
     patients: int
     labels: dict[str, int]
+    burned_in_annotation: dict[str, int] = {}
 
 
 class Audit(Record):
@@ -169,6 +179,7 @@ class Data(Part):
     train: Part | None = None  # of pictures; the whole of text is the training part
     held_out: Part
     dropped: Dropped = Dropped()
+    num_dropped: int = 0  # pictures that another one repeats
     quarantine: list[Unreadable]
 
 

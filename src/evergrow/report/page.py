@@ -15,7 +15,7 @@ from evergrow.report.corpora import CorpusCard, read_corpora
 from evergrow.report.folder import Arm, Growth, RunFolder, Sample, has_runs, read_run_folder
 from evergrow.report.lineage import WIDTH, lineage, stripes
 from evergrow.report.matrix import columns, heat_map
-from evergrow.report.pictures import probe_rows, sheets, unlearnt
+from evergrow.report.pictures import share_tables, sheets, unlearnt
 
 RELOAD_SECONDS = 10
 
@@ -101,12 +101,13 @@ def render(folder: RunFolder, written: datetime) -> str:
         corpora=read_corpora(folder.root),
         samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.samples))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
-        probes=[(arm, rows) for arm in folder.arms if (rows := probe_rows(folder, arm))],
+        share_tables=share_tables(folder),
         unlearnt=unlearnt(folder),
         audit=folder.audit,
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
         environment=_environment(folder),
         release=_example_release(folder),
+        loader=_LOADERS.get(folder.unit, "AutoModelForCausalLM"),
         figures={chart.name: chart.figure for charts in sections.values() for chart in charts},
         palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
         reload_seconds=RELOAD_SECONDS if folder.status == "running" else 0,
@@ -154,7 +155,7 @@ def _rates(folder: RunFolder) -> Iterator[Chart]:
             f"rate-{number}",
             figure,
             230,
-            f"Learning rate of {names} along tokens",
+            f"Learning rate of {names} along {folder.counted}",
             arms=tuple(arms),
         )
 
@@ -162,7 +163,7 @@ def _rates(folder: RunFolder) -> Iterator[Chart]:
 def _training(folder: RunFolder) -> Iterator[Chart]:
     if any(arm.first.steps for arm in folder.arms):
         figure = figures_life.training_loss(folder)
-        yield Chart("training", figure, 250, "Training loss of every arm along tokens")
+        yield Chart("training", figure, 250, f"Training loss of every arm along {folder.counted}")
 
 
 def _scores(folder: RunFolder) -> Iterator[Chart]:
@@ -239,6 +240,13 @@ def _environment(folder: RunFolder) -> list[tuple[str, str]]:
                 shown = f"{value:,}" if isinstance(value, int | float) else str(value)
                 found.setdefault(key.replace("_", " "), {})[shown] = None
     return [(key, ", ".join(values)) for key, values in found.items()]
+
+
+# By the unit of the loss; masked language models have that of causal ones.
+_LOADERS = {
+    "squared error": "AutoModelForPreTraining",
+    "log loss": "AutoModelForImageClassification",
+}
 
 
 def _example_release(folder: RunFolder) -> str | None:

@@ -3,23 +3,37 @@
 import base64
 from dataclasses import dataclass
 
-from evergrow.report.folder import Arm, Probe, RunFolder
+from evergrow.report.folder import Arm, RunFolder, Sample
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One source's pictures after one stage, as a data address."""
+    """One source's pictures at one moment, as a data address; ``cases`` says what they are."""
 
-    stage: str
+    label: str
     address: str
+    cases: str
 
 
 @dataclass(frozen=True)
-class ProbeRow:
-    """One line of the probe table: a stage's release, the first weights, or the raw pixels."""
+class Share:
+    """A share of pictures told right, and its 95 % interval where there is one."""
+
+    accuracy: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ShareRow:
+    """One line of a table of shares: a stage's release, the first weights, or the raw pixels."""
 
     label: str
-    values: list[Probe | None]
+    values: list[Share | None]
+
+
+ShareTable = list[tuple[Arm, list[ShareRow]]]
+TITLES = {"linear": "Linear probe", "nearest": "Nearest neighbours"}
 
 
 def sheets(folder: RunFolder, arm: Arm) -> dict[str, list[Sheet]]:
@@ -30,21 +44,59 @@ def sheets(folder: RunFolder, arm: Arm) -> dict[str, list[Sheet]]:
         if sample.picture is None or not path.is_file():
             continue
         encoded = base64.b64encode(path.read_bytes()).decode()
-        sheet = Sheet(str(sample.stage), f"data:image/png;base64,{encoded}")
+        label = "before" if sample.stage is None else f"after {sample.stage}"
+        sheet = Sheet(label, f"data:image/png;base64,{encoded}", _cases(sample))
         found.setdefault(sample.source, []).append(sheet)
     return found
 
 
-def probe_rows(folder: RunFolder, arm: Arm, kind: str = "linear") -> list[ProbeRow]:
+def _cases(sample: Sample) -> str:
+    """``right: 3, 5; wrong: 3 told as 5`` for class maps, nothing for reconstructions."""
+    right = ", ".join(case.told for case in sample.cases[: sample.num_right])
+    wrong = ", ".join(
+        f"{case.is_} told as {case.told}" for case in sample.cases[sample.num_right :]
+    )
+    parts = [*([f"right: {right}"] if right else []), *([f"wrong: {wrong}"] if wrong else [])]
+    return "; ".join(parts)
+
+
+def share_tables(folder: RunFolder) -> list[tuple[str, ShareTable]]:
+    """Title and rows of every table: what classifiers tell right, then both probes."""
+    tables = [("Told right", [(arm, _accuracies(folder, arm)) for arm in folder.arms])]
+    tables += [
+        (title, [(arm, probe_rows(folder, arm, kind)) for arm in folder.arms])
+        for kind, title in TITLES.items()
+    ]
+    filled = [(title, [(arm, rows) for arm, rows in table if rows]) for title, table in tables]
+    return [(title, table) for title, table in filled if table]
+
+
+def probe_rows(folder: RunFolder, arm: Arm, kind: str) -> list[ShareRow]:
     """Rows pixels, first weights and every release; columns the sources; of the first seed."""
     own = [p for p in arm.first.probes if p.probe == kind]
     places = [("raw pixels", None, "pixels"), ("first weights", None, "model")]
     places += [(f"after {stage.name}", stage.name, "model") for stage in arm.stages]
     rows = []
     for label, stage, features in places:
-        found = {p.source: p for p in own if (p.stage, p.features) == (stage, features)}
+        here = [p for p in own if (p.stage, p.features) == (stage, features)]
+        found = {p.source: Share(p.accuracy, p.low, p.high) for p in here}
         if found:
-            rows.append(ProbeRow(label, [found.get(source) for source in folder.sources]))
+            rows.append(ShareRow(label, [found.get(source) for source in folder.sources]))
+    return rows
+
+
+def _accuracies(folder: RunFolder, arm: Arm) -> list[ShareRow]:
+    """The first weights and every release of a classifier; of the first seed."""
+    places = [
+        ("before", None, "start"),
+        *((f"after {s.name}", s.name, "release") for s in arm.stages),
+    ]
+    rows = []
+    for label, stage, leg in places:
+        here = [e for e in arm.first.evaluations if (e.stage, e.leg) == (stage, leg)]
+        found = {e.source: Share(e.accuracy) for e in here if e.accuracy is not None}
+        if found:
+            rows.append(ShareRow(label, [found.get(source) for source in folder.sources]))
     return rows
 
 

@@ -73,7 +73,11 @@ def measures(folder: RunFolder) -> list[Measure]:
             unit=measure.unit.replace("bits/byte", folder.unit).replace("tokens", folder.counted),
             definition=measure.definition.replace("okens", "ictures")
             .replace("Tictures", "Pictures")
-            .replace("tictures", "pictures"),
+            .replace("tictures", "pictures")
+            .replace(
+                "6 N + 12 L d T a token",
+                "three times the forward pass of a picture, layers that are frozen included",
+            ),
         )
         for measure in MEASURES
     ]
