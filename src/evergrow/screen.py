@@ -88,6 +88,13 @@ def show_summary(summary: dict[str, Any]) -> None:
         speed = numbers["tokens_per_second"]
         table.add_row(arm, *row, "" if speed is None else f"{speed:,.0f}")
     console.print(table)
+    for arm, numbers in summary["arms"].items():
+        if sources := numbers["not_learnt"]:
+            console.print(
+                f"{arm}: not learnt, no better than the mean picture: {', '.join(sources)}; its "
+                "forgetting says nothing",
+                soft_wrap=True,
+            )
 
 
 def _number(value: float | None) -> str:

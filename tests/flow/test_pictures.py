@@ -18,6 +18,7 @@ from evergrow.flow import checkpoints
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.listener import Listener
 from evergrow.flow.look import evaluate
+from evergrow.flow.summary import summarise_run
 from evergrow.flow.work import open_work
 from evergrow.models.vision import refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
@@ -156,6 +157,9 @@ def test_what_was_not_learnt_is_said_before_what_was_forgotten(lived: Run) -> No
     page = page_of(lived)
     alert = page.index("Not learnt: main: low, main: high. The release right after its own stage")
     assert alert < page.index("<main>")
+    assert "Not all was learnt, so nothing is said of what was forgotten." in page
+    assert "Nothing was forgotten" not in page and "The model learnt" not in page
+    assert summarise_run(lived, lived.folder)["not_learnt"] == ["low", "high"]
 
 
 def test_what_was_learnt_raises_no_alarm(lived: Run, tmp_path: Path) -> None:
@@ -164,7 +168,9 @@ def test_what_was_learnt_raises_no_alarm(lived: Run, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in evals.read_text().splitlines()]
     lines = [{**line, "floor": line["loss"] + 1e-6} for line in lines]
     evals.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert "Not learnt" not in page_of(Run(root / "main"))
+    page = page_of(Run(root / "main"))
+    assert "Not learnt" not in page and "The model learnt" in page
+    assert summarise_run(Run(root / "main"), root)["not_learnt"] == []
 
 
 def test_the_n_th_batch_is_a_pure_function(lived: Run) -> None:

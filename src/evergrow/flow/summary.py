@@ -93,7 +93,23 @@ def summarise_run(run: Run, root: Path) -> dict[str, Any]:
             for record in done
         },
         "extra": _extra(evals, streams, done),
+        "not_learnt": _not_learnt(evals, done),
     }
+
+
+def _not_learnt(evals: list[dict[str, Any]], done: list[StageRecord]) -> list[str]:
+    """Sources that the release of their own stage reconstructs no better than a constant does.
+
+    What was not learnt cannot be forgotten. Text has no such floor.
+    """
+    own = {(record.name, source) for record in done for source in record.mixture}
+    return [
+        line["source"]
+        for line in evals
+        if line["leg"] == "release"
+        and (line["stage"], line["source"]) in own
+        and line["loss"] >= line.get("floor", float("inf"))
+    ]
 
 
 def _row(
@@ -175,6 +191,7 @@ def _over_seeds(by_seed: dict[str, dict[str, Any]]) -> dict[str, Any]:
     runs = list(by_seed.values())
     first = runs[0]
     merged: dict[str, Any] = {"releases": first["releases"], "extra": first["extra"]}
+    merged["not_learnt"] = sorted({source for run in runs for source in run["not_learnt"]})
     for key in ("loss_matrix", "before"):
         same = [r[key] for r in runs if np.shape(r[key]) == np.shape(first[key])]
         values = np.array(same, dtype=float)

@@ -82,11 +82,12 @@ def render(folder: RunFolder, written: datetime) -> str:
     """The whole page as text; ``written`` is printed on it (UTC)."""
     environment = _templates()
     sections, measures = _charts(folder), words.measures(folder)
+    not_learnt = unlearnt(folder)
     return environment.get_template("page.html.j2").render(
         folder=folder,
         written=written,
-        headline=words.headline(folder),
-        verdict=words.verdict(folder),
+        headline=words.NOT_LEARNT if not_learnt else words.headline(folder),
+        verdict="" if not_learnt else words.verdict(folder),
         facts=_facts(folder),
         errors=[run for arm in folder.arms for run in arm.runs if run.manifest.error],
         measures=measures,
@@ -102,7 +103,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.samples))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
         share_tables=share_tables(folder),
-        unlearnt=unlearnt(folder),
+        unlearnt=not_learnt,
         audit=folder.audit,
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
         environment=_environment(folder),

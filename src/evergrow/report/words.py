@@ -138,6 +138,9 @@ def best_arms(folder: RunFolder, measure: Measure) -> set[str]:
     return {name for name, value in shown.items() if value == best}
 
 
+NOT_LEARNT = "Not all was learnt, so nothing is said of what was forgotten."
+
+
 def headline(folder: RunFolder) -> str:
     """What was learnt, what was forgotten, which arm forgot least, and what that is worth."""
     sentences = [_learnt(folder), _forgotten(folder), _lowest_average(folder)]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from evergrow.flow.summary import summarise_run
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.studies import infinite
@@ -104,13 +105,7 @@ def _probe(stage: str | None) -> Callable[[Run], float | None]:
 
 def _num_unlearnt(run: Run) -> float:
     """Streams whose own release is no better than the mean picture: forgetting means nothing."""
-    return float(
-        sum(
-            line["loss"] >= line["floor"]
-            for line in run.read("evals")
-            if line["leg"] == "release" and line["source"] == line["stage"]
-        )
-    )
+    return float(len(summarise_run(run, run.folder)["not_learnt"]))
 
 
 CLAIMS = [
