@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from images.make import write_png
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
@@ -17,8 +18,9 @@ from evergrow.errors import InputError
 from evergrow.flow import checkpoints
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.listener import Listener
-from evergrow.flow.look import evaluate
+from evergrow.flow.look import evaluate, sample
 from evergrow.flow.summary import summarise_run
+from evergrow.flow.verbs import anneal, continue_run, extend
 from evergrow.flow.work import open_work
 from evergrow.models.vision import refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
@@ -263,6 +265,39 @@ def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Pat
     kept = load_file(lived.folder / "releases" / "high" / "model.safetensors")
     name = "vit.embeddings.patch_embeddings.projection.weight"
     assert torch.equal(opened.model.state_dict()[name], kept[name])
+
+
+def copied(lived: Run, folder: Path) -> Run:
+    return Run(Path(shutil.copytree(lived.folder.parent, folder / "digits")) / "main")
+
+
+def test_a_run_on_pictures_is_made_longer_annealed_and_continued(
+    lived: Run, tmp_path: Path
+) -> None:
+    run = copied(lived, tmp_path)
+    planned = run_of(carry(digits(stages__1__images=18 * PER_STEP), tmp_path / "planned", tmp_path))
+    extend(run.folder, 6 * PER_STEP, Listener())
+    for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl", "probes.jsonl"):
+        assert (run.folder / name).read_bytes() == (planned.folder / name).read_bytes()
+    release = anneal(run.folder, 4 * PER_STEP, "linear", 0.1, Listener())
+    assert ViTMAEForPreTraining.from_pretrained(release).config.mask_ratio == 0.75
+    for number in range(80):
+        write_png(tmp_path / f"films/{number}.png", number, height=11, width=9)
+    films = [str(tmp_path / "films/*.png")]
+    settings = {"replay.fraction": 0.5}
+    continue_run(run.folder, films, 6 * PER_STEP, "films", Listener(), settings)
+    again = Run(run.folder)
+    assert [s.status for s in again.manifest.stages] == ["done"] * 3
+    assert sum(s.replayed for s in again.manifest.stages[2].seen.values()) == 3 * PER_STEP
+    last = [
+        e["source"] for e in again.read("evals") if (e["stage"], e["leg"]) == ("films", "release")
+    ]
+    assert last == ["low", "high", "films"]
+
+
+def test_a_model_of_pictures_writes_no_text(lived: Run) -> None:
+    with pytest.raises(InputError, match="reads pictures and writes no text"):
+        sample(lived.folder, "", 10, 0.8, 0)
 
 
 def from_encoder(lived: Run, folder: Path) -> dict[str, Any]:

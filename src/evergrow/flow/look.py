@@ -81,11 +81,12 @@ def _from_files(tokenizer: Any, pattern: str) -> HeldOut:
 
 
 def sample(path: Path, prompt: str, num_tokens: int, temperature: float, seed: int) -> str:
-    """The prompt's continuation by the model at ``path``."""
+    """The prompt's continuation by the model at ``path``; raises InputError for one of pictures."""
     folder = find_model(path)
-    return generate(
-        load_model(folder), load_tokenizer(folder), prompt, num_tokens, temperature, seed
-    )
+    model = load_model(folder)
+    if kind_of(model) in OF_PICTURES:
+        raise InputError(f"{folder}: reads pictures and writes no text; its report shows them")
+    return generate(model, load_tokenizer(folder), prompt, num_tokens, temperature, seed)
 
 
 @dataclass(frozen=True)

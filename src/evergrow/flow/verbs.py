@@ -7,6 +7,7 @@ from typing import Any
 from evergrow.config import override
 from evergrow.errors import InputError
 from evergrow.flow import checkpoints
+from evergrow.flow.architecture import read_config
 from evergrow.flow.dispatch import Carried, train_units, write_pages
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
 from evergrow.flow.listener import Listener
@@ -15,6 +16,7 @@ from evergrow.flow.release import write_release
 from evergrow.flow.stage import Schedule, record_evals, restore, train_branch
 from evergrow.flow.units import Unit
 from evergrow.flow.work import open_work
+from evergrow.images.config import ImageSourceConfig
 from evergrow.models.describe import context_window
 from evergrow.models.load import find_model, load_model
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
@@ -55,10 +57,34 @@ def continue_run(
         added = override(added, path, value)
     after = {
         **before,
-        "sources": {**before["sources"], stage: {"files": absolute(data)}},
+        "sources": {**before["sources"], stage: _source(old.recipe, run, absolute(data))},
         "stages": [*before["stages"], added],
     }
     return _carry_on(root, old, decode_recipe(after), listener)
+
+
+def _source(recipe: Recipe, run: Run, globs: list[str]) -> dict[str, Any]:
+    """Files as a new source: of text; or of pictures of the model's form, read like the last ones.
+
+    Where earlier sources have files, their labels, modalities and repeats are dealt with alike.
+    """
+    if not recipe.of_pictures:
+        return {"files": globs}
+    form = read_config(run.folder / "model")
+    earlier = [s for s in recipe.sources.values() if isinstance(s, ImageSourceConfig) and s.images]
+    kept = {"label_from", "labels", "modalities", "duplicates", "max_bad"}
+    settings = earlier[-1].model_dump(include=kept) if earlier else {}
+    if earlier and earlier[-1].manifest is not None:
+        raise InputError(
+            f"{run.folder}: its pictures come with a manifest, which --data cannot name; add the "
+            "source and a stage to the recipe and run it again"
+        )
+    return {
+        **settings,
+        "images": globs,
+        "size": form["image_size"],
+        "channels": form["num_channels"],
+    }
 
 
 def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
