@@ -253,6 +253,27 @@ def test_a_classifier_learns_and_says_what_it_told_wrong(tmp_path: Path) -> None
     assert "AutoModelForImageClassification" in page
 
 
+def test_in_a_weighted_order_a_rare_class_is_read_as_often(tmp_path: Path) -> None:
+    films = np.random.default_rng(0).integers(0, 256, (170, 8, 8), dtype=np.uint8)
+    save_films(tmp_path, images=films, labels=np.array([0] * 130 + [1] * 40))
+    recipe = classifier(
+        sources={"all": {"images": ["films.npz"]}},
+        train__objective={"kind": "classification", "order": "balanced"},
+        stages__0__images=2 * PER_STEP,
+    )
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    (num_items,) = work.data.sizes.values()
+    labels = work.data._opened["all"].labels["train"]  # pyright: ignore
+    assert num_items == 2 * labels.count("0")
+    read = sum(
+        work.batch_at(step).targets_NK.sum(0) for step in range(1, num_items // PER_STEP + 1)
+    )
+    assert abs(int(read[0] - read[1])) <= PER_STEP  # an epoch, but for its last steps
+    assert labels.count("1") < 0.5 * labels.count("0")
+
+
 def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Path) -> None:
     recipe = classifier(
         model={"from": str(lived.folder / "releases" / "high")},

@@ -1,0 +1,100 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evergrow.errors import EvergrowError
+from evergrow.images.augment import augment
+from evergrow.images.config import AugmentConfig
+from evergrow.images.picture import Picture
+from evergrow.stream.order import key_of
+from evergrow.stream.pictures import (
+    PictureSource,
+    balanced_items,
+    one_hot,
+    picture_batch,
+    write_pictures,
+)
+from evergrow.stream.plan import Sample
+
+PLAIN = AugmentConfig()
+
+
+def stored(folder: Path, kind: type = np.uint8) -> PictureSource:
+    """Six pictures of 4 x 4, the n-th all of value n, of labels a and b; four of them to learn."""
+    pictures = [
+        Picture(np.full((1, 4, 4), n, kind), "s", "f", f"f#{n}", label="ab"[n % 2], patient="x")
+        for n in range(6)
+    ]
+    folder.mkdir()
+    write_pictures(folder, {"train": pictures[:4], "held_out": pictures[4:]}, {"source": "s"})
+    return PictureSource.open(folder)
+
+
+def test_what_is_stored_comes_back(tmp_path: Path) -> None:
+    source = stored(tmp_path / "s", np.uint16)
+    assert len(source) == 4
+    assert source.labels == {"train": ["a", "b", "a", "b"], "held_out": ["a", "b"]}
+    values = source.tensor("held_out")[:, 0, 0, 0]
+    assert torch.equal(values, torch.tensor([4.0, 5.0]) / 65_535)
+    assert source.tensor("train", [2]).shape == (1, 1, 4, 4)
+
+
+def test_the_same_pictures_are_stored_as_the_same_bytes(tmp_path: Path) -> None:
+    stored(tmp_path / "one"), stored(tmp_path / "two")
+    for path in (p for p in (tmp_path / "one").rglob("*") if p.is_file()):
+        assert (
+            path.read_bytes()
+            == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+        )
+
+
+def test_a_truncated_file_is_found_when_opened(tmp_path: Path) -> None:
+    stored(tmp_path / "s")
+    path = tmp_path / "s/train/pixels.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(EvergrowError, match=r"pixels.bin: 63 bytes where the manifest says 64"):
+        PictureSource.open(tmp_path / "s")
+
+
+def test_classes_are_read_equally_often_and_the_frequent_one_whole() -> None:
+    labels = ["a"] * 7 + ["b"] * 3 + ["c"]
+    items = balanced_items(labels)
+    assert Counter(labels[i] for i in items) == {"a": 7, "b": 7, "c": 7}
+    assert [labels[i] for i in items[:6]] == ["a", "b", "c"] * 2
+    assert sorted(i for i in items if labels[i] == "a") == list(range(7))
+    assert Counter(i for i in items if labels[i] == "b") == {7: 3, 8: 2, 9: 2}
+
+
+def test_targets_are_rows_of_one() -> None:
+    assert one_hot(["b", "a"], ["a", "b", "c"]).tolist() == [[0, 1, 0], [1, 0, 0]]
+    with pytest.raises(EvergrowError, match="label 'd' is not among the model's"):
+        one_hot(["d"], ["a", "b"])
+
+
+def test_a_batch_is_drawn_by_the_number_of_its_samples(tmp_path: Path) -> None:
+    sources = {"s": stored(tmp_path / "s")}
+    samples = [Sample("s", item, 0) for item in (3, 0, 1)]
+    pixels, targets, keys = picture_batch(samples, sources, 10, 7, PLAIN, ["a", "b"])
+    assert (pixels[:, 0, 0, 0] * 255).round().tolist() == [3, 0, 1]
+    assert targets is not None and targets.tolist() == [[0, 1], [1, 0], [0, 1]]
+    assert keys == [key_of("picture", 7, n) for n in (10, 11, 12)]
+    changes = AugmentConfig(crop=0.5, rotate=30, blur=1)
+    changed = picture_batch(samples, sources, 10, 7, changes, None)
+    assert changed[1] is None
+    assert torch.equal(changed[0], augment(pixels, keys, changes))
+    later = picture_batch(samples[1:], sources, 11, 7, changes, None)
+    assert torch.equal(later[0], changed[0][1:])  # wherever a batch begins
+
+
+def test_cutmix_is_one_draw_a_batch(tmp_path: Path) -> None:
+    sources = {"s": stored(tmp_path / "s")}
+    samples = [Sample("s", item, 0) for item in range(4)]
+    mixing = AugmentConfig(cutmix=1)
+    for first in range(5):
+        pixels, targets, _ = picture_batch(samples, sources, first, 0, mixing, ["a", "b"])
+        assert targets is not None and torch.allclose(targets.sum(1), torch.ones(4))
+        shares = [((pixels[n] * 255).round() % 2).mean() for n in range(4)]
+        assert torch.allclose(torch.stack(shares), targets[:, 1])
