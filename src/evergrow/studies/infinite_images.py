@@ -61,6 +61,10 @@ def study_of(data: str | None) -> Study:
         },
         claims=CLAIMS,
         unit="squared error of normalised pixels",
+        notes=[
+            "A stream that was not learnt, no better than the mean picture, cannot be forgotten: "
+            "where the last column is above 0, read nothing into forgetting."
+        ],
     )
 
 
