@@ -44,6 +44,9 @@ def test_the_page_of_verbs_is_what_help_says() -> None:
 def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> None:
     (tmp_path / "first.yaml").write_text(blocks("docs/recipes.md", "yaml")[0], encoding="utf-8")
     recipes = [tmp_path / "first.yaml", *(ROOT / "recipes").glob("*.yaml")]
+    for number, recipe in enumerate(blocks("docs/images.md", "yaml")):
+        recipes.append(tmp_path / f"images-{number}.yaml")
+        recipes[-1].write_text(recipe, encoding="utf-8")
     assert all(load_recipe(path).stages for path in recipes)
 
 
