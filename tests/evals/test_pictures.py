@@ -1,7 +1,10 @@
+import copy
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from transformers import ViTModel
+from transformers import PreTrainedModel, ViTModel
 
 from evergrow.errors import InputError
 from evergrow.evals.pictures import (
@@ -120,6 +123,34 @@ def test_the_map_of_a_transformer_finds_the_spot_that_decides() -> None:
         y <= i // 16 < y + 4 and x <= i % 16 < x + 4 for i, (y, x) in zip(top, spots, strict=True)
     ]
     assert sum(found) >= 8  # of 32; by chance two, and 8 once in 2,000
+
+
+def scaled(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy that was trained on pixels less .4, over .2."""
+    other = copy.deepcopy(model)
+    other.config.pixel_mean, other.config.pixel_deviation = [0.4], [0.2]
+    return other
+
+
+def test_every_measure_feeds_a_model_the_pixels_that_it_was_trained_on() -> None:
+    by_hand = (PIXELS - 0.4) / 0.2
+    classifier = resnet(PictureForm(8, 1), [8, 16], [1, 1], ["a", "b"], 0)
+    autoencoder = vit_mae(PictureForm(8, 1), SIZES, 0)
+    same = partial(np.allclose, rtol=1e-4, atol=1e-5)
+    for measure in (features, class_probabilities):
+        assert same(measure(scaled(classifier), PIXELS), measure(classifier, by_hand))
+    assert same(features(scaled(autoencoder), PIXELS), features(autoencoder, by_hand))
+    errors = [reconstruction_errors(m, p, NOISE) for m, p in
+              ((scaled(autoencoder), PIXELS), (autoencoder, by_hand))]  # fmt: skip
+    assert same(*errors)
+    maps = [grad_cam(m, p, [0] * 10) for m, p in
+            ((scaled(classifier), PIXELS), (classifier, by_hand))]  # fmt: skip
+    assert torch.allclose(*maps, atol=1e-4)
+    seen, made = reconstruct(scaled(autoencoder), PIXELS, NOISE)
+    masked = masked_patches(NOISE, 0.75)
+    for shown in (seen, made):
+        assert torch.allclose(patches(shown, 2)[~masked], patches(PIXELS, 2)[~masked], atol=1e-5)
+    assert float(made.min()) >= 0 and float(made.max()) <= 1
 
 
 def test_a_masked_autoencoder_has_no_classes_to_show() -> None:

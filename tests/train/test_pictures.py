@@ -35,6 +35,23 @@ def test_the_loss_is_that_of_transformers_and_pieces_add_up() -> None:
     assert float(sum(pieces)) == pytest.approx(float(whole.total), rel=1e-6)
 
 
+def test_both_objectives_feed_a_model_the_pixels_that_it_was_trained_on() -> None:
+    targets = functional.one_hot(torch.tensor([0, 1, 0, 0, 1, 0]), 2).float()
+    cases = (
+        (MaskedPatches(), vit_mae(PictureForm(8, 1), SIZES, 0)),
+        (Classification(), vit(PictureForm(8, 1), SIZES, ["a", "b"], 0)),
+    )
+    for objective, model in cases:
+        with torch.no_grad():
+            by_hand = PictureBatch((PIXELS - 0.4) / 0.2, targets, range(6))
+            expected = float(objective.loss(model, by_hand, CPU).total)
+            model.config.pixel_mean, model.config.pixel_deviation = [0.4], [0.2]
+            batch = PictureBatch(PIXELS, targets, range(6))
+            assert float(objective.loss(model, batch, CPU).total) == pytest.approx(
+                expected, rel=1e-5
+            )
+
+
 def test_classification_is_weighted_cross_entropy() -> None:
     model = vit(PictureForm(8, 1), SIZES, ["a", "b"], 0)
     targets = torch.tensor([0, 1, 0, 0, 1, 0])

@@ -211,11 +211,12 @@ def grad_cam(model: nn.Module, pixels_NCHW: Tensor, classes_N: Sequence[int]) ->
         output.retain_grad()
 
     handle = layer.register_forward_hook(keep)
-    training = model.training
+    device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
         with torch.enable_grad():
-            pixels = model_input(model, pixels_NCHW).detach().clone().requires_grad_(True)
+            pixels = model_input(model, pixels_NCHW.to(device)).detach().clone()
+            pixels.requires_grad_(True)
             logits = plain(pixels).logits
             logits[torch.arange(len(pixels)), torch.tensor(list(classes_N))].sum().backward()
     finally:
@@ -224,7 +225,7 @@ def grad_cam(model: nn.Module, pixels_NCHW: Tensor, classes_N: Sequence[int]) ->
         model.zero_grad(set_to_none=True)
     gradient = kept["map"].grad
     assert gradient is not None
-    maps, gradients = _places(kept["map"].detach()), _places(gradient)
+    maps, gradients = _places(kept["map"].detach().cpu()), _places(gradient.cpu())
     weights = gradients.mean((2, 3), keepdim=True)
     heat = torch.relu((weights * maps).sum(1, keepdim=True))
     size = tuple(pixels_NCHW.shape[-2:])
