@@ -89,6 +89,14 @@ def test_a_batch_is_drawn_by_the_number_of_its_samples(tmp_path: Path) -> None:
     assert torch.equal(later[0], changed[0][1:])  # wherever a batch begins
 
 
+def test_samples_of_several_sources_stay_in_their_order(tmp_path: Path) -> None:
+    sources = {name: stored(tmp_path / name) for name in ("s", "t")}
+    order = [("t", 2), ("s", 0), ("t", 1), ("s", 3)]
+    samples = [Sample(name, item, 0) for name, item in order]
+    pixels, *_ = picture_batch(samples, sources, 0, 0, PLAIN, None)
+    assert (pixels[:, 0, 0, 0] * 255).round().tolist() == [2, 0, 1, 3]
+
+
 def test_cutmix_is_one_draw_a_batch(tmp_path: Path) -> None:
     sources = {"s": stored(tmp_path / "s")}
     samples = [Sample("s", item, 0) for item in range(4)]

@@ -152,11 +152,27 @@ def picture_batch(
     ``first_number`` is the global number of the first sample: changes and masks are drawn from it.
     """
     keys = [key_of("picture", seed, first_number + n) for n in range(len(samples))]
-    pixels = torch.cat([sources[s.source].tensor("train", [s.item]) for s in samples])
-    changed = augment(pixels, keys, changes)
+    changed = augment(_pixels(samples, sources), keys, changes)
     if labels is None:
         return changed, None, keys
     targets = one_hot([sources[s.source].labels["train"][s.item] for s in samples], labels)
     if changes.cutmix > 0:
         changed, targets = cutmix(changed, targets, key_of("cutmix", keys[0]), changes.cutmix)
     return changed, targets, keys
+
+
+def _pixels(samples: Sequence[Sample], sources: Mapping[str, PictureSource]) -> Tensor:
+    """[N, C, H, W] of the samples in their order, each source read at once."""
+    places: dict[str, list[int]] = {}
+    for place, sample in enumerate(samples):
+        places.setdefault(sample.source, []).append(place)
+    parts = {
+        name: sources[name].tensor("train", [samples[place].item for place in own])
+        for name, own in places.items()
+    }
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    pixels = torch.empty(len(samples), *next(iter(parts.values())).shape[1:])
+    for name, own in places.items():
+        pixels[own] = parts[name]
+    return pixels
