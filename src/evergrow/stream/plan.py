@@ -50,6 +50,7 @@ class SampleStream:
     def __init__(self, ledgers: Sequence[Ledger], sizes: Mapping[str, int], seed: int) -> None:
         self._sizes = sizes
         self._seed = seed
+        self._keys: dict[tuple[str, int], int] = {}  # of an epoch's order, remembered
         self._stages: list[_Stage] = []
         for ledger in ledgers:
             self._refuse_empty(ledger)
@@ -111,8 +112,10 @@ class SampleStream:
         source = stage.sources[j]
         position = stage.fresh_start[source] + stage.mixture.count(k, j)
         epoch, place = divmod(position, self._sizes[source])
-        key = key_of("order", self._seed, source, epoch)
-        return Sample(source, permute(place, self._sizes[source], key), index)
+        if (source, epoch) not in self._keys:  # a third of a sample's time otherwise
+            self._keys[source, epoch] = key_of("order", self._seed, source, epoch)
+        item = permute(place, self._sizes[source], self._keys[source, epoch])
+        return Sample(source, item, index)
 
     def _replayed(self, index: int, m: int) -> Sample:
         """The ``m``-th replayed sample of stage ``index``: each ancestor's new data again, as seen.
