@@ -411,5 +411,14 @@ def _say_what_comes(work: Work, begun: Mark | None) -> None:
     seed = f", seed {manifest.seed}" if work.run.folder.name.startswith("seed-") else ""
     work.listener.say(
         f"{manifest.arm}{seed}, {record.name}: restored {restored}; re-initialised {renewed}; "
-        f"next rate {next_rate:.3g}"
+        f"next rate {next_rate:.3g}{_what_trains(work)}"
     )
+
+
+def _what_trains(work: Work) -> str:
+    """Which groups of layers the next step trains, where a plan says so."""
+    if work.depth is None:
+        return ""
+    frozen = work.depth.frozen(work.state.step + 1)
+    groups = list(work.depth.windows)
+    return f"; trains {', '.join(g for g in groups if g not in frozen)} of {', '.join(groups)}"
