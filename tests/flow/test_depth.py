@@ -71,7 +71,7 @@ def test_killed_while_its_layers_open_it_goes_on_to_the_same_bytes(
     said: list[str] = []
     again = run_of(carry(opening(), tmp_path, base, Listener(say=said.append)))
     assert_same(again.folder, opened.folder)
-    trains = {5: "head", 6: "1, head", 7: "0, 1, head"}[call]  # after 3, 6 and 9 of 12 steps
+    trains = {5: "1, head", 6: "1, head", 7: "0, 1, head"}[call]  # steps 4, 7 and 10 of 12
     assert said[-1].endswith(f"; trains {trains} of embed, 0, 1, head")
 
 
