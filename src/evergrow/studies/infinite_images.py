@@ -33,8 +33,8 @@ RECIPE: dict[str, Any] = {
     "train": {"batch_size": 32, "optimizer": {"weight_decay": 0.05}},
     # The constant of masked autoencoders in the paper: 0.25 of the peak.
     "schedule": {"kind": "infinite", "peak_lr": 3e-3, "constant": 0.25},
-    "stages": [{"name": name, "data": name, "images": "32k"} for name in TASKS],
-    "evaluate": {"every": "8k", "sample_tokens": 0},
+    "stages": [{"name": name, "data": name, "images": "48k"} for name in TASKS],
+    "evaluate": {"every": "12k", "sample_tokens": 0},
 }
 SIZE = 28  # pixels; digits are enlarged to it beside a user's pictures
 
