@@ -8,12 +8,12 @@ import numpy as np
 from evergrow.corpus.curate.columns import PASSED, SEVERAL, Columns, Judged
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.decide import KEPT, Decided, Reason, decide
-from evergrow.corpus.curate.earlier import Earlier
+from evergrow.corpus.curate.index import Index
 from evergrow.corpus.curate.waterfall import duplicates, waterfall
 from evergrow.corpus.policies.rule import Rule
 
 RULES = [Rule("text.blank", "facts.blank", "blank", high=0), Rule("a", "x.y", "low", low=1)]
-NOTHING = Earlier(np.empty((0, 2), np.uint64), np.empty((0, 1), np.uint64), [], [], [])
+NOTHING = Index.room_for(0, 1)
 
 
 def columns_of(
@@ -105,10 +105,9 @@ def test_without_a_rule_later_steps_are_asked_again() -> None:
 
 
 def test_earlier_documents_are_kept_already() -> None:
-    earlier = Earlier(
-        np.array([[7, 7], [8, 8]], np.uint64), np.array([[70], [80]], np.uint64),
-        ["x", "y"], ["s", "s"], ["k", "k"],
-    )  # fmt: skip
+    hashes = np.array([[7, 7], [8, 8]], np.uint64)
+    none = np.zeros(2, np.int32)
+    earlier = Index(hashes, hashes, hashes[:, :1] * np.uint64(10), none, none, ["s"], ["k"])
     columns = columns_of([8, 1, 2, 3, 4], [1, 70, 2, 2, 4], [99, 99, 10, 20, 10])
     decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, earlier, config_of())
     assert fates(decided) == ["exact.earlier", "near.earlier", "near.document", "kept", "kept"]

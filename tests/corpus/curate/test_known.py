@@ -9,10 +9,11 @@ import pytest
 from evergrow.corpus.curate.columns import load_columns
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.known import doubles, id_text
+from evergrow.corpus.curate.known import id_text
 from evergrow.corpus.curate.measure import Shard, facts, signals_file
 from evergrow.corpus.curate.units import StoredFile, write_table
 from evergrow.corpus.document import Document
+from evergrow.corpus.duplicates.clusters import doubles
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.table import write_documents
 from evergrow.errors import EvergrowError

@@ -13,7 +13,7 @@ import numpy as np
 
 from evergrow.corpus.curate.columns import PASSED, Columns, Judged
 from evergrow.corpus.curate.config import CorpusConfig
-from evergrow.corpus.curate.earlier import Earlier
+from evergrow.corpus.curate.index import Index
 from evergrow.corpus.duplicates.clusters import KEPT as ALONE
 from evergrow.corpus.duplicates.clusters import cluster_columns, rank_documents, repeats
 
@@ -65,7 +65,7 @@ def decide(
     columns: Columns,
     judged: Judged,
     double_D: np.ndarray,
-    earlier: Earlier,
+    earlier: Index,
     config: CorpusConfig,
     without: Reason | None = None,
     count_any: bool = True,
@@ -124,7 +124,7 @@ class _Dropping:
         self.reason_D[dropped_D] = number
         return dropped_D
 
-    def drop_repeats(self, stage: str, find: "_Repeats", earlier: Earlier) -> None:
+    def drop_repeats(self, stage: str, find: "_Repeats", earlier: Index) -> None:
         """Drop what repeats a document that stays, of this corpus or an earlier one."""
         found_D = find.among(self.allowed_D)
         every_D = find.among(np.ones(len(found_D), bool)) if self.count_any else found_D
@@ -171,7 +171,7 @@ class _Repeats:
     """Finds what repeats what among the allowed documents: rows of earlier corpora come first."""
 
     columns: Columns
-    earlier: Earlier
+    earlier: Index
     rank_D: np.ndarray
     near: bool
 
@@ -195,11 +195,11 @@ class _Repeats:
             yield np.concatenate([bands_EB[:, band], bands_DB[:, band]])
 
 
-def _exact(columns: Columns, earlier: Earlier, rank_D: np.ndarray) -> _Repeats:
+def _exact(columns: Columns, earlier: Index, rank_D: np.ndarray) -> _Repeats:
     return _Repeats(columns, earlier, rank_D, near=False)
 
 
-def _near(columns: Columns, earlier: Earlier, rank_D: np.ndarray) -> _Repeats:
+def _near(columns: Columns, earlier: Index, rank_D: np.ndarray) -> _Repeats:
     return _Repeats(columns, earlier, rank_D, near=True)
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from evergrow.corpus.curate.columns import Columns, Judged, judge_shards, load_columns
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.decide import Decided, Reason, decide
-from evergrow.corpus.curate.earlier import Earlier, Parent, load_earlier
+from evergrow.corpus.curate.earlier import Parent
+from evergrow.corpus.curate.index import Index, load_index
 from evergrow.corpus.curate.measure import Shard, all_rules
+from evergrow.corpus.duplicates.clusters import doubles
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Known:
     columns: Columns
     judged: Judged
     double_D: np.ndarray
-    earlier: Earlier
+    earlier: Index
 
     def decide(self, without: Reason | None = None, count_any: bool = True) -> Decided:
         """What becomes of every document; ``without`` one reason, all else equal."""
@@ -46,16 +48,9 @@ def learn(
     columns = load_columns(folder, shards, keys, config, suites)
     judged = judge_shards(folder, shards, keys, all_rules(config))
     double_D = doubles(columns.ids_D2)
-    earlier = load_earlier(parents, config.near)
+    num_bands = config.near.bands if config.near else 0
+    earlier = load_index([parent.folder for parent in parents], num_bands)
     return Known(folder, shards, config, keys, columns, judged, double_D, earlier)
-
-
-def doubles(ids_D2: np.ndarray) -> np.ndarray:
-    """bool [D]: True where an earlier document has the same id."""
-    order = np.lexsort((ids_D2[:, 1], ids_D2[:, 0]))  # stable: rows of one id stay in order
-    double_D = np.zeros(len(ids_D2), bool)
-    double_D[order[1:]] = np.all(ids_D2[order[1:]] == ids_D2[order[:-1]], axis=1)
-    return double_D
 
 
 def id_text(halves_2: np.ndarray) -> str:

@@ -15,8 +15,9 @@ from evergrow.corpus.contamination import Suite, checked
 from evergrow.corpus.curate.card import write_card
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.decide import KEPT, Decided
-from evergrow.corpus.curate.earlier import INDEX, Parent, index_table
-from evergrow.corpus.curate.known import Known, id_text, learn
+from evergrow.corpus.curate.earlier import Parent
+from evergrow.corpus.curate.index import Index, write_index
+from evergrow.corpus.curate.known import Known, learn
 from evergrow.corpus.curate.measure import (
     CONTAMINATION,
     Shard,
@@ -24,7 +25,7 @@ from evergrow.corpus.curate.measure import (
     read_signals,
     suites_of,
 )
-from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of, write_table
+from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
 from evergrow.corpus.curate.waterfall import duplicates, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
 
@@ -106,14 +107,16 @@ class Settle:
 
     def _write_index(self, known: Known, decided: Decided) -> StoredFile:
         """What the earlier corpora kept, then what this one keeps."""
-        columns, earlier = known.columns, known.earlier
+        columns = known.columns
         rows = np.flatnonzero(decided.reason_D == KEPT)
         bands_DB = columns.bands_DB
-        table = index_table(
-            [*earlier.ids, *(id_text(halves) for halves in columns.ids_D2[rows])],
-            np.concatenate([earlier.hashes_E2, columns.hashes_D2[rows]]),
-            None if bands_DB is None else np.concatenate([earlier.bands_EB, bands_DB[rows]]),
-            [*earlier.sources, *(self.config.sources[s] for s in columns.source_D[rows])],
-            [*earlier.corpora, *([self.key] * len(rows))],
+        kept = Index(
+            ids_E2=columns.ids_D2[rows],
+            hashes_E2=columns.hashes_D2[rows],
+            bands_EB=np.empty((len(rows), 0), np.uint64) if bands_DB is None else bands_DB[rows],
+            source_E=columns.source_D[rows].astype(np.int32),
+            corpus_E=np.zeros(len(rows), np.int32),
+            sources=list(self.config.sources),
+            corpora=[self.key],
         )
-        return write_table(self.folder, INDEX, table)
+        return write_index(self.folder, [known.earlier, kept])

@@ -65,7 +65,8 @@ def told_of(known: Known, row: int, decided: Decided) -> dict[str, Any]:
     partner = int(decided.partner_D[row])
     if partner < NO_PARTNER:
         place = -2 - partner
-        told |= {"partner": earlier.ids[place], "partner_corpus": earlier.corpora[place]}
+        corpus = earlier.corpora[earlier.corpus_E[place]]
+        told |= {"partner": id_text(earlier.ids_E2[place]), "partner_corpus": corpus}
     elif partner != NO_PARTNER:
         told["partner"] = id_text(columns.ids_D2[partner])
     return told

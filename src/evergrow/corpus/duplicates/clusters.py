@@ -94,6 +94,14 @@ def repeats(
     return _stars(rows, groups, rank_D, num_fixed)
 
 
+def doubles(values_DX: np.ndarray) -> np.ndarray:
+    """bool [D]: True where an earlier row is the same."""
+    order = np.lexsort(values_DX.T[::-1])  # stable: equal rows stay in order
+    double_D = np.zeros(len(values_DX), bool)
+    double_D[order[1:]] = np.all(values_DX[order[1:]] == values_DX[order[:-1]], axis=1)
+    return double_D
+
+
 def digest_halves(digests: Sequence[str]) -> np.ndarray:
     """uint64 [D, 2]: the first 128 bits of hexadecimal digests."""
     data = bytes.fromhex("".join(digest[:32] for digest in digests))
