@@ -3,7 +3,7 @@
 ``index.parquet`` holds a row a kept document: ``id``, ``content_hash`` (128 bits of that of the
 text as kept), ``bands``, ``source`` and ``corpus``, the key of the corpus that kept it; and the
 rows of the corpora it was itself compared with, so that the newest index is enough. In memory a
-document costs 40 bytes and 8 a band, 152 with 14 bands, and two to three times that while it is read.
+document costs 40 bytes and 8 a band, 152 with 14 bands; two to three times that while it is read.
 
 Letters in array names: E documents, B bands.
 """
