@@ -182,12 +182,12 @@ def sample(
 
 @app.command()
 def report(run: RunPath) -> None:
-    """Write the report of a run's recipe again."""
+    """Write the report of a run's recipe, or of corpora, again."""
     from evergrow import screen
-    from evergrow.flow.find import find_root
+    from evergrow.flow.find import find_reported
     from evergrow.report import write_report
 
-    screen.console.print(f"report: {write_report(find_root(run))}", soft_wrap=True)
+    screen.console.print(f"report: {write_report(find_reported(run))}", soft_wrap=True)
 
 
 @app.command("list")

@@ -96,6 +96,22 @@ def test_a_fresh_run_keeps_the_corpora(made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == [".lock", "corpora"]
 
 
+def test_a_report_of_corpora_alone_can_be_written_again(made: Path) -> None:
+    (made / "report.html").unlink()
+    result = CliRunner().invoke(app, ["report", str(made)])
+    assert result.exit_code == 0, result.output
+    assert "exact.earlier" in (made / "report.html").read_text(encoding="utf-8")
+    refused = CliRunner().invoke(app, ["report", str(made / "corpora")])
+    assert "neither a recipe's folder nor a run in one" in str(refused.exception)
+
+
+def test_how_often_it_may_be_read_changes_nothing_of_a_corpus(made: Path) -> None:
+    before = (made / "corpora/first/corpus.json").read_bytes()
+    command = ["curate", "sets.yaml", "corpora.first.max_epochs=9"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert (made / "corpora/first/corpus.json").read_bytes() == before
+
+
 def test_a_path_must_name_one_corpus(made: Path) -> None:
     with pytest.raises(InputError, match=r"holds several corpora \(first, second\); name one"):
         find_corpus(made)

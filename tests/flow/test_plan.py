@@ -48,6 +48,14 @@ def test_more_epochs_than_allowed_are_refused() -> None:
         planned(recipe)
 
 
+def test_more_epochs_of_a_corpus_than_allowed_are_refused() -> None:
+    of_sea = {"sources": ["sea"], "max_epochs": 0.05}
+    recipe = tiny(corpora={"waves": of_sea}, stages__1__data="waves")
+    data, sizes = {**DATA, "waves": "waves-0"}, {**SIZES, "waves-0": SIZES["sea-0"]}
+    with pytest.raises(InputError, match=r"stages\[1\] would read waves-0 0.07 times"):
+        plan_stages(recipe, 0, data, sizes, "tokenizer", [])
+
+
 def test_the_first_difference_that_matters() -> None:
     old, new = tiny().to_data(), tiny(train__threads=2, stages__1__optimizer_state="reset")
     assert first_difference(old, new.to_data()) == (

@@ -33,6 +33,12 @@ def find_root(path: Path) -> Path:
     raise InputError(f"{path}: neither a recipe's folder nor a run in one")
 
 
+def find_reported(path: Path) -> Path:
+    """The same, or a folder at ``path`` that holds corpora and no run yet."""
+    alone = any(path.glob("corpora/*/corpus.json")) and not (path / "data").is_dir()
+    return path if alone else find_root(path)
+
+
 def unit_of(run: Run, root: Path) -> Unit:
     """The unit that a Run carries out."""
     manifest = run.manifest

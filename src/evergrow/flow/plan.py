@@ -117,7 +117,7 @@ def _with_seen(
     stream = SampleStream([r.ledger for r in records], sizes, seed)
     limits = {
         data[name]: source.max_epochs
-        for name, source in recipe.sources.items()
+        for name, source in (*recipe.sources.items(), *recipe.corpora.items())
         if name in data and source.max_epochs is not None
     }
     stream.refuse_too_many_epochs(limits)

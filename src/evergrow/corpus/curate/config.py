@@ -95,6 +95,9 @@ class CorpusConfig(Config):
         default=16 * 2**20,
         description="Of text, in one shard: the unit of work and of memory",
     )
+    max_epochs: Annotated[float, Field(gt=0)] = Field(
+        default=4, description="Refuse to train on it more often, whatever its sources allow"
+    )
     executor: Literal["pool", "ray"] = Field(
         default="pool", description="Processes of this machine, or Ray; the bytes are the same"
     )

@@ -111,7 +111,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
         "name": parts.name,
         "key": parts.settled.key,
         "parents": [_parent(folder, parent) for parent in parts.parents],
-        "settings": parts.config.model_dump(mode="json", exclude={"executor"}),
+        "settings": parts.config.model_dump(mode="json", exclude={"executor", "max_epochs"}),
         "sources": {name: _source(parts, name) for name in parts.config.sources},
         "signals": dict(parts.keys),
         "cut": {"pieces": cut["pieces"], "bytes": cut["bytes"]},

@@ -29,7 +29,7 @@ from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
 from evergrow.corpus.curate.waterfall import duplicates, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
 
-WITHOUT_EFFECT = {"against", "executor", "signals"}  # on what is kept
+WITHOUT_EFFECT = {"against", "executor", "max_epochs", "signals"}  # on what is kept
 
 
 @dataclass(frozen=True)
