@@ -41,9 +41,28 @@ def test_found_with_its_borders(kind: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "found", "after"),
+    [
+        ("电邮", "foo@bar.com", "谢谢"),
+        ("IP是", "8.8.8.8", "是"),
+        ("log: ", "2606:4700:4700::1111", ": ok"),
+        ("net ", "2606:4700:4700::", " is"),
+        ("(", "_foo@bar.com", ")"),
+        ("von ", "müller@bar.de", "."),
+    ],
+)
+def test_letters_of_scripts_without_spaces_may_touch_it(
+    before: str, found: str, after: str
+) -> None:
+    places = find_personal(before + found + after)
+    assert [(f.start, f.end) for f in places] == [(len(before), len(before + found))]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "@name",
+        "version 1.2.3.4",
         "a@b",
         "user@host",
         "10.0.0.1",

@@ -14,6 +14,7 @@ from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of, write_table
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.signatures import minhash
+from evergrow.corpus.edits import VERSION as EDITS_VERSION
 from evergrow.corpus.edits import edit
 from evergrow.corpus.policies import rules_of
 from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, Rule
@@ -54,7 +55,7 @@ def facts(edits: Sequence[str]) -> SignalGroup:
         "kept_hash": pa.binary(16),
         "blank": pa.int8(),
     }
-    return SignalGroup(FACTS, 1, fields, compute, {"edits": list(edits)})
+    return SignalGroup(FACTS, 1, fields, compute, {"edits": list(edits), "version": EDITS_VERSION})
 
 
 def all_rules(config: CorpusConfig) -> list[Rule]:

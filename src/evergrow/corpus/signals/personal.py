@@ -16,11 +16,17 @@ Kind = Literal["email", "ip_address", "key"]
 
 # Every repetition has a cap or a border that it cannot cross, so that none runs away; every pattern
 # begins with what is rare in text, and looks back from there.
-_DOMAIN = re.compile(r"@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
-_LOCAL = re.compile(r"(?<![\w.%+-])[A-Za-z0-9][\w.%+-]{0,63}\Z")
-_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
-_OCTET = re.compile(r"(?<![\w.])[0-9]{1,3}\Z")
-_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")  # 2000::/3
+# Scripts without spaces are no border of an address: their letters may touch it.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_NAME = rf"(?:[^\W{_UNSPACED}]|[.%+-])"
+_DOMAIN = re.compile(r"@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9_-])")
+_LOCAL = re.compile(rf"(?<!{_NAME})[A-Za-z0-9_]{_NAME}{{0,63}}\Z")
+_OCTETS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![A-Za-z0-9_]|\.[0-9])")
+_OCTET = re.compile(r"(?<![A-Za-z0-9_.])(?<![Vv]ersion )[0-9]{1,3}\Z")  # 1.2.3.4 may be a version
+_IPV6 = re.compile(  # 2000::/3
+    r"[23](?<![A-Za-z0-9_:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,33}(?:[0-9A-Fa-f]|(?<=:):)"
+    r"(?![A-Za-z0-9_]|:[0-9A-Fa-f:])"
+)
 _BLOCK = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----(?:[^-]|-(?!-)){0,20000}"
     r"(?:-----END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY-----)?"
@@ -85,7 +91,7 @@ def personal(document: Document, words: Words) -> tuple[int, ...]:
 
 PERSONAL = SignalGroup(
     name="personal",
-    version=1,
+    version=2,
     fields={"emails": pa.int64(), "ip_addresses": pa.int64(), "keys": pa.int64()},
     compute=personal,
 )
