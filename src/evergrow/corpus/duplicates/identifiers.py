@@ -1,24 +1,29 @@
 """A text's identifiers as hashes, read from its characters with arrays and no loop over words.
 
 An identifier is a run of letters, marks, digits and underscores, lower-cased, such as
-``has_close_elements``. White space, line breaks, quotes, brackets and operators do not count, so
-that reformatted code and reflowed prose are the same. A character of a script without spaces is one
-by itself.
+``has_close_elements``. White space, line breaks, quotes, brackets and operators do not count, nor
+do underscores around it, so that reformatted code and reflowed or emphasised prose are the same;
+nor does how Unicode spells a character (NFKC) or what it shows nothing of (soft hyphens, joiners).
+A character of a script without spaces is one by itself.
 
 The words that quality rules count (``corpus/words.py``) follow spaCy's rules and cost ten times as
 much; they also part "don't" but not "DON'T", which is right for counting but not for comparing.
 Letters in array names: C characters, N identifiers.
 """
 
+import re
 import unicodedata
 
 import numpy as np
 
 from evergrow.corpus.duplicates.ngrams import mixed
 
-IDENTIFIERS = 1  # version of what an identifier is and of its hash
+IDENTIFIERS = 2  # version of what an identifier is and of its hash
 MAX_CHARACTERS = 1 << 16  # of a run; a longer one is known by its beginning
 SPAN = 1 << 16  # characters hashed at a time: 512 KiB an array, which stays in a core's cache
+UNDERSCORE = ord("_")
+# Of an acute accent alone NFKC makes a space and a mark.
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|(?<= )[\u0300-\u036f]")
 _SEED = np.uint64(0x6964656E746966)
 _RATIO = 0x9FB21C651E98DF25  # odd, so it has an inverse
 _UNKNOWN, _OUTSIDE, _INSIDE, _ALONE = 255, 0, 1, 2
@@ -36,12 +41,14 @@ _UNSPACED = (
 
 def identifiers(text: str) -> np.ndarray:
     """uint64 [N]: the hashes of the identifiers of a text, in order; the same on every machine."""
+    if not text.isascii():
+        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
     lower = text.lower()
     if lower.isascii():
         codes_C = np.frombuffer(lower.encode(), np.uint8)
     else:
         codes_C = np.frombuffer(lower.encode("utf-32-le", "surrogatepass"), "<u4")
-    starts_N, ends_N = _bounds(_kinds(codes_C))
+    starts_N, ends_N = _trimmed(codes_C, *_bounds(_kinds(codes_C)))
     np.minimum(ends_N, starts_N + MAX_CHARACTERS, out=ends_N)
     parts = [np.empty(0, np.uint64)]
     first = 0
@@ -88,6 +95,21 @@ def _bounds(kinds_C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         runs = inside[places[:-1] + 1]
         starts, ends = places[:-1][runs], places[1:][runs]
     return starts.copy(), ends.copy()
+
+
+def _trimmed(
+    codes_C: np.ndarray, starts_N: np.ndarray, ends_N: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Without underscores at either end; what consists of them alone is none."""
+    rimmed = np.flatnonzero((codes_C[starts_N] == UNDERSCORE) | (codes_C[ends_N - 1] == UNDERSCORE))
+    if not len(rimmed):
+        return starts_N, ends_N
+    others = np.concatenate([[-1], np.flatnonzero(codes_C != UNDERSCORE), [len(codes_C)]])
+    first = others[np.searchsorted(others, starts_N[rimmed])]
+    starts_N[rimmed] = np.minimum(first, ends_N[rimmed])
+    ends_N[rimmed] = others[np.searchsorted(others, ends_N[rimmed]) - 1] + 1
+    real = starts_N < ends_N
+    return starts_N[real], ends_N[real]
 
 
 def _kinds(codes_C: np.ndarray) -> np.ndarray:
