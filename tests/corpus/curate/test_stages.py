@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus.curate.texts import FATES, SETTINGS, SHORT, contents, make, prose, steps, write_texts
+from corpus.curate.texts import (
+    FATES,
+    ITEM,
+    SETTINGS,
+    SHORT,
+    contents,
+    make,
+    prose,
+    steps,
+    write_texts,
+)
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate import units
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.find import decision_at, find_documents
+from evergrow.corpus.table import stored_documents
 from evergrow.errors import EvergrowError, InputError
 
 
@@ -173,6 +184,29 @@ def test_repeated_lines_are_cut_and_the_rest_measured(base: Path, tmp_path: Path
     assert fates["text.blank"] == 3  # the copy has no line of its own, nor has 03.txt
     assert fates["gopher.min_words"] == 1
     assert made.manifest["cut"]["pieces"] == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_line_stays_in_a_document_that_stays(tmp_path: Path, workers: int) -> None:
+    base = write_texts(tmp_path / "texts")
+    line = " ".join(f"word{i}" for i in range(12)) + " stays here\n"
+    texts = {
+        "news/00a.txt": line,  # too short for gopher
+        "news/00b.txt": ITEM + "\n" + line + prose(70),  # holds an item of the suite
+        "notes/9.txt": prose(71) + line,
+        "notes/91.txt": line + prose(72),
+        "notes/92.txt": "only in short documents this line stands, twice\n",
+        "notes/93.txt": "only in short documents this line stands, twice\n",
+    }
+    for path, text in texts.items():
+        (base / path).write_text(text, encoding="utf-8")
+    made = make(tmp_path / "web", base, exact={"unit": "line"}, near=None, workers=workers)
+    kept = {document.path: document.text for document in made.documents()}
+    assert kept["notes/9.txt"] == texts["notes/9.txt"]
+    assert kept["notes/91.txt"] == prose(72)
+    cut = {d.path: d.text for s in made.shards for d in stored_documents(made.folder / s.text.name)}
+    assert cut["news/00a.txt"] == "" and cut["news/00b.txt"] == ITEM + "\n" + prose(70)
+    assert cut["notes/92.txt"] == texts["notes/92.txt"] and cut["notes/93.txt"] == ""
 
 
 def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from evergrow.errors import InputError
 
 VERSION = 1
 NAME = "contamination"
+NO_HITS = "[]"
 # Measured on HumanEval against 331 MB of Python packages with their docs: the longest part found
 # whole by chance has 9 words (Euclid's algorithm, in sympy and numpy).
 LEAST_WORDS = 10
@@ -128,7 +129,7 @@ class _Overlap:
             owners = self.tables[length].owners_of(np.unique(grams))
             counts += np.bincount(owners, minlength=len(counts))
         if not counts.any():
-            return "[]", 0.0
+            return NO_HITS, 0.0
         shares = counts / self.num_grams
         hits = []
         for number in np.flatnonzero(shares >= self.least_share).tolist():

@@ -2,7 +2,8 @@
 
 In this order: ids that come twice, the policy's rules, items of tests, exact repeats, near repeats,
 selection. A document that one step drops takes no part in later ones: nothing goes because of a
-document that is gone itself. So a contaminated document is no reason to drop its clean twin.
+document that is gone itself. So a contaminated document is no reason to drop its clean twin. Only
+selection comes after: what it leaves out may have been the one kept of several alike.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from evergrow.corpus.curate.corpus import Corpus, Parts, write_manifest
 from evergrow.corpus.curate.earlier import Parent, parent_at
 from evergrow.corpus.curate.executor import Executor, Task
 from evergrow.corpus.curate.ingest import Ingest, plan_ingest, refuse_bad
-from evergrow.corpus.curate.lines import CutPieces, HashPieces, plan_merge
+from evergrow.corpus.curate.lines import HashPieces, plan_cut, plan_merge
 from evergrow.corpus.curate.measure import (
     FACTS,
     Measure,
@@ -23,7 +23,6 @@ from evergrow.corpus.curate.measure import (
 from evergrow.corpus.curate.settle import Settle
 from evergrow.corpus.curate.units import (
     Done,
-    StoredFile,
     finished,
     remove_others,
 )
@@ -138,17 +137,13 @@ def _cut(order: Order, shards: list[Shard]) -> tuple[list[Shard], list[Done]]:
     """The shards without repeated lines or paragraphs."""
     exact = order.config.exact
     assert exact is not None
-    hashing = [HashPieces(order.folder, shard, exact) for shard in shards]
+    hashing = [HashPieces(order.folder, shard, order.config, order.base) for shard in shards]
     hashed = order.finish(f"{exact.unit}s", hashing)
-    merging = plan_merge(order.folder, [done.files[0] for done in hashed])
+    merging = plan_merge(order.folder, hashed)
     merged = order.finish("merge", merging)
     sidecars = [task.sidecar for task in (*hashing, *merging)]
     order.keep_only("pieces", [*hashed, *merged], sidecars)
-    slices: tuple[StoredFile, ...] = tuple(done.files[0] for done in merged)
-    cutting = [
-        CutPieces(order.folder, shard, number, len(shards), slices, exact)
-        for number, shard in enumerate(shards)
-    ]
+    cutting = plan_cut(order.folder, shards, hashed, merged, exact)
     cut = order.finish("cut", cutting)
     order.keep_only("lines", cut, [task.sidecar for task in cutting])
     after = [
