@@ -206,7 +206,7 @@ def test_a_line_stays_in_a_document_that_stays(tmp_path: Path, workers: int) -> 
     assert kept["notes/91.txt"] == prose(72)
     cut = {d.path: d.text for s in made.shards for d in stored_documents(made.folder / s.text.name)}
     assert cut["news/00a.txt"] == "" and cut["news/00b.txt"] == ITEM + "\n" + prose(70)
-    assert cut["notes/92.txt"] == texts["notes/92.txt"] and cut["notes/93.txt"] == ""
+    assert {cut["notes/92.txt"], cut["notes/93.txt"]} == {texts["notes/92.txt"], ""}
 
 
 def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:
