@@ -135,7 +135,7 @@ def planted_recall(texts: Sequence[str]) -> None:
 def _row(name: str, truth: np.ndarray, hit: np.ndarray) -> None:
     low, high = wilson(int(hit.sum()), len(hit))
     expected = float(np.mean(caught(truth)))  # pyright: ignore[reportArgumentType]
-    inside = "" if low <= expected <= high else "  theory is outside"
+    inside = "" if low <= expected <= high + 1e-9 else "  theory is outside"
     print(f"{name:>17}{len(hit):7}{hit.mean():8.3f}{expected:8.3f}", end="")
     print(f"  {low:.3f} to {high:.3f}{inside}")
 
