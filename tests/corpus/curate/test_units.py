@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from evergrow.corpus.curate.units import (
     Done,
@@ -38,6 +39,14 @@ def test_another_key_a_damage_or_a_missing_file_is_not_done(tmp_path: Path) -> N
     assert finished(tmp_path, "part/one.json", "key") is None
     path.unlink()
     assert finished(tmp_path, "part/one.json", "key") is None
+
+
+@pytest.mark.parametrize("text", ["", '{"key": "ke', "[]", "null", '{"key": "key", "files": [7]}'])
+def test_a_damaged_sidecar_is_not_done(tmp_path: Path, text: str) -> None:
+    a_unit(tmp_path)
+    (tmp_path / "part/one.json").write_text(text)
+    assert finished(tmp_path, "part/one.json", "key") is None
+    assert a_unit(tmp_path) == finished(tmp_path, "part/one.json", "key")
 
 
 def test_keys_depend_on_values_and_not_on_the_order_of_names() -> None:

@@ -29,7 +29,7 @@ class Corpus:
 
     @classmethod
     def open(cls, folder: Path) -> "Corpus":
-        """Raises InputError when the folder holds no finished corpus, or a newer one."""
+        """Raises InputError when the folder holds no finished corpus, a newer or damaged one."""
         return cls(folder, read_manifest(folder))
 
     @property
@@ -48,7 +48,8 @@ class Corpus:
     def shards(self) -> list[Shard]:
         """Every shard of documents, kept and dropped alike, with the file that holds its text."""
         return [
-            Shard(one["shard"], one["source"], stored(one)) for one in self.manifest["documents"]
+            Shard(one["shard"], one["source"], StoredFile.of(one))
+            for one in self.manifest["documents"]
         ]
 
     @property
@@ -65,17 +66,12 @@ class Corpus:
         Raises EvergrowError for a shard that is not as it was written.
         """
         for one in self.manifest["shards"]:
-            file = stored(one)
+            file = StoredFile.of(one)
             if not file.is_whole(self.folder):
                 raise EvergrowError(
                     f"{self.folder / file.name}: damaged or gone; run its 'evergrow curate' again"
                 )
             yield from stored_documents(self.folder / file.name)
-
-
-def stored(record: Mapping[str, Any]) -> StoredFile:
-    """A file as a manifest lists it."""
-    return StoredFile(record["name"], record["rows"], record["bytes"], record["blake3"])
 
 
 @dataclass(frozen=True)
@@ -118,6 +114,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
         **{name: counts[name] for name in ("suites", "waterfall", "duplicates")},
         "index": parts.settled_file("index.parquet").record(),
         "card": parts.settled_file("card.json").record(),
+        "read": [file.record() for done in parts.ingested for file in done.files],
         "documents": [
             {"shard": s.name, "source": s.source, **s.text.record()} for s in parts.shards
         ],
@@ -125,7 +122,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     path = folder / MANIFEST
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         write_file(path, text)
     return Corpus(folder, json.loads(text))
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from evergrow.corpus.curate.config import NearConfig
+from evergrow.corpus.curate.units import StoredFile
 from evergrow.errors import InputError
 
 FORMAT = 1
 MANIFEST = "corpus.json"
+_FIELDS = {"name", "key", "parents", "settings", "sources", "signals", "suites", "waterfall"}
+_FIELDS |= {"index", "card", "read", "documents", "shards"}
 
 
 @dataclass(frozen=True)
@@ -23,25 +26,53 @@ class Parent:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """``corpus.json`` of a finished corpus; InputError when there is none, or a newer one."""
+    """``corpus.json`` of a finished corpus; InputError when there is none, or a bad or newer one."""
     path = folder / MANIFEST
     if not path.exists():
+        raise InputError(f"{folder}: no finished corpus here {_instead(folder)}")
+    return parse_manifest(path.read_bytes(), path)
+
+
+def _instead(folder: Path) -> str:
+    if (folder / "documents").is_dir():
+        return "but an unfinished one; run its 'evergrow curate' again to finish it"
+    return (
+        f"({MANIFEST} is missing); make it with 'evergrow curate', or give the folder that holds it"
+    )
+
+
+def parse_manifest(text: bytes, path: Path) -> dict[str, Any]:
+    """The manifest that stands at ``path``; InputError when it is damaged or newer."""
+    again = "run its 'evergrow curate' again, which writes it anew"
+    try:
+        manifest = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: damaged ({error}); {again}") from error
+    number = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(number, int):
+        raise InputError(f"{path}: damaged (it does not say its format); {again}")
+    if number > FORMAT:
         raise InputError(
-            f"{folder}: no finished corpus here ({MANIFEST} is missing); make it with "
-            "'evergrow curate', or give the folder that holds it"
-        )
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest["format"] > FORMAT:
-        raise InputError(
-            f"{path}: format {manifest['format']} is newer than this evergrow reads ({FORMAT}); "
+            f"{path}: format {number} is newer than this evergrow reads ({FORMAT}); "
             "upgrade evergrow"
         )
+    if missing := _FIELDS - manifest.keys():
+        raise InputError(f"{path}: damaged ({', '.join(sorted(missing))} is missing); {again}")
     return manifest
 
 
 def parent_at(folder: Path, near: NearConfig | None) -> Parent:
-    """The finished corpus in ``folder``. Raises InputError when its bands cannot be compared."""
+    """The finished corpus in ``folder``, its index read once for its checksum.
+
+    Raises InputError when the index is not its own, or when its bands cannot be compared.
+    """
     manifest = read_manifest(folder)
+    index = StoredFile.of(manifest["index"])
+    if not index.is_whole(folder):
+        raise InputError(
+            f"{folder / index.name}: not as it was when the corpus was finished; run its "
+            "'evergrow curate' again first"
+        )
     theirs = manifest["settings"]["near"]
     if near is not None:
         for name in ("permutations", "bands", "shingle"):
@@ -51,4 +82,4 @@ def parent_at(folder: Path, near: NearConfig | None) -> Parent:
                     f"{folder}: was made with {found}, so near duplicates of it cannot be found "
                     f"with {name} {getattr(near, name)}; give both the same, or set near: null"
                 )
-    return Parent(folder, manifest["name"], manifest["key"], manifest["index"]["blake3"])
+    return Parent(folder, manifest["name"], manifest["key"], index.blake3)

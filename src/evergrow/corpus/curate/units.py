@@ -40,8 +40,13 @@ class StoredFile:
         path = folder / name
         return cls(name, rows, path.stat().st_size, checksum(path))
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "StoredFile":
+        """A file as a sidecar or a manifest lists it."""
+        return cls(record["name"], record["rows"], record["bytes"], record["blake3"])
+
     def record(self) -> dict[str, Any]:
-        """The file as a sidecar or a manifest lists it."""
+        """What a sidecar or a manifest says of the file."""
         return {
             "name": self.name,
             "rows": self.rows,
@@ -51,9 +56,12 @@ class StoredFile:
 
     def is_whole(self, folder: Path) -> bool:
         """Whether the file is there with the bytes it was written with."""
+        return self.has_size(folder) and checksum(folder / self.name) == self.blake3
+
+    def has_size(self, folder: Path) -> bool:
+        """Whether the file is there and as long as it was written; nothing is read."""
         path = folder / self.name
-        size = path.stat().st_size if path.exists() else -1
-        return size == self.num_bytes and checksum(path) == self.blake3
+        return path.exists() and path.stat().st_size == self.num_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +82,16 @@ def finished(folder: Path, sidecar: str, key: str) -> Done | None:
 
 
 def recorded(folder: Path, sidecar: str) -> Done | None:
-    """What a sidecar says, unchecked; None when there is none."""
+    """What a sidecar says, unchecked; None when there is none, or a damaged one: not done."""
     path = folder / sidecar
     if not path.exists():
         return None
-    data = json.loads(path.read_text(encoding="utf-8"))
-    files = (StoredFile(f["name"], f["rows"], f["bytes"], f["blake3"]) for f in data["files"])
-    return Done(data["key"], tuple(files), data["counts"])
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        files = tuple(StoredFile.of(file) for file in data["files"])
+        return Done(data["key"], files, dict(data["counts"]))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def finish(
