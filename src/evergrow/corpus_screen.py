@@ -74,6 +74,18 @@ def show_why(told: Mapping[str, Any]) -> None:
         _show_rules(document["rules"])
         for line in _lines(document):
             _say(f"  {line}")
+    for document in told["elsewhere"]:
+        where = " ".join(document[name] for name in ("source", "path") if document[name])
+        _say(f"{document['id']} {where}: corpus {told['corpus']} does not have it")
+        for line in _held(document):
+            _say(f"  {line}")
+    looked = told["looked"]
+    for one in looked["unreadable"]:
+        _say(f"could not be looked at: {one['path']}, because: {one['reason']}")
+    _say(
+        f"looked through {looked['corpora']} corpora and the data of {looked['runs']} runs, below "
+        f"{looked['folder']} and beside this corpus"
+    )
 
 
 def _fate(document: Mapping[str, Any]) -> str:
@@ -113,7 +125,12 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     lines += [_hit(hit) for hit in document["contamination"]]
     lines += [f"cut, because it occurred before: {line.strip()[:80]!r}" for line in document["cut"]]
     lines += [f"edited ({e['kind']}) at {e['start']:,} to {e['end']:,}" for e in document["edits"]]
-    lines += [f"in corpus {c['name']} ({c['folder']}){_by(c)}" for c in document["corpora"]]
+    return lines + _held(document)
+
+
+def _held(document: Mapping[str, Any]) -> list[str]:
+    """Which corpora and runs hold it."""
+    lines = [f"in corpus {c['name']} ({c['folder']}){_by(c)}" for c in document["corpora"]]
     for run in document["runs"]:
         stages = f", read in {', '.join(run['stages'])}" if run["stages"] else ""
         lines.append(f"in run {run['run']}: {run['source']}, {run['part']}{stages}{_by(run)}")

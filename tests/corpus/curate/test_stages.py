@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus.curate.tasks import Killed, killed_before
 from corpus.curate.texts import (
     FATES,
     ITEM,
@@ -75,25 +76,6 @@ def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module in ("ingest", "measure", "settle", "write", "lines"):
         monkeypatch.setattr(f"evergrow.corpus.curate.{module}.finish", finish)
     return done
-
-
-class Killed(BaseException):
-    """Stands for ``kill -9``: nothing catches it."""
-
-
-def killed_before(number: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Die when the ``number``-th whole file is about to appear; returns the count of files."""
-    calls = [0]
-
-    def replace(path: Path, target: Path) -> Path:
-        calls[0] += 1
-        if calls[0] == number:
-            raise Killed
-        return original(path, target)
-
-    original = Path.replace
-    monkeypatch.setattr(Path, "replace", replace)
-    return calls
 
 
 @pytest.mark.parametrize("number", [2, 9, 14, 23, 34])

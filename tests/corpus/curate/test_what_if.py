@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from corpus.curate.texts import SETTINGS, contents, make
+from corpus.curate.texts import SETTINGS, contents, make, write_texts
 
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.what_if import what_if
@@ -38,6 +38,21 @@ def test_alone_is_what_curating_without_the_rule_keeps_more(
     # Without near repeats 03.txt comes back; the leaked text without its test.
     assert told["alone"]["near.document"]["documents"] == 1
     assert told["alone"]["contamination.items"]["documents"] == 1
+
+
+def test_earlier_corpora_must_be_what_they_were(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    first = make(tmp_path / "first", base, sources=["news"])
+    second = make(tmp_path / "second", base, earlier=[first.folder])
+    policy = second.config.policy
+    assert what_if(second, policy)["then"] == second.manifest["waterfall"]
+    first.folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"compared with first in .*, where no finished corpus"):
+        what_if(second, policy)
+    (base / "news/00.txt").unlink()
+    make(tmp_path / "first", base, sources=["news"])
+    with pytest.raises(InputError, match=rf"when that was {first.key[:12]}, and now it is"):
+        what_if(second, policy)
 
 
 def test_policies_of_unmeasured_signals_or_other_edits_are_refused(whole: Corpus) -> None:

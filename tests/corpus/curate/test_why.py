@@ -1,21 +1,20 @@
 """The trail of a document: kept, dropped by each kind of rule, cut, or never read."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from corpus.curate.texts import ITEM, make, prose, write_texts
 
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.why import why
+from evergrow.corpus.curate.why import _gone, why
 from evergrow.corpus.document import document_id
 from evergrow.errors import InputError
 
-NOWHERE = Path("no-runs-here")
-
 
 def told_of(corpus: Corpus, wanted: str) -> dict:
-    told = why(corpus, wanted, NOWHERE)
+    told = why(corpus, wanted, corpus.folder)  # there are no runs in it
     assert json.loads(json.dumps(told, allow_nan=False)) == json.loads(json.dumps(told))
     [document] = told["documents"]
     return document
@@ -71,7 +70,7 @@ def test_documents_are_found_by_id_and_its_beginning(whole: Corpus) -> None:
     assert told_of(whole, identity)["path"] == "notes/2.txt"
     assert told_of(whole, identity[:12])["path"] == "notes/2.txt"
     with pytest.raises(InputError, match=r"no document has the id, key or path 'ffff0000'"):
-        why(whole, "ffff0000", NOWHERE)
+        why(whole, "ffff0000", whole.folder)
 
 
 def test_lines_that_were_cut_and_documents_that_were_not_read(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_lines_that_were_cut_and_documents_that_were_not_read(tmp_path: Path) ->
     exact = {"unit": "line"}
     made = make(tmp_path / "web", base, exact=exact, max_bad=0.2)
     assert told_of(made, "notes/1.txt")["cut"] == [prose(0).rstrip("\n")]
-    told = why(made, "news/latin.txt", NOWHERE)
+    told = why(made, "news/latin.txt", tmp_path)
     assert told["documents"] == []
     [record] = told["quarantined"]
     assert (record["reason"], record["offset"]) == ("bytes that are not UTF-8", 2)
@@ -96,6 +95,25 @@ def test_a_partner_in_an_earlier_corpus_is_looked_up_there(whole: Corpus, tmp_pa
     assert partner["path"] == "notes/2.txt"
     assert (partner["corpus"], partner["kept"]) == (whole.key, True)
     assert 0.8 < partner["similarity"] < 1
+
+
+def test_separators_of_lines_in_what_was_not_read_end_no_record(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    head = "a\u2028b\u0085c"
+    (base / "news/latin.txt").write_bytes(head.encode() + b"\xff")
+    made = make(tmp_path / "web", base, max_bad=0.2)
+    [record] = why(made, "news/latin.txt", tmp_path)["quarantined"]
+    assert record["head"].startswith(head)
+    assert told_of(made, "news/00.txt")["decision"]["keep"]
+
+
+def test_the_lines_that_were_cut_are_found_in_one_walk() -> None:
+    before = [f"{i % 90}" for i in range(18_000)]
+    started = time.process_time()
+    assert list(_gone(before, before[:90])) == before[90:]
+    assert time.process_time() - started < 1  # comparing every line with every other took 8 s
+    # A paragraph goes with the indentation of the next one.
+    assert list(_gone(["one", "", "  two", "three"], ["two", "three"])) == ["one"]
 
 
 def test_where_it_went_is_told(whole: Corpus) -> None:

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.measure import Shard
+from evergrow.corpus.curate.units import StoredFile
+from evergrow.corpus.curate.whole import changed, decided_files, refuse_changed, signal_files
 from evergrow.corpus.document import Document
 from evergrow.errors import InputError
 
@@ -28,7 +30,8 @@ class Place:
 def find_documents(corpus: Corpus, wanted: str) -> list[Place]:
     """The documents whose id, beginning of an id, key or path ``wanted`` is.
 
-    Raises InputError for the beginning of several ids, and for a path of too many documents.
+    Raises InputError for the beginning of several ids, for a path of too many documents, and when
+    a file that tells of them is not what it was when the corpus was finished.
     """
     found = list(_matching(corpus, wanted))
     for kind in ("id", "key", "path", "prefix"):
@@ -45,13 +48,24 @@ def find_documents(corpus: Corpus, wanted: str) -> list[Place]:
                 f"id or its key, such as {next(iter(ids))}"
             )
         if places:
+            _refuse_changed(corpus, places)
             return places
     return []
 
 
+def _refuse_changed(corpus: Corpus, places: list[Place]) -> None:
+    decided = {file.name: file for file in decided_files(corpus)}
+    for shard in {place.shard.name: place.shard for place in places}.values():
+        as_read = document_file(shard)
+        read = (StoredFile.of(one) for one in corpus.manifest["read"] if one["name"] == as_read)
+        columns = signal_files(corpus, shard)
+        refuse_changed(corpus, [shard.text, decided[decision_file(shard)], *read, *columns])
+
+
 def _matching(corpus: Corpus, wanted: str) -> Iterator[tuple[Place, str]]:
-    is_prefix = len(wanted) >= MIN_PREFIX and set(wanted) <= set("0123456789abcdef")
+    is_prefix = is_beginning(wanted)
     for shard in corpus.shards:
+        refuse_changed(corpus, [shard.text], quick=True)
         table = pq.read_table(corpus.folder / shard.text.name, columns=["id", "key", "path"])
         columns = (table[name].to_pylist() for name in ("id", "key", "path"))
         for row, (identity, key, path) in enumerate(zip(*columns, strict=True)):
@@ -63,26 +77,49 @@ def _matching(corpus: Corpus, wanted: str) -> Iterator[tuple[Place, str]]:
                 yield Place(shard, row, identity), how
 
 
+def is_beginning(wanted: str) -> bool:
+    """Whether it may be an id or the beginning of one."""
+    return len(wanted) >= MIN_PREFIX and set(wanted) <= set("0123456789abcdef")
+
+
+def document_file(shard: Shard) -> str:
+    """Where the documents of a shard stand as they were read."""
+    return f"documents/{shard.name}.parquet"
+
+
+def decision_file(shard: Shard) -> str:
+    """Where it stands what became of the documents of a shard."""
+    return f"decisions/{shard.name}.parquet"
+
+
 def document_at(corpus: Corpus, place: Place, cut: bool = True) -> Document:
     """The document, with repeated lines cut out or, without ``cut``, as read."""
-    name = place.shard.text.name if cut else f"documents/{place.shard.name}.parquet"
-    return Document(**_row(corpus, name, place.row))
+    name = place.shard.text.name if cut else document_file(place.shard)
+    return Document(**_row(corpus, name, place))
 
 
-def _row(corpus: Corpus, name: str, row: int) -> dict[str, Any]:
-    return pq.read_table(corpus.folder / name).slice(row, 1).to_pylist()[0]
+def _row(corpus: Corpus, name: str, place: Place) -> dict[str, Any]:
+    """The row of a table that tells of this document; another one's is never taken for it."""
+    rows = pq.read_table(corpus.folder / name).slice(place.row, 1).to_pylist()
+    if [row["id"] for row in rows] != [place.id]:
+        raise changed(corpus, name)
+    return rows[0]
 
 
 def decision_at(corpus: Corpus, place: Place) -> dict[str, Any]:
     """What became of it: the row of the decision table."""
-    return _row(corpus, f"decisions/{place.shard.name}.parquet", place.row)
+    return _row(corpus, decision_file(place.shard), place)
 
 
 def quarantined(corpus: Corpus, wanted: str) -> list[dict[str, Any]]:
     """The records of what could not be read at this path, or at ``path#place`` in it."""
     found = []
-    for path in sorted((corpus.folder / "quarantine").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+    files = (StoredFile.of(one) for one in corpus.manifest["read"])
+    for file in (file for file in files if file.name.startswith("quarantine/")):
+        refuse_changed(corpus, [file])
+        text = (corpus.folder / file.name).read_text(encoding="utf-8")
+        # JSON leaves U+2028 and U+0085 as they are, and splitlines() would end lines there.
+        for line in text.split("\n")[:-1]:
             record = json.loads(line)
             if wanted in (record["path"], f"{record['path']}#{record['offset']}"):
                 found.append(record)

@@ -1,14 +1,15 @@
 """A corpus carried out: ingest, lines, measure, decide, write; what is done already is skipped."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus, Parts, write_manifest
-from evergrow.corpus.curate.earlier import Parent, parent_at
+from evergrow.corpus.curate.earlier import MANIFEST, Parent, parent_at
 from evergrow.corpus.curate.executor import Executor, Task
 from evergrow.corpus.curate.ingest import Ingest, plan_ingest, refuse_bad
 from evergrow.corpus.curate.lines import HashPieces, plan_cut, plan_merge
@@ -26,8 +27,10 @@ from evergrow.corpus.curate.units import (
     finished,
     remove_others,
 )
+from evergrow.corpus.curate.whole import is_whole
 from evergrow.corpus.curate.write import Write
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.disk import write_file
 from evergrow.errors import InputError
 
 Tell = Callable[[str, int, int], None]  # stage, units done, units in all
@@ -46,6 +49,7 @@ class Order:
     """A corpus to be made: where, of what, beside which earlier ones.
 
     folder  of the corpus; base: where relative paths of sources and suites start
+    kept    by folder below it, the files that are this corpus'; the others go when it is finished
     """
 
     folder: Path
@@ -56,10 +60,16 @@ class Order:
     earlier: Sequence[Path]
     executor: Executor
     tell: Tell
+    kept: dict[str, list[str]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """From here on files are replaced, so the folder holds no finished corpus any more."""
+        (self.folder / MANIFEST).unlink(missing_ok=True)
 
     def carry_out(self, stage: str, tasks: Sequence[Task]) -> list[Any]:
         """Results of tasks, in order, by this order's executor."""
         if tasks:
+            self.begin()
             self.tell(stage, 0, len(tasks))
         return self.executor.run(tasks, lambda done: self.tell(stage, done, len(tasks)))
 
@@ -74,16 +84,45 @@ class Order:
         return [done or next(made) for done in found]
 
     def keep_only(self, below: str, done: Sequence[Done], sidecars: Sequence[str]) -> None:
-        """Delete what other settings left under a folder of the corpus."""
-        remove_others(self.folder, below, [*sidecars, *(f.name for d in done for f in d.files)])
+        """Of a folder of the corpus only these files are its own."""
+        self.kept[below] = [*sidecars, *(f.name for d in done for f in d.files)]
+
+    def remove_others(self) -> None:
+        """Delete what other settings left; only when the manifest is written, which needs none."""
+        for below, names in self.kept.items():
+            remove_others(self.folder, below, names)
 
 
 def curate_corpus(order: Order) -> Corpus:
     """Carry out every stage that is not done.
 
+    Before the first file is replaced the manifest goes, so that a finished corpus is never a
+    mixture, wherever this is killed; when it is refused with all files as they were, it comes back.
+
     Raises InputError for what is wrong about sources, suites or earlier corpora, and when nothing
     is kept; EvergrowError for a full disk or a process that died.
     """
+    with _put_back(order.folder):
+        corpus = write_manifest(order.folder, _carried_out(order))
+    order.remove_others()
+    return corpus
+
+
+@contextmanager
+def _put_back(folder: Path) -> Iterator[None]:
+    """After a refusal the manifest of before, when every file that it depends on is as it was."""
+    path = folder / MANIFEST
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except InputError:
+        if before is not None and not path.exists() and is_whole(folder, before):
+            write_file(path, before)
+        raise
+
+
+def _carried_out(order: Order) -> Parts:
+    """All stages."""
     parents = [parent_at(path, order.config.near) for path in order.earlier]
     groups = groups_of(order.config, order.base)
     ingested, shards = _ingest(order)
@@ -96,7 +135,7 @@ def curate_corpus(order: Order) -> Corpus:
     _measure(order, shards, groups)
     settled = _settle(order, shards, parents)
     written = _write(order, shards, settled, groups[FACTS].key)
-    parts = Parts(
+    return Parts(
         name=order.name,
         config=order.config,
         sources=order.sources,
@@ -108,7 +147,6 @@ def curate_corpus(order: Order) -> Corpus:
         written=written,
         parents=parents,
     )
-    return write_manifest(order.folder, parts)
 
 
 def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
@@ -163,7 +201,7 @@ def _measure(order: Order, shards: Sequence[Shard], groups: Mapping[str, SignalG
     order.carry_out("measure", tasks)
     wanted = [signals_file(g.key, s.name) for g in groups.values() for s in shards]
     sidecars = [name.removesuffix(".parquet") + ".json" for name in wanted]
-    remove_others(order.folder, "signals", [*wanted, *sidecars])
+    order.keep_only("signals", [], [*wanted, *sidecars])
 
 
 def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) -> Done:
@@ -172,6 +210,7 @@ def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) ->
     )
     settled = finished(order.folder, settle.sidecar, settle.key)
     if settled is None:
+        order.begin()
         order.tell("decide", 0, 1)
         settled = settle.run()  # here, since it alone sees everything
         order.tell("decide", 1, 1)

@@ -64,6 +64,6 @@ def refuse_nothing(told: Mapping[str, Any], name: str) -> None:
     most = max(told["steps"], key=lambda step: step["documents"])
     raise InputError(
         f"corpora.{name}: none of {told['read']['documents']:,} documents is kept; most of them "
-        f"({most['documents']:,}) were dropped by {most['rule']}: change that rule, or see with "
-        "--what-if what another policy would keep"
+        f"({most['documents']:,}) were dropped by {most['rule']}; change what it asks, or the "
+        "sources"
     )

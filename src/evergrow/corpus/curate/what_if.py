@@ -9,6 +9,7 @@ from evergrow.corpus.curate.decide import Reason
 from evergrow.corpus.curate.known import Known, learn
 from evergrow.corpus.curate.measure import all_rules, groups_needed
 from evergrow.corpus.curate.waterfall import waterfall
+from evergrow.corpus.curate.whole import all_files, refuse_changed, refuse_changed_parents
 from evergrow.corpus.policies.config import PolicyConfig
 from evergrow.errors import InputError
 
@@ -18,11 +19,14 @@ def what_if(corpus: Corpus, policy: PolicyConfig) -> dict[str, Any]:
 
     No text is read and nothing is written. ``alone`` maps rules to the documents and bytes that
     would be kept more without this one rule, all later steps asked again. Raises InputError for a
-    policy that needs signals which were not measured, or that edits otherwise.
+    policy that needs signals which were not measured, or that edits otherwise, and when the corpus
+    or one that it was compared with is not what it was.
     """
     config = corpus.config
     other = config.model_copy(update={"policy": policy})
     _refuse_unmeasured(corpus, other)
+    refuse_changed(corpus, all_files(corpus), quick=True)
+    refuse_changed_parents(corpus)
     suites = [suite["suite"] for suite in corpus.manifest["suites"]]
     keys: Mapping[str, str] = corpus.manifest["signals"]
     known = learn(corpus.folder, corpus.shards, other, keys, suites, corpus.parents)

@@ -1,6 +1,5 @@
 """Why a document is in a corpus or not: every rule, partner, hit and edit, for kept and dropped."""
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.find import (
     Place,
     decision_at,
+    decision_file,
     document_at,
     find_documents,
     quarantined,
@@ -26,7 +26,8 @@ from evergrow.corpus.curate.measure import (
     all_rules,
     read_signals,
 )
-from evergrow.corpus.curate.trace import trace
+from evergrow.corpus.curate.trace import Shelves
+from evergrow.corpus.curate.whole import decided_files, refuse_changed
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.signatures import similarity
 from evergrow.corpus.edits import edit
@@ -40,21 +41,36 @@ def why(corpus: Corpus, wanted: str, runs: Path) -> dict[str, Any]:
     """All that decided about a document, named by id, beginning of an id, key or path.
 
     ``documents`` holds one record each (a long text was cut into several parts), ``quarantined``
-    what could not be read there. Raises InputError when the corpus never saw it.
+    what could not be read there, ``elsewhere`` documents that this corpus does not know and others
+    or data below ``runs`` still hold, ``looked`` where that was asked. Raises InputError when
+    nobody knows it, and when the corpus changed since it was finished.
     """
     places, bad = find_documents(corpus, wanted), quarantined(corpus, wanted)
-    if not places and not bad:
-        raise InputError(
-            f"{corpus.folder}: no document has the id, key or path {wanted!r}, and none that could "
-            "not be read; give a path as the sources name it, such as "
-            f"{_a_path(corpus)}"
-        )
+    shelves = Shelves.below(runs, corpus)
+    documents = [_told(corpus, place, shelves) for place in places]
+    elsewhere = [] if places else shelves.find(wanted)
+    looked = shelves.told()
+    if not documents and not bad and not elsewhere:
+        raise _unknown(corpus, wanted, looked)
     return {
         "corpus": corpus.manifest["name"],
         "key": corpus.key,
-        "documents": [_told(corpus, place, runs) for place in places],
+        "documents": documents,
         "quarantined": bad,
+        "elsewhere": elsewhere,
+        "looked": looked,
     }
+
+
+def _unknown(corpus: Corpus, wanted: str, looked: Mapping[str, Any]) -> InputError:
+    bad = looked["unreadable"]
+    but = f", but {len(bad)} could not be looked at, such as {bad[0]['path']}" if bad else ""
+    return InputError(
+        f"{corpus.folder}: no document has the id, key or path {wanted!r}, and none that could "
+        f"not be read; nor is it in {looked['corpora']} corpora and the data of {looked['runs']} "
+        f"runs below {looked['folder']}{but}; give a path as the sources name it, such as "
+        f"{_a_path(corpus)}"
+    )
 
 
 def _a_path(corpus: Corpus) -> str:
@@ -62,7 +78,7 @@ def _a_path(corpus: Corpus) -> str:
     return files[0]["path"] if files else "notes/today.md"
 
 
-def _told(corpus: Corpus, place: Place, runs: Path) -> dict[str, Any]:
+def _told(corpus: Corpus, place: Place, shelves: Shelves) -> dict[str, Any]:
     document, as_read = document_at(corpus, place), document_at(corpus, place, cut=False)
     decision = decision_at(corpus, place)
     kept, edits = edit(document, corpus.config.policy.edits)
@@ -83,7 +99,7 @@ def _told(corpus: Corpus, place: Place, runs: Path) -> dict[str, Any]:
             {"kind": e.kind, "start": e.start, "end": e.end, "replacement": e.replacement}
             for e in edits
         ],
-        **trace(runs, place.id, {as_read.content_hash, document.content_hash, kept.content_hash}),
+        **shelves.trace(place.id, {as_read.content_hash, document.content_hash, kept.content_hash}),
     }
 
 
@@ -187,9 +203,10 @@ def _similarity(
 def _repeated_by(corpus: Corpus, place: Place) -> list[dict[str, str]]:
     """The documents of the same corpus that were dropped because of this one."""
     found = []
+    refuse_changed(corpus, decided_files(corpus), quick=True)
     for shard in corpus.shards:
         table = pq.read_table(
-            corpus.folder / f"decisions/{shard.name}.parquet",
+            corpus.folder / decision_file(shard),
             columns=["id", "stage", "partner_corpus"],
             filters=[("partner", "==", place.id)],
         )
@@ -210,9 +227,15 @@ def _cut(as_read: Document, document: Document) -> list[str]:
 
 
 def _gone(before: list[str], after: list[str]) -> Iterator[str]:
-    if before == after:
-        return
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for what, start, end, _, _ in matcher.get_opcodes():
-        if what in ("delete", "replace"):
-            yield from (line for line in before[start:end] if line.strip())
+    """The lines of ``before`` that ``after``, which has the rest in the same order, lacks.
+
+    White space does not count: a paragraph goes with the indentation of the next.
+    """
+    stays = (said for line in after if (said := line.strip()))
+    following = next(stays, None)
+    for line in before:
+        said = line.strip()
+        if said and said == following:
+            following = next(stays, None)
+        elif said:
+            yield line
