@@ -13,7 +13,8 @@ _CLOCK = rf"(?:[ t]\s*{_TIME}\s*{_ZONE}?)?"
 SPELLINGS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"(?P<year>\d{{4}})(?:[-/.](?P<month>\d{{1,2}})(?:[-/.](?P<day>\d{{1,2}}){_CLOCK})?)?",
+        r"(?P<year>\d{4})(?:[-/](?P<month>\d{1,2}))?",
+        rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_CLOCK}",
         r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})(?:t?(?P<time>\d{6})(?P<zone>z)?)?",
         rf"{_DAY_NAME}(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\s+|-){_MONTH},?(?:\s+|-)"
         rf"(?P<year>\d{{4}}){_CLOCK}",
@@ -22,16 +23,21 @@ SPELLINGS = [
         rf"{_MONTH},?\s+(?P<year>\d{{4}})",
     )
 ]
-EARLIEST_SECONDS, LATEST_SECONDS = 10**8, 10**10  # 1973 to 2286: nobody counts days like that
+# A later date is a mistake of the data, whatever the day: the year of this version and one more,
+# since a clock would change a corpus from day to day. A new version may raise it.
+LATEST_YEAR = 2027
+COUNTED_YEARS = range(1990, 2101)  # in which seconds since 1970 are believed
+_COUNTED = re.compile(r"(?P<seconds>\d{10})(?:\.\d*)?|(?P<milliseconds>\d{13})")
 
 
 def iso_date(spelt: object) -> str | None:
     """The date as ``2024``, ``2024-05``, ``2024-05-01`` or ``2024-05-01T12:00:00Z`` (UTC).
 
     So dates compare as text; a time without a zone stays without. Reads ISO 8601, RFC 2822, C's
-    asctime, English month names, ``20240501``, and seconds or milliseconds since 1970 when they
-    are numbers or digits of that length. None for anything else, and for 01/02/2024: that is the
-    first of February here and the second of January there.
+    asctime, English month names, ``20240501``, and seconds since 1970 of exactly 10 digits or
+    milliseconds of 13, when they fall into 1990 to 2100. None for anything else; for 01/02/2024,
+    which is the first of February here and the second of January there; and for 2024050112, which
+    is an hour of that May or a second of 2034.
     """
     if isinstance(spelt, datetime):
         return _with_zone(spelt)
@@ -39,18 +45,28 @@ def iso_date(spelt: object) -> str | None:
         return spelt.isoformat()
     if isinstance(spelt, bool) or not isinstance(spelt, int | float | str):
         return None
-    text = str(spelt).strip()
-    if re.fullmatch(r"\d{9,13}(\.\d*)?", text):
-        return _since_1970(float(text))
+    is_whole = isinstance(spelt, float) and spelt.is_integer()  # as columns with gaps hold numbers
+    text = str(int(spelt) if is_whole else spelt).strip()
+    if counted := _COUNTED.fullmatch(text):
+        return _since_1970(counted)
     match = next((m for pattern in SPELLINGS if (m := pattern.fullmatch(text))), None)
     return _from_parts(match.groupdict()) if match else None
 
 
-def _since_1970(number: float) -> str | None:
-    seconds = number / 1000 if number >= LATEST_SECONDS else number
-    if not EARLIEST_SECONDS <= seconds < LATEST_SECONDS:
+def _since_1970(counted: re.Match[str]) -> str | None:
+    digits = counted["seconds"] or counted["milliseconds"]
+    moment = datetime.fromtimestamp(int(digits[:10]), UTC)
+    if moment.year not in COUNTED_YEARS or _is_hour(digits):
         return None
-    return _with_zone(datetime.fromtimestamp(int(seconds), UTC))
+    return _with_zone(moment)
+
+
+def _is_hour(digits: str) -> bool:
+    """Whether ten digits also read as year, month, day and hour of our time: 2024050112."""
+    try:
+        return len(digits) == 10 and datetime.strptime(digits, "%Y%m%d%H").year >= 1900
+    except ValueError:
+        return False
 
 
 def _with_zone(moment: datetime) -> str | None:
@@ -64,12 +80,12 @@ def _with_zone(moment: datetime) -> str | None:
 
 def _from_parts(parts: dict[str, str | None]) -> str | None:
     year, name = int(parts["year"] or 0), parts.get("name")
-    month = MONTHS.index(name[:3].lower()) + 1 if name else int(parts.get("month") or 0)
-    day, time, zone = int(parts.get("day") or 0), parts.get("time"), parts.get("zone")
+    month = MONTHS.index(name[:3].lower()) + 1 if name else int(parts.get("month") or 1)
+    day, time, zone = int(parts.get("day") or 1), parts.get("time"), parts.get("zone")
+    length = 10 if parts.get("day") else 7 if name or parts.get("month") else 4
     try:
-        date = Date(year, month or 1, day or 1)
         if not time:
-            return date.isoformat()[: 10 if day else 7 if month else 4]
+            return Date(year, month, day).isoformat()[:length]
         clock = [int(float(p.replace(",", "."))) for p in _clock(time)]
         return _with_zone(datetime(year, month, day, *clock, tzinfo=_offset(zone)))
     except ValueError:  # the 31st of April, hour 25, the year 0

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from evergrow.config import Config, Fraction, Name, PositiveCount
 from evergrow.corpus.contamination.config import SuiteConfig
+from evergrow.corpus.dates import LATEST_YEAR, iso_date
 from evergrow.corpus.policies.config import PolicyConfig
 
 Keep = Literal["longest", "newest", "first"]
@@ -88,8 +89,8 @@ class CorpusConfig(Config):
     )
     as_of: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
         default=None,
-        description="YYYY-MM-DD: later dates lie in the future and count as unknown; default: no "
-        "date is doubted, since a clock would change the corpus from day to day",
+        description="YYYY-MM-DD: later dates lie in the future and count as unknown; default: "
+        f"those after {LATEST_YEAR}, since a clock would change the corpus from day to day",
     )
     shard_bytes: PositiveCount = Field(
         default=16 * 2**20,
@@ -101,6 +102,13 @@ class CorpusConfig(Config):
     executor: Literal["pool", "ray"] = Field(
         default="pool", description="Processes of this machine, or Ray; the bytes are the same"
     )
+
+    @field_validator("as_of")
+    @classmethod
+    def _is_a_day(cls, as_of: str | None) -> str | None:
+        if as_of is not None and iso_date(as_of) is None:
+            raise ValueError(f"no such day: {as_of!r}; expected one such as 2024-02-29")
+        return as_of
 
     @model_validator(mode="after")
     def _sources_agree(self) -> Self:
