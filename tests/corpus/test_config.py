@@ -1,7 +1,7 @@
 import pytest
 
 from evergrow.config import decode
-from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.corpus.config import VERSION, HeldOutConfig, SourceConfig
 from evergrow.errors import InputError
 
 
@@ -45,4 +45,5 @@ def test_counts_have_suffixes_and_limits_do_not_change_the_data() -> None:
     assert (
         source.content_settings == SourceConfig(files=["b"], max_bytes=2_000_000).content_settings
     )
+    assert source.content_settings["version"] == VERSION
     assert HeldOutConfig() == HeldOutConfig(fraction=0.02, tokens=20_000)

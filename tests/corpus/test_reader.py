@@ -32,9 +32,9 @@ def rows(*values: object) -> bytes:
 
 
 def test_any_other_suffix_is_text_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
-    (tmp_path / "a.rst").write_bytes(b"\xef\xbb\xbfone\r\ntwo\n")
+    (tmp_path / "a.rst").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
     documents, quarantine = read(tmp_path)
-    assert documents == [Document.of("one\r\ntwo\n", "web", "a.rst")]
+    assert documents == [Document.of("one\ntwo\nthree\n", "web", "a.rst")]
     assert (quarantine.num_documents, quarantine.records) == (1, [])
 
 
@@ -162,6 +162,18 @@ def test_long_text_comes_in_blocks_that_end_with_a_line(
     documents, quarantine = read(tmp_path)
     assert [d.text for d in documents] == ["abc\ndéf\n", "ghééé", "ééééi\n", "no"]
     assert places(quarantine) == [("a.txt", 29, "bytes that are not UTF-8")]
+
+
+@pytest.mark.parametrize("line", [b"12345678\r\n", b"1234567\r\n", b"123456789\r\n"])
+def test_a_block_does_not_part_the_two_characters_of_a_line_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(parts, "MAX_DOCUMENT_BYTES", 9)
+    (tmp_path / "a.txt").write_bytes(line * 3)
+    (tmp_path / "b.txt").write_bytes(b"a\r\nb\r\n\xff")
+    documents, quarantine = read(tmp_path)
+    assert "".join(d.text for d in documents) == line.decode().replace("\r\n", "\n") * 3
+    assert places(quarantine) == [("b.txt", 6, "bytes that are not UTF-8")]
 
 
 def test_long_rows_are_cut_and_keep_their_parent(

@@ -8,6 +8,7 @@ from evergrow.config import Config, Fraction, PositiveCount
 
 Installed = Literal["english", "python", "cpp"]
 Format = Literal["auto", "text", "jsonl", "csv", "tsv", "parquet", "html", "warc"]
+VERSION = 2  # of reading; raise by hand when the same files and settings give other documents
 WITHOUT_ROWS = ("text", "html", "warc")
 
 
@@ -36,7 +37,7 @@ class SourceConfig(Config):
         default="text", description="JSONL key, CSV or Parquet column of the text"
     )
     id_field: str | None = Field(
-        default=None, description="Of the document's own id; a missing or repeated one is bad"
+        default=None, description="Of the document's own id; a missing one is bad"
     )
     date_field: str | None = Field(
         default=None, description="Of the document's date, which is kept as ISO 8601"
@@ -88,7 +89,7 @@ class SourceConfig(Config):
     def content_settings(self) -> dict[str, object]:
         """What decides the text beside the files themselves; part of the data's key."""
         left_out = {"files", "trees", "max_epochs", "max_bad"}
-        return self.model_dump(mode="json", exclude=left_out)
+        return {**self.model_dump(mode="json", exclude=left_out), "version": VERSION}
 
 
 class HeldOutConfig(Config):

@@ -13,6 +13,14 @@ def content_hash(text: str) -> str:
     return blake3(text.encode()).hexdigest()
 
 
+def with_newlines(text: str) -> str:
+    """The text with ``\\n`` at the end of lines that end otherwise in Windows and old files.
+
+    Every rule about lines and paragraphs looks for that one character.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
 def document_id(source: str, key: str) -> str:
     """What a document is called whatever becomes of its text: 32 hex digits of source and key."""
     return blake3(f"{source}\0{key}".encode()).hexdigest(16)
@@ -31,6 +39,9 @@ class Document:
                   ``#`` and their byte offset behind it
     date          in ISO 8601 (see dates.py), None when unknown; ``date_kind`` says who claims it
     license       SPDX id or the licence file's path; ``repository`` its name or address
+    file_name     of the file that the text itself is, or that the data says it was; ``*.py`` when
+                  only the language is told; None for pages and rows of prose. It says which rules
+                  apply: those of code or those of prose
     meta          what else the data says, as JSON; "" for nothing
     """
 
@@ -46,6 +57,7 @@ class Document:
     repository: str | None = None
     meta: str = ""
     parent: str | None = None
+    file_name: str | None = None
 
     @classmethod
     def of(
@@ -60,15 +72,19 @@ class Document:
         license: str | None = None,
         repository: str | None = None,
         meta: str = "",
+        file_name: str | None = None,
     ) -> Self:
-        """A document as read; ``key`` is the path when a file holds one document.
+        """A document as read; the formats have brought its lines to end in ``\\n``.
 
-        Raises UnicodeEncodeError when the text holds a lone surrogate.
+        Without ``key`` the document is the file: ``path`` is its key and file name, too. Raises
+        UnicodeEncodeError when the text holds a lone surrogate.
         """
+        if key is None and file_name is None:
+            file_name = path
         place = path if key is None else key
         kind = "declared" if date is not None and date_kind is None else date_kind
         origin = (text, source, path, place, document_id(source, place), content_hash(text))
-        return cls(*origin, date, kind, license, repository, meta)
+        return cls(*origin, date, kind, license, repository, meta, file_name=file_name)
 
     def edited(self, text: str) -> "Document":
         """This document with another text; itself when nothing changed."""

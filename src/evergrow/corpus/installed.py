@@ -56,7 +56,8 @@ def read_installed(
         except (UnicodeDecodeError, SyntaxError):
             continue
         for place, text in enumerate(texts):
-            yield Document.of(text, source, name, key=f"{name}#{place}" if place else None)
+            key = f"{name}#{place}" if place else None
+            yield Document.of(text, source, name, key=key, file_name=name)
 
 
 def installed_path(kind: Installed, name: str) -> Path:

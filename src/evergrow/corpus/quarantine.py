@@ -4,8 +4,6 @@ from collections import Counter
 from datetime import date as Date
 from typing import NamedTuple, final
 
-from blake3 import blake3
-
 from evergrow.errors import InputError
 
 MAX_BAD = 0.001  # judgement; so a source of fewer than 1,000 documents allows none
@@ -38,7 +36,7 @@ class Quarantine:
              by reason; ``flagged`` holds the first 20 of each
     skipped  what is no document and no fault, counted by kind: pictures, symbolic links
 
-    ``today`` decides which dates are in the future; None for none, so that bytes repeat.
+    ``today`` decides which dates are in the future; None for those that no data can have.
     """
 
     def __init__(self, source: str, max_bad: float = MAX_BAD, today: Date | None = None) -> None:
@@ -51,7 +49,6 @@ class Quarantine:
         self.flagged: list[Quarantined] = []
         self.skipped: Counter[str] = Counter()
         self._ways_out: dict[str, str] = {}
-        self._keys: set[bytes] = set()
 
     def add(
         self,
@@ -77,17 +74,6 @@ class Quarantine:
         if self.flags[reason] <= FLAGGED_KEPT:
             head = _readable(what.encode(errors="backslashreplace"))
             self.flagged.append(Quarantined(path, offset, reason, self.source, head))
-
-    def is_repeated(self, key: str) -> bool:
-        """Whether ``key``, an id that the data gave, came before; about 100 bytes of memory each.
-
-        Raises UnicodeEncodeError when the key holds a lone surrogate.
-        """
-        digest = blake3(key.encode()).digest(16)
-        if digest in self._keys:
-            return True
-        self._keys.add(digest)
-        return False
 
     def check(self) -> None:
         """Raise InputError when more than ``max_bad`` of the documents read so far are bad."""

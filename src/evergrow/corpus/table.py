@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
             "repository",
             "meta",
             "parent",
+            "file_name",
         )
     ]
 )

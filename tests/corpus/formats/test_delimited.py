@@ -38,6 +38,11 @@ def test_rows_with_quotes_and_lines_inside(tmp_path: Path, name: str) -> None:
     assert quarantine.records == []
 
 
+def test_lines_inside_a_field_end_in_one_way(tmp_path: Path) -> None:
+    documents, _ = read(tmp_path, b'text\r\n"one\r\ntwo"\r\n')
+    assert [d.text for d in documents] == ["one\ntwo"]
+
+
 def test_bad_rows_cost_themselves_only(tmp_path: Path) -> None:
     rows = [b"text,n\n", b"good,1\n", b"short\n", b"caf\xe9,2\n", b'"a"b,3\n', b"fine,4\n"]
     documents, quarantine = read(tmp_path, b"".join(rows))
@@ -83,5 +88,8 @@ def test_a_missing_column_and_a_broken_first_line_are_refused(tmp_path: Path) ->
     assert str(error.value) == (
         f"{tmp_path}/a.csv: no column 'text'; set sources.web.text_field to one of body, day"
     )
+    with pytest.raises(InputError, match=r"a\.csv: two columns are called 'text'; rename or"):
+        read(tmp_path, b"text,day,text,,\nx,y,z,,\n")
+    assert [d.text for d in read(tmp_path, b"text,,\nx,,\n")[0]] == ["x"]
     with pytest.raises(InputError, match=r"a\.csv: its first line does not name the columns"):
         read(tmp_path, b'"text\nx\n')

@@ -9,6 +9,7 @@ from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats import html
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files
+from evergrow.corpus.signals.programming import domain_of
 from evergrow.errors import InputError
 
 BODY = "<nav><a href='/'>Home</a></nav><article><h1>Trees</h1><p>They grow.</p></article>"
@@ -32,6 +33,7 @@ def test_a_page_is_its_main_content_with_title_and_address(tmp_path: Path) -> No
     assert document.text == "Trees\n\nThey grow."
     assert document.meta == '{"address": "https://a.org/trees", "title": "On & on"}'
     assert (document.key, document.date) == ("a.html", None)
+    assert domain_of(document) == "prose"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,13 @@ def test_a_page_in_another_character_set_than_it_says_is_bad(tmp_path: Path) -> 
     assert [r.reason for r in quarantine.records] == [
         "pages that are not in the character set they name"
     ]
+
+
+def test_a_page_ends_its_lines_in_one_way(tmp_path: Path) -> None:
+    documents, _ = read(
+        tmp_path, page("<p>They&#13;&#10;grow.</p><pre>a&#13;b\r\nc</pre>").encode()
+    )
+    assert "\r" not in documents[0].text
 
 
 def test_a_page_without_text_is_skipped_and_counted(tmp_path: Path) -> None:

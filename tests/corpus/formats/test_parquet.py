@@ -11,6 +11,7 @@ from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats import parquet
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files
+from evergrow.errors import InputError
 
 
 def read(path: Path, **settings: object) -> tuple[list, Quarantine]:
@@ -35,11 +36,62 @@ def test_ids_licences_and_meta_come_from_columns(tmp_path: Path) -> None:
     settings = {"id_field": "n", "license_field": "l", "meta_fields": ["n"], "date_field": "day"}
     documents, quarantine = read(tmp_path / "a.parquet", **settings)
     assert [(d.key, d.license, d.meta, d.date) for d in documents] == [
-        ("1", "MIT", '{"n": 1}', None)
+        ("1", "MIT", '{"n": 1}', None),
+        ("1", None, '{"n": 1}', None),
     ]
-    assert [(r.offset, r.reason, r.head) for r in quarantine.records] == [
-        (1, "id field 'n' given twice", "b")
-    ]
+    assert quarantine.records == []
+
+
+def stamps(unit: str, zone: str | None, *values: int | None) -> pa.Array:
+    return pa.array(values, pa.int64()).cast(pa.timestamp(unit, zone))
+
+
+@pytest.mark.parametrize(
+    ("stamp", "date"),
+    [
+        (stamps("ns", None, 1714564800123456789), "2024-05-01T12:00:00"),
+        (stamps("ns", "UTC", 1714564800123456789), "2024-05-01T12:00:00Z"),
+        (stamps("s", None, 253402300800), None),  # the year 10000
+        (stamps("s", "Mars/Base", 1714564800), None),
+        (pa.array([[1]], pa.list_(pa.timestamp("ns"))), None),
+    ],
+)
+def test_a_date_that_python_cannot_hold_is_unknown(
+    tmp_path: Path, stamp: pa.Array, date: str | None
+) -> None:
+    pq.write_table(pa.table({"text": ["a"], "day": stamp}), tmp_path / "a.parquet")
+    (document,), quarantine = read(tmp_path / "a.parquet", date_field="day", meta_fields=["day"])
+    assert document.date == date
+    assert quarantine.flags == ({} if date else {"dates that cannot be read": 1})
+
+
+def test_a_text_or_an_id_that_python_cannot_hold_is_a_bad_row(tmp_path: Path) -> None:
+    columns = {"text": ["a", "b"], "n": stamps("ms", None, 253402300800000, None)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    for settings in ({"text_field": "n"}, {"id_field": "n"}):
+        _, quarantine = read(tmp_path / "a.parquet", **settings)
+        reason = "field 'n' with a timestamp[ms] that cannot be read"
+        assert quarantine.records[0].reason == reason
+
+
+def test_damage_inside_a_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"text {i}" for i in range(9000)]}), path, compression="zstd")
+    data = bytearray(path.read_bytes())
+    data[50 : len(data) // 2] = bytes(len(data) // 2 - 50)
+    path.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        read(path)
+    told = str(error.value)
+    assert told.startswith(f"{path}: damaged inside (") and "\n" not in told
+    assert told.endswith("); fetch or write it again, or leave it out of `files`")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"two columns are called 'text'; rename or remove one"):
+        read(tmp_path / "a.parquet")
 
 
 def test_pages_that_unpack_to_far_more_are_not_opened(

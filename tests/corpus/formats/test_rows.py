@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.dates import LATEST_YEAR
 from evergrow.corpus.document import Document, document_id
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine, Quarantined
 from evergrow.corpus.reader import read_files
 from evergrow.corpus.repeats import KnownDocuments
+from evergrow.corpus.signals.programming import domain_of, programming_language
 from evergrow.corpus.source import SourceReading, source_documents
 from evergrow.errors import InputError
 
@@ -37,6 +39,7 @@ def test_ids_of_the_data_become_keys(tmp_path: Path) -> None:
     [
         ({"text": "a"}, "id field 'n' that is missing", "give every row an id, or no id_field"),
         ({"text": "a", "n": ""}, "id field 'n' that is missing", "give every row an id"),
+        ({"text": "a", "n": " \t"}, "id field 'n' that is missing", "give every row an id"),
         ({"text": "a", "n": 1.5}, "id field 'n' that is float", "write ids as text or numbers"),
         ({"text": "a", "n": True}, "id field 'n' that is bool", "write ids as text or numbers"),
         ({"text": "a", "n": "\ud800"}, "halves of surrogate pairs", "write whole characters"),
@@ -55,12 +58,56 @@ def test_a_row_without_an_id_is_bad(tmp_path: Path, row: object, reason: str, wa
     )
 
 
-def test_an_id_given_twice_in_a_source_costs_the_second_row(tmp_path: Path) -> None:
+def test_an_id_given_twice_is_left_to_who_sees_the_whole_corpus(tmp_path: Path) -> None:
     rows = [{"text": str(i), "n": min(i, 3)} for i in range(5)]
     documents, quarantine = read(tmp_path, *rows, id_field="n")
-    assert sorted(d.key for d in documents) == ["0", "1", "2", "3"]
-    assert [r.reason for r in quarantine.records] == ["id field 'n' given twice"]
-    assert quarantine.num_documents == 5
+    assert sorted(d.key for d in documents) == ["0", "1", "2", "3", "3"]
+    assert (quarantine.records, quarantine.num_documents) == ([], 5)
+
+
+@pytest.mark.parametrize(
+    ("row", "settings", "language"),
+    [
+        ({}, {}, ""),
+        ({"n": "src/a.py"}, {"id_field": "n"}, "python"),
+        ({"n": "a.py"}, {"id_field": "n"}, ""),
+        ({"n": "www.onet.pl"}, {"id_field": "n"}, ""),
+        ({"n": "www.onet.pl/a.pl"}, {"id_field": "n"}, ""),
+        ({"n": "https://example.com/news/index.html"}, {"id_field": "n"}, ""),
+        ({"path": "setup.py"}, {"id_field": "path"}, "python"),
+        ({"path": "setup.py"}, {"meta_fields": ["path"]}, "python"),
+        ({"path": "setup.py"}, {}, ""),
+        ({"path": "s3://dump/a.py"}, {"meta_fields": ["path"]}, ""),
+        ({"lang": "C++", "path": "a.h"}, {"meta_fields": ["path", "lang"]}, "c++"),
+        ({"lang": "en"}, {"meta_fields": ["lang"]}, ""),
+        ({"lang": "pl", "path": None}, {"meta_fields": ["lang", "path"]}, ""),
+    ],
+)
+def test_rows_are_prose_unless_the_data_names_a_file(
+    tmp_path: Path, row: dict[str, object], settings: dict[str, object], language: str
+) -> None:
+    (document,), _ = read(tmp_path, {"text": "a"} | row, **settings)
+    assert programming_language(document) == language
+
+
+def test_a_file_of_json_is_no_code_to_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('{"text": "a"}\n')
+    (document,), _ = read(tmp_path)
+    assert (document.key, domain_of(document)) == ("rows.json#0", "prose")
+
+
+def test_lines_end_in_one_way(tmp_path: Path) -> None:
+    (document,), _ = read(tmp_path, {"text": "one\r\ntwo\rthree\n"})
+    assert document.text == "one\ntwo\nthree\n"
+
+
+def test_a_row_with_a_key_given_twice_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "text": "b"}\n{"text": "c"}\n')
+    documents, quarantine = read(tmp_path)
+    assert [d.text for d in documents] == ["c"]
+    assert [(r.offset, r.reason) for r in quarantine.records] == [
+        (0, "rows with a key given twice")
+    ]
 
 
 def test_a_date_that_cannot_be_read_is_unknown_counted_and_kept_as_spelt(tmp_path: Path) -> None:
@@ -89,6 +136,17 @@ def test_a_date_in_the_future_of_the_day_that_is_told_is_flagged(tmp_path: Path)
     documents, quarantine = read(tmp_path, date_field="day")
     assert {d.date for d in documents if d.text == "3"} == {"2025"}
     assert not quarantine.flags
+
+
+def test_a_year_that_no_data_can_have_is_flagged_without_a_day_to_go_by(tmp_path: Path) -> None:
+    days = [f"{LATEST_YEAR}-12-31T23:00:00Z", LATEST_YEAR, LATEST_YEAR + 1, "9999-01-01"]
+    rows = [{"text": str(i), "day": day} for i, day in enumerate(days)]
+    documents, quarantine = read(tmp_path, *rows, date_field="day")
+    kept = {d.text: d.date for d in documents}
+    assert kept == {"0": days[0], "1": str(LATEST_YEAR), "2": None, "3": None}
+    assert quarantine.flags == {"dates in the future": 2}
+    documents, _ = read(tmp_path, date_field="day", today=date(2035, 1, 1))
+    assert {d.date for d in documents if d.text == "2"} == {str(LATEST_YEAR + 1)}
 
 
 def test_of_many_flagged_dates_twenty_are_kept_as_examples() -> None:

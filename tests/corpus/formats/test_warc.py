@@ -11,6 +11,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files
+from evergrow.corpus.signals.programming import domain_of
 
 PAGE = b"<html><head><title>T</title></head><body><p>They grow.</p></body></html>"
 
@@ -115,7 +116,6 @@ def test_bad_records_cost_themselves_and_say_why(tmp_path: Path) -> None:
         (record(http(b"caf\xe9", "text/plain; charset=utf-8")), "bytes that are not UTF-8"),
         (record(http()).replace(b"Content-Length", b"Length"), "WARC records without a length"),
         (b"noise\r\nnoise\r\n", None),
-        (good, "pages archived twice at one time"),
     ]
     documents, quarantine = read(tmp_path, good + b"".join(data for data, _ in bad))
     assert [d.meta.count("good.org") for d in documents] == [1]
@@ -125,6 +125,22 @@ def test_bad_records_cost_themselves_and_say_why(tmp_path: Path) -> None:
     assert [r.reason for r in quarantine.records] == reasons
     assert quarantine.records[0].offset == len(good)
     assert quarantine.records[0].head.startswith("WARC/1.0\r\nWARC-Type: response")
+
+
+def test_a_page_archived_twice_at_one_time_has_one_id(tmp_path: Path) -> None:
+    first, second = read(tmp_path, record(http()) + record(http()))[0]
+    assert first.id == second.id
+
+
+@pytest.mark.parametrize("address", ["https://a.org/src/a.py", "https://www.onet.pl"])
+def test_a_page_is_prose_whatever_its_address(tmp_path: Path, address: str) -> None:
+    (document,), _ = read(tmp_path, record(http(), address))
+    assert domain_of(document) == "prose"
+
+
+def test_text_in_an_archive_ends_its_lines_in_one_way(tmp_path: Path) -> None:
+    data = record(b"one\r\ntwo\r", kind="conversion", content="text/plain")
+    assert [d.text for d in read(tmp_path, data)[0]] == ["one\ntwo\n"]
 
 
 def test_an_archive_that_breaks_off_says_where(tmp_path: Path) -> None:

@@ -17,23 +17,26 @@ def code_of(text: str, path: str = "a.py") -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("key", "path", "text", "language"),
+    ("file_name", "text", "language"),
     [
-        ("src/a.py", "src/a.py", "", "python"),
-        ("a.PY.gz", "a.PY.gz", "", "python"),
-        ("deep/Makefile", "deep/Makefile", "", "makefile"),
-        ("r", "r", "", ""),
-        ("dump.jsonl.gz#7", "dump.jsonl.gz", "", ""),
-        ("lib/x.rs", "dump.jsonl.gz", "", "rust"),
-        ("README.md", "README.md", "", ""),
-        ("run", "run", "#!/usr/bin/env python3\n", "python"),
-        ("run", "run", "#!/bin/sh -e\n", "shell"),
-        ("run", "run", "#!/opt/unknown\n", ""),
-        ("page.html", "page.html", "", "html"),
+        ("src/a.py", "", "python"),
+        ("a.PY.gz", "", "python"),
+        ("deep/Makefile", "", "makefile"),
+        ("*.rs", "", "rust"),
+        ("r", "", ""),
+        ("README.md", "", ""),
+        ("run", "#!/usr/bin/env python3\n", "python"),
+        ("run", "#!/bin/sh -e\n", "shell"),
+        ("run", "#!/opt/unknown\n", ""),
+        ("page.html", "", "html"),
+        (None, "", ""),
+        (None, "#!/usr/bin/env python3\n", "python"),
     ],
 )
-def test_the_language_by_name_or_first_line(key: str, path: str, text: str, language: str) -> None:
-    document = Document.of(text, "s", path, key=key)
+def test_the_language_by_name_or_first_line(
+    file_name: str | None, text: str, language: str
+) -> None:
+    document = Document.of(text, "s", "dump.json", key="a.py", file_name=file_name)
     assert programming_language(document) == language
     assert domain_of(document) == ("code" if language else "prose")
 

@@ -26,7 +26,10 @@ STRANGE = [
 
 
 def documents(texts: list[str], path: str = "a.txt") -> list[Document]:
-    return [Document.of(text, "source", path, key=f"{path}#{n}") for n, text in enumerate(texts)]
+    return [
+        Document.of(text, "source", path, key=f"{path}#{n}", file_name=path)
+        for n, text in enumerate(texts)
+    ]
 
 
 def test_a_table_a_group_with_a_row_a_document() -> None:

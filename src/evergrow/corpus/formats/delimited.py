@@ -12,6 +12,7 @@ from evergrow.corpus.formats.rows import (
     NOT_UTF8,
     SAVE_AS_UTF8,
     BadRow,
+    refuse_twice,
     row_document,
     row_fields,
 )
@@ -26,7 +27,7 @@ TOO_LONG = f"rows longer than {MAX_LINE_BYTES // 2**20} MiB, as after a quote th
 def read_csv(file: SourceFile, config: SourceConfig, quarantine: Quarantine) -> Iterator[Document]:
     """One document a row; a field may go over several lines.
 
-    Raises InputError when the first line lacks a field that the source asks for.
+    Raises InputError when the first line lacks a field that the source asks for, or has one twice.
     """
     yield from _read(file, config, quarantine, ",")
 
@@ -131,6 +132,7 @@ def _names(
         raise InputError(
             f"{file.path}: its first line does not name the columns ({error or TOO_LONG}); {QUOTE}"
         ) from error
+    refuse_twice(file.path, names)
     for setting, field in row_fields(config).items():
         if field not in names:
             raise InputError(

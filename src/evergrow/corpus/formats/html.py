@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, with_newlines
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.rows import BadRow, as_meta
 from evergrow.corpus.quarantine import Quarantine
@@ -58,7 +58,8 @@ def read_html(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
         quarantine.skipped[NO_CONTENT] += 1
         return
     told = {k: v for k, v in (("title", page.title), ("address", page.address)) if v}
-    yield Document.of(page.text, quarantine.source, file.name, meta=as_meta(told))
+    # A key of its own: the text is not the file, and the rules of prose apply to it.
+    yield Document.of(page.text, quarantine.source, file.name, key=file.name, meta=as_meta(told))
 
 
 def extracted(data: bytes, charset: str | None) -> Page:
@@ -73,7 +74,9 @@ def extracted(data: bytes, charset: str | None) -> Page:
     text = html2text(root, preserve_formatting=True, main_content=True)
     link = root.head.query_selector('link[rel="canonical"]') if root.head else None
     address = link.getattr("href") if link else None
-    return Page(_whole(text).strip(), _whole(root.title or "") or None, _whole(address or ""))
+    return Page(
+        with_newlines(_whole(text)).strip(), _whole(root.title or "") or None, _whole(address or "")
+    )
 
 
 def _whole(text: str) -> str:

@@ -34,7 +34,7 @@ def _parse(line: Line) -> dict[str, Any]:
     if line.is_too_long:
         raise BadRow(TOO_LONG, SPLIT)
     try:
-        row = json.loads(line.data.decode("utf-8-sig"))
+        row = json.loads(line.data.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise BadRow(NOT_UTF8, SAVE_AS_UTF8) from None
     except (ValueError, RecursionError):
@@ -43,3 +43,11 @@ def _parse(line: Line) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise BadRow("rows that are not JSON objects", "write one JSON object a line")
     return row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key given twice, readers of JSON take the one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadRow("rows with a key given twice", "give every key of an object once")
+    return found

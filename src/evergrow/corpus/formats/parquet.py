@@ -12,7 +12,7 @@ from evergrow.corpus.addresses import open_address
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile
-from evergrow.corpus.formats.rows import NOT_UTF8, BadRow, row_document, row_fields
+from evergrow.corpus.formats.rows import NOT_UTF8, BadRow, refuse_twice, row_document, row_fields
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge
 from evergrow.errors import InputError
@@ -28,13 +28,14 @@ def read_parquet(
 ) -> Iterator[Document]:
     """One document a row; only the columns that the source asks for are read.
 
-    Raises InputError when the file is broken or packed once more, or has no such columns, and
+    Raises InputError when the file is broken or packed once more, or lacks columns, and
     UnpacksTooLarge when its own record says that pages unpack to too much.
     """
     columns = list(dict.fromkeys(row_fields(config).values()))
     with ExitStack() as stack:
         table = _open(file, stack)
         names = table.schema_arrow.names
+        refuse_twice(file.path, names)
         for setting, column in row_fields(config).items():
             if column not in names:
                 raise InputError(
@@ -42,21 +43,61 @@ def read_parquet(
                     f"sources.{quarantine.source}.{setting} to one of {', '.join(names)}"
                 )
         row, at_once = 0, _rows_at_once(table.metadata, columns)
-        for batch in table.iter_batches(at_once, columns=columns, use_threads=False):
+        for batch in _batches(table, at_once, columns, file):
             for values in zip(*(batch.column(c) for c in columns), strict=True):
                 try:
-                    row_values = _python_row(columns, values)
+                    row_values = _python_row(columns, values, config)
                     yield row_document(row_values, file, row, config, quarantine)
                 except BadRow as bad:
                     quarantine.add(file.name, row, bad.reason, bad.way_out, _head(values[0]))
                 row += 1
 
 
-def _python_row(columns: Sequence[str], values: Sequence[pa.Scalar]) -> dict[str, Any]:
-    try:
-        return {column: value.as_py() for column, value in zip(columns, values, strict=True)}
-    except UnicodeDecodeError:
-        raise BadRow(NOT_UTF8, "write the column as UTF-8 text") from None
+def _batches(
+    table: pq.ParquetFile, at_once: int, columns: Sequence[str], file: SourceFile
+) -> Iterator[pa.RecordBatch]:
+    """The rows, about 1 MiB at a time. Raises InputError where the file is damaged inside."""
+    batches = table.iter_batches(at_once, columns=list(columns), use_threads=False)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's or the net's
+                raise
+            told = " ".join(str(error).split())
+            raise InputError(
+                f"{file.path}: damaged inside ({told}); fetch or write it again, or leave it out "
+                "of `files`"
+            ) from error
+        if batch is None:
+            return
+        yield batch
+
+
+def _python_row(
+    columns: Sequence[str], values: Sequence[pa.Scalar], config: SourceConfig
+) -> dict[str, Any]:
+    row = {}
+    for column, value in zip(columns, values, strict=True):
+        try:
+            row[column] = _python(value)
+        except UnicodeDecodeError:
+            raise BadRow(NOT_UTF8, "write the column as UTF-8 text") from None
+        except (ValueError, OverflowError):  # the year 10000, a zone of no map
+            if column in (config.text_field, config.id_field):
+                raise BadRow(
+                    f"field {column!r} with a {value.type} that cannot be read",
+                    "write texts and ids as text",
+                ) from None
+            row[column] = f"a {value.type} that cannot be read"
+    return row
+
+
+def _python(value: pa.Scalar) -> Any:
+    """The value in Python, which counts no nanoseconds: dates need none."""
+    if pa.types.is_timestamp(value.type) and value.type.unit == "ns":
+        value = value.cast(pa.timestamp("us", value.type.tz), safe=False)
+    return value.as_py()
 
 
 def _head(text: pa.Scalar) -> bytes:

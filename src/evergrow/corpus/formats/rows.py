@@ -1,19 +1,24 @@
 """One row of a table or of a file of objects to a Document: what every format of rows shares."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.dates import iso_date
-from evergrow.corpus.document import Document
+from evergrow.corpus.dates import LATEST_YEAR, iso_date
+from evergrow.corpus.document import Document, with_newlines
+from evergrow.corpus.file_names import any_file_of, is_of_the_web, language_of
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine
+from evergrow.errors import InputError
 
 SAVE_AS_UTF8 = "save the file as UTF-8 (iconv -f latin1 -t utf-8) or leave it out of `files`"
 NOT_UTF8 = "bytes that are not UTF-8"
 UNREADABLE_DATE = "dates that cannot be read"
 FUTURE_DATE = "dates in the future"
+# What data sets of code call these: The Stack, its second version, GitHub Code, CommitPack.
+PATH_FIELDS = ("path", "file_path", "max_stars_repo_path", "file_name", "filename", "new_file")
+LANGUAGE_FIELDS = ("programming_language", "language", "lang")
 
 
 class BadRow(Exception):
@@ -34,19 +39,27 @@ def row_document(
 ) -> Document:
     """The document in ``row``, which stands at ``place``: a byte offset or a number of the row.
 
-    Raises BadRow when text or id are missing, of another type or not to be written down, and for
-    an id that this source gave before.
+    Raises BadRow when text or id are missing, of another type or not to be written down. An id may
+    come again: whoever sees all of a corpus decides.
     """
     text = _text(row, config.text_field)
     try:
-        key = _key(row, file, place, config, quarantine)
+        key = _key(row, file, place, config)
         date, spelt = checked_date(_get(row, config.date_field), file.name, place, quarantine)
         told = {} if spelt is None else {"date": spelt}
         told |= {field: row[field] for field in config.meta_fields if row.get(field) is not None}
         license, meta = _license(_get(row, config.license_field)), as_meta(told)
-        (meta + (license or "")).encode()
+        file_name = _file_name(row, key, config)
+        (meta + (license or "") + (file_name or "")).encode()
         return Document.of(
-            text, quarantine.source, file.name, date, key=key, license=license, meta=meta
+            text,
+            quarantine.source,
+            file.name,
+            date,
+            key=key,
+            license=license,
+            meta=meta,
+            file_name=file_name,
         )
     except UnicodeEncodeError:
         raise BadRow("halves of surrogate pairs", "write whole characters") from None
@@ -60,6 +73,13 @@ def row_fields(config: SourceConfig) -> dict[str, str]:
     return {setting: field for setting, field in asked.items() if field is not None}
 
 
+def refuse_twice(path: object, names: Sequence[str]) -> None:
+    """Raise InputError for a name that two columns have; those without a name are nobody's."""
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path}: two columns are called {twice!r}; rename or remove one of them")
+
+
 def _get(row: Mapping[str, Any], field: str | None) -> object:
     return None if field is None else row.get(field)
 
@@ -67,7 +87,7 @@ def _get(row: Mapping[str, Any], field: str | None) -> object:
 def _text(row: Mapping[str, Any], field: str) -> str:
     text = row.get(field)
     if isinstance(text, str):
-        return text
+        return with_newlines(text)
     kind = type(text).__name__ if text is not None else "missing"
     raise BadRow(
         f"text field {field!r} that is {kind}",
@@ -80,24 +100,32 @@ def _key(
     file: SourceFile,
     place: int,
     config: SourceConfig,
-    quarantine: Quarantine,
 ) -> str:
     field = config.id_field
     if field is None:
         return f"{file.name}#{place}"
     found = row.get(field)
-    if found is None or found == "":
+    if found is None or (isinstance(found, str) and not found.strip()):
         raise BadRow(f"id field {field!r} that is missing", "give every row an id, or no id_field")
     if isinstance(found, bool) or not isinstance(found, str | int):
         raise BadRow(
             f"id field {field!r} that is {type(found).__name__}", "write ids as text or numbers"
         )
-    key = str(found)
-    if quarantine.is_repeated(key):
-        raise BadRow(
-            f"id field {field!r} given twice", "make ids unique in the source, or set no id_field"
-        )
-    return key
+    return str(found)
+
+
+def _file_name(row: Mapping[str, Any], key: str, config: SourceConfig) -> str | None:
+    """The file that a row of code was; None for prose, which most rows are.
+
+    Told by a field for the language or the path among those that the source asks for, or by an id
+    that names a file of code in a folder. Addresses tell nothing: there are pages behind them.
+    """
+    asked = [field for field in (config.id_field, *config.meta_fields) if field is not None]
+    told = [any_file_of(row.get(field)) for field in asked if field in LANGUAGE_FIELDS]
+    told += [str(row.get(field)) for field in asked if field in PATH_FIELDS]
+    told += [key] if config.id_field is not None and "/" in key else []
+    names = (name for name in told if name and language_of(name) and not is_of_the_web(name))
+    return next(names, None)
 
 
 def _license(found: object) -> str | None:
@@ -110,12 +138,15 @@ def _license(found: object) -> str | None:
 def checked_date(
     found: object, path: str, place: int, quarantine: Quarantine
 ) -> tuple[str | None, str | None]:
-    """The date in ISO, or None and the date as spelt when it is flagged: unreadable or to come."""
+    """The date in ISO, or None and the date as spelt when it is flagged: unreadable or to come.
+
+    Without a day to go by, only a year past LATEST_YEAR has not come yet.
+    """
     if found is None or found == "":
         return None, None
     date = iso_date(found)
-    today = quarantine.today
-    if date is not None and (today is None or date[:10] <= today.isoformat()):
+    latest = quarantine.today.isoformat() if quarantine.today else f"{LATEST_YEAR}-12-31"
+    if date is not None and date[:10] <= latest:
         return date, None
     spelt = str(found)
     quarantine.flag(path, place, UNREADABLE_DATE if date is None else FUTURE_DATE, spelt)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from evergrow.corpus import parts
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, with_newlines
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.rows import NOT_UTF8, SAVE_AS_UTF8
 from evergrow.corpus.quarantine import Quarantine
@@ -21,6 +21,7 @@ def read_text(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
             if len(rest) < largest:
                 continue
             end = rest.rfind(b"\n") + 1 or _character_start(rest)
+            end -= rest[:end].endswith(b"\r")  # which may begin a line end
             yield from _decoded(rest[:end], file, offset, quarantine)
             offset, rest = offset + end, rest[end:]
         if rest:
@@ -42,4 +43,5 @@ def _decoded(
         quarantine.add(file.name, offset + error.start, NOT_UTF8, SAVE_AS_UTF8, block)
         return
     key = f"{file.name}#{offset}" if offset else None
-    yield Document.of(text, quarantine.source, file.name, key=key)
+    text = with_newlines(text)
+    yield Document.of(text, quarantine.source, file.name, key=key, file_name=file.name)

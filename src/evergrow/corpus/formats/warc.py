@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.document import Document
+from evergrow.corpus.document import Document, with_newlines
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.html import (
     MAX_PAGE_BYTES,
@@ -117,8 +117,6 @@ def _document(record: _Record, file: SourceFile, quarantine: Quarantine) -> Docu
         raise BadRow("addresses that are not http or https", "leave the record out")
     crawled = record.headers.get("warc-date", "")
     key = f"{address} {crawled}"
-    if quarantine.is_repeated(key):
-        raise BadRow("pages archived twice at one time", "leave one of the archives out")
     date, spelt = checked_date(crawled, file.name, record.offset, quarantine)
     told = {"address": address, "record": record.headers.get("warc-record-id", "").strip("<>")}
     told |= {k: v for k, v in (("title", page.title), ("date", spelt)) if v}
@@ -152,7 +150,7 @@ def _page(record: _Record, kind: str, quarantine: Quarantine) -> Page | None:
         return extracted(body, charset)
     if kind_of_text == "text/plain":
         try:
-            return Page(body.decode(charset or "utf-8"), None, None)
+            return Page(with_newlines(body.decode(charset or "utf-8")), None, None)
         except (UnicodeDecodeError, LookupError):
             raise BadRow(NOT_UTF8, "leave the record out") from None
     quarantine.skipped[f"records of {kind_of_text or 'unknown type'}"] += 1

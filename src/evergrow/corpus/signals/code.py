@@ -105,7 +105,7 @@ def comment_share(text: str, language: str) -> float:
 
 CODE = SignalGroup(
     name="code",
-    version=1,
+    version=2,
     fields={
         "longest_line": pa.int64(),  # characters
         "mean_line": pa.float64(),
