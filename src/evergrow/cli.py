@@ -63,7 +63,7 @@ def run(
     base = recipe.resolve().parent
     with screen.watching() as listener:
         if dry:
-            plan = draw_plan(loaded, base, listener)
+            plan = draw_plan(loaded, base, listener, runs)
         else:
             carried = carry_out(loaded, runs, base, listener, fresh)
     if dry:

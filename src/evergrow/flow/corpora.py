@@ -1,17 +1,20 @@
 """The corpora of a recipe made, explained, and tried under another policy."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from evergrow.config import decode, load_yaml
 from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.earlier import MADE, MANIFEST, finished_corpora
 from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.stages import Order, curate_corpus
 from evergrow.corpus.curate.units import tidied
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
+from evergrow.disk import write_file
 from evergrow.errors import InputError
 from evergrow.flow.listener import Listener, Progress
 from evergrow.recipe import CorpusRecipe
@@ -38,10 +41,23 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
         return made
 
 
-def make_corpora(recipe: CorpusRecipe, root: Path, base: Path, listener: Listener) -> list[Corpus]:
-    """The corpora in ``root``/corpora, for who holds the folder's lock already."""
+def make_corpora(
+    recipe: CorpusRecipe,
+    root: Path,
+    base: Path,
+    listener: Listener,
+    standing: Mapping[str, Corpus] | None = None,
+) -> list[Corpus]:
+    """The corpora in ``root``/corpora, for who holds the folder's lock already.
+
+    Those that are ``standing`` are taken as they are.
+    """
+    _refuse_itself(recipe, root, base)
     made: list[Corpus] = []
     for name, config in recipe.corpora.items():
+        if standing and name in standing:
+            made.append(standing[name])
+            continue
         folder = root / FOLDER / name
         with tidied(folder), Executor(config.executor, recipe.workers) as executor:
             order = Order(
@@ -55,7 +71,30 @@ def make_corpora(recipe: CorpusRecipe, root: Path, base: Path, listener: Listene
                 tell=_teller(folder, listener),
             )
             made.append(curate_corpus(order))
+    _write_down(recipe, root, listener)
     return made
+
+
+def _refuse_itself(recipe: CorpusRecipe, root: Path, base: Path) -> None:
+    for name, config in recipe.corpora.items():
+        for path in config.against:
+            if (base / path).resolve() == (root / FOLDER / name).resolve():
+                raise InputError(
+                    f"corpora.{name}.against: {path!r} is the folder of this corpus itself; name "
+                    "finished corpora of other recipes, earlier ones of this recipe come by "
+                    "themselves"
+                )
+
+
+def _write_down(recipe: CorpusRecipe, root: Path, listener: Listener) -> None:
+    """Which corpora the recipe has now; what else is in their folder is named."""
+    write_file(root / MADE, json.dumps(list(recipe.corpora)) + "\n")
+    found = sorted(path.parent.name for path in (root / FOLDER).glob(f"*/{MANIFEST}"))
+    if left := [name for name in found if name not in recipe.corpora]:
+        listener.say(
+            f"left over in {root / FOLDER}: {', '.join(left)}, which the recipe does not have any "
+            "more; delete what you need no more"
+        )
 
 
 def _teller(folder: Path, listener: Listener) -> Callable[[str, int, int], None]:
@@ -87,9 +126,9 @@ def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[dict[str, An
 
 
 def find_corpus(path: Path) -> Path:
-    """The corpus' folder at ``path``, or the only one of the recipe's folder there."""
-    found = sorted(p.parent for p in path.glob(f"{FOLDER}/*/corpus.json"))
-    if (path / "corpus.json").exists() or not found:
+    """The corpus' folder at ``path``, or the only one that the recipe in that folder has."""
+    found = finished_corpora(path)
+    if (path / MANIFEST).exists() or not found:
         return path  # opening it says what is missing
     if len(found) > 1:
         names = ", ".join(p.name for p in found)

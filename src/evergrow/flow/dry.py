@@ -70,12 +70,15 @@ class Plan:
     seconds: float
 
 
-def draw_plan(recipe: Recipe, base: Path, listener: Listener) -> Plan:
-    """Prepare the data in a temporary folder, take three steps, say what the recipe would do."""
+def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None = None) -> Plan:
+    """Prepare the data in a temporary folder, take three steps, say what the recipe would do.
+
+    Of what was made below ``runs`` before, corpora are read, or refused as the run would.
+    """
     with TemporaryDirectory(prefix="evergrow-dry-") as folder:
         root = Path(folder)
         units = unfold(recipe)
-        plan(units, recipe, root, base, listener)
+        plan(units, recipe, root, base, listener, runs / recipe.name if runs else None)
         work = open_work(root / units[0].folder, 0, listener, fresh=True)
         speed = _tokens_per_second(work)
         work.writer.close()

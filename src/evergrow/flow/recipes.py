@@ -20,6 +20,7 @@ from evergrow.flow.open_data import sizes_of
 from evergrow.flow.origin import origins
 from evergrow.flow.plan import plan_stages, refuse_edits
 from evergrow.flow.prepare import Prepared, prepare
+from evergrow.flow.standing import standing_corpora
 from evergrow.flow.units import Unit, stage_keys, unfold
 from evergrow.flow.versions import commit, package_version
 from evergrow.images.config import ImageSourceConfig
@@ -59,10 +60,21 @@ def remembered_base(root: Path) -> Path:
     return Path(remembered.read_text().strip()) if remembered.exists() else root
 
 
-def plan(units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener) -> None:
-    """Prepare the data and write the manifests; a signal ends this at once."""
+def plan(
+    units: list[Unit],
+    recipe: Recipe,
+    root: Path,
+    base: Path,
+    listener: Listener,
+    before: Path | None = None,
+) -> None:
+    """Prepare the data and write the manifests; a signal ends this at once.
+
+    ``before`` is the folder of what was made of the recipe before, when it is not ``root``.
+    """
     with listener.stop.at_once("the sources finished so far"):
-        prepared = prepare_units(units, recipe, root, base, listener)
+        made = _corpora(recipe, root, before or root, base, listener)
+        prepared = prepare_units(units, recipe, root, base, listener, made)
         plan_units(root, units, prepared)
 
 
@@ -108,14 +120,18 @@ def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe) -> Recipe:
 
 
 def prepare_units(
-    units: list[Unit], recipe: Recipe, root: Path, base: Path, listener: Listener
+    units: list[Unit],
+    recipe: Recipe,
+    root: Path,
+    base: Path,
+    listener: Listener,
+    made: Mapping[str, Corpus],
 ) -> list[Prepared]:
     """Documents, held-out split, tokenizer and shards of every source that a unit uses.
 
     Each unit's own later sources come after those of the whole ``recipe``: two arms that were
     continued apart know nothing of each other.
     """
-    made = {corpus.folder.name: corpus for corpus in _corpora(recipe, root, base, listener)}
     resolved = [unit.recipe for unit in unfold(recipe)]
     measured = {name for each in resolved for name in each.measured}
     learnt = {name for each in resolved for name in each.streams}
@@ -149,12 +165,20 @@ def prepare_units(
     return found
 
 
-def _corpora(recipe: Recipe, root: Path, base: Path, listener: Listener) -> list[Corpus]:
-    """The recipe's corpora, made before anything reads them; what is done is skipped."""
+def _corpora(
+    recipe: Recipe, root: Path, before: Path, base: Path, listener: Listener
+) -> dict[str, Corpus]:
+    """The recipe's corpora, made before anything reads them; what is done is skipped.
+
+    Those ``before`` that data was made of stay as they are, or this is refused.
+    """
     if not recipe.corpora:
-        return []
+        return {}
     settings = recipe.model_dump(include=set(CorpusRecipe.model_fields))
-    return make_corpora(decode(CorpusRecipe, settings, "recipe"), root, base, listener)
+    asked = decode(CorpusRecipe, settings, "recipe")
+    standing = standing_corpora(asked, before, base, listener.say)
+    made = make_corpora(asked, root, base, listener, standing)
+    return dict(zip(asked.corpora, made, strict=True))
 
 
 def _prepare_pictures(

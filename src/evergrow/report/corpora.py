@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from evergrow.corpus.curate.earlier import finished_corpora
 from evergrow.errors import InputError
 from evergrow.report.folder import Record
 from evergrow.run import refuse_newer
@@ -130,8 +131,8 @@ class CorpusCard:
 
 
 def read_corpora(root: Path) -> list[CorpusCard]:
-    """The finished corpora below ``root``/corpora; raises InputError for damaged or newer files."""
-    return [_read(path.parent) for path in sorted(root.glob("corpora/*/corpus.json"))]
+    """The finished corpora of the recipe in ``root``; InputError for damaged or newer files."""
+    return [_read(folder) for folder in finished_corpora(root)]
 
 
 def _read(folder: Path) -> CorpusCard:

@@ -11,6 +11,7 @@ from evergrow.errors import InputError
 
 FORMAT = 1
 MANIFEST = "corpus.json"
+MADE = "corpora/made.json"  # the names of the corpora that a recipe has, as it was last made
 _FIELDS = {"name", "key", "parents", "settings", "sources", "signals", "suites", "waterfall"}
 _FIELDS |= {"index", "card", "read", "documents", "shards"}
 
@@ -26,7 +27,7 @@ class Parent:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """``corpus.json`` of a finished corpus; InputError when there is none, or a bad or newer one."""
+    """``corpus.json`` of a finished corpus; InputError for none, a bad or a newer one."""
     path = folder / MANIFEST
     if not path.exists():
         raise InputError(f"{folder}: no finished corpus here {_instead(folder)}")
@@ -39,6 +40,23 @@ def _instead(folder: Path) -> str:
     return (
         f"({MANIFEST} is missing); make it with 'evergrow curate', or give the folder that holds it"
     )
+
+
+def finished_corpora(root: Path) -> list[Path]:
+    """The folders of the finished corpora of the recipe in ``root``, in its order.
+
+    Those of its corpora that were renamed or removed since are not among them; where nothing says
+    which it has, all are. Raises InputError when what says so is damaged.
+    """
+    path = root / MADE
+    if not path.exists():
+        return sorted(manifest.parent for manifest in root.glob(f"corpora/*/{MANIFEST}"))
+    try:
+        names = [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); run its 'evergrow curate' again") from error
+    folders = [path.parent / name for name in names]
+    return [folder for folder in folders if (folder / MANIFEST).exists()]
 
 
 def parse_manifest(text: bytes, path: Path) -> dict[str, Any]:
