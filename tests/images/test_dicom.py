@@ -5,11 +5,14 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+from pydicom.uid import JPEGLosslessSV1
 
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.dicom import decode
+from evergrow.images.dicom import decode, read_dicom
 from evergrow.images.readers import reader_of
+from evergrow.images.tables import windowed
 from evergrow.images.unreadable import Unreadable
 
 from .make import read, write_dicom
@@ -53,6 +56,103 @@ def test_a_table_of_interest_goes_before_a_window(tmp_path: Path) -> None:
     pixels, reading = decode(pydicom.dcmread(path))
     assert reading["interest"] == "table"
     assert pixels.ravel()[0] == 65_535 and pixels.ravel()[-1] == 15
+
+
+def test_a_negative_slope_turns_the_window_round_no_second_time(tmp_path: Path) -> None:
+    window = {"WindowCenter": 1000.5, "WindowWidth": 2001}
+    path = write_dicom(tmp_path / "a.dcm", RAMP, RescaleSlope=-1, RescaleIntercept=2000, **window)
+    share = np.clip((2000.0 - RAMP) / 2000, 0, 1)  # PS3.3 C.11.2.1.2.1
+    assert np.array_equal(decoded(path), np.rint(share * 65_535))
+
+
+@pytest.mark.parametrize(
+    ("function", "shares"),
+    [  # by hand: centre 4, width 4, of the values 1 to 7
+        ("LINEAR", [0, 0, 1 / 3, 2 / 3, 1, 1, 1]),
+        ("LINEAR_EXACT", [0, 0, 0.25, 0.5, 0.75, 1, 1]),
+        ("SIGMOID", [1 / (1 + np.exp(4 - x)) for x in range(1, 8)]),
+    ],
+)
+def test_each_function_of_a_window_is_that_of_the_standard(
+    function: str, shares: list[float]
+) -> None:
+    values = np.arange(1, 8, dtype=np.float64)
+    assert windowed(values, 4, 4, function) == pytest.approx(shares, abs=1e-12)
+
+
+def test_a_window_of_width_one_is_a_threshold() -> None:
+    assert windowed(np.array([3.0, 4.0]), 4, 1, "LINEAR").tolist() == [0, 1]
+    with pytest.raises(ValueError, match="WindowWidth 0 is too small for LINEAR_EXACT"):
+        windowed(np.array([3.0]), 4, 0, "LINEAR_EXACT")
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"VOILUTSequence": Sequence([])},
+        {"ModalityLUTSequence": Sequence([])},
+        {"WindowCenter": "", "WindowWidth": ""},
+        {"WindowCenter": "100", "WindowWidth": ""},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"RescaleSlope": "2"},  # counts only beside an intercept
+    ],
+)
+def test_what_a_header_leaves_empty_is_absent(tmp_path: Path, empty: dict) -> None:
+    plain = decoded(write_dicom(tmp_path / "a.dcm", RAMP))
+    assert np.array_equal(decoded(write_dicom(tmp_path / "b.dcm", RAMP, **empty)), plain)
+
+
+def test_a_table_of_bytes_with_many_entries_keeps_their_places(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 8]
+    table.LUTData = bytes(i // 16 for i in range(4096))
+    path = write_dicom(tmp_path / "a.dcm", RAMP, VOILUTSequence=Sequence([table]))
+    assert np.array_equal(decoded(path), np.rint(RAMP // 16 / 255 * 65_535))
+
+
+def test_colours_of_twelve_bits_fill_sixteen(tmp_path: Path) -> None:
+    colours = np.stack([RAMP, RAMP // 2, RAMP // 4], axis=-1)
+    form = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    pixels = decoded(write_dicom(tmp_path / "a.dcm", colours, **form))
+    assert np.array_equal(pixels, np.rint(colours / 4095 * 65_535))
+
+
+def test_whichever_byte_of_a_header_is_another_nothing_is_raised(tmp_path: Path) -> None:
+    window = {"WindowCenter": 100, "WindowWidth": 50, "RescaleSlope": 1, "RescaleIntercept": 0}
+    whole = write_dicom(tmp_path / "a.dcm", RAMP, **window).read_bytes()
+    config, path = ImageSourceConfig(images=["x"]), tmp_path / "b.dcm"
+    drawn = np.random.default_rng(0)
+    for place in range(128, len(whole) - 32, 2):
+        damaged = bytearray(whole)
+        damaged[place] = drawn.integers(256)
+        path.write_bytes(damaged)
+        assert len(list(read_dicom(path, "b.dcm", "films", config))) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(22, "Invalid argument"), IndexError("index")])
+def test_what_a_damaged_header_raises_is_a_record_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(path: Path) -> None:
+        raise error
+
+    path = write_dicom(tmp_path / "a.dcm", RAMP)
+    monkeypatch.setattr(pydicom, "dcmread", fail)
+    (found,) = read_dicom(path, "a.dcm", "films", ImageSourceConfig(images=["x"]))
+    assert isinstance(found, Unreadable)
+    assert found[:2] == ("a.dcm", 0) and type(error).__name__ in found.reason
+
+
+def test_a_syntax_without_a_decoder_names_the_package_that_has_one(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP)
+    header = pydicom.dcmread(path)
+    header.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    header.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    header["PixelData"].VR = "OB"
+    header.save_as(path)
+    (found,) = read_dicom(path, "a.dcm", "films", ImageSourceConfig(images=["x"]))
+    assert isinstance(found, Unreadable)
+    assert "JPEG Lossless" in found.reason and "install python-gdcm" in found.way_out
 
 
 @pytest.mark.parametrize("packed", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])

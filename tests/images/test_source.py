@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from evergrow.errors import InputError
 from evergrow.images.shape import to_channels, to_square
+from evergrow.train.config import ClassificationConfig
 
 from .make import noise, read, write_dicom, write_png
 
@@ -144,3 +146,10 @@ def test_grey_and_colour_become_the_channels_asked_for() -> None:
     assert to_channels(colour, 1).tolist() == [[[76]]]
     assert to_channels(colour, 3)[:, 0, 0].tolist() == [255, 0, 0]
     assert to_channels(np.full((1, 1), 7, np.uint8), 3)[:, 0, 0].tolist() == [7, 7, 7]
+
+
+def test_classes_are_named_as_people_name_them() -> None:
+    asked = {"kind": "classification", "labels": ["Pleural Thickening", "No finding"]}
+    assert ClassificationConfig.model_validate(asked).labels == asked["labels"]
+    with pytest.raises(ValidationError):
+        ClassificationConfig.model_validate({**asked, "labels": ["Pleural Thickening", " "]})

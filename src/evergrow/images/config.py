@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evergrow.config import Config, Fraction, Name, PositiveCount
+from evergrow.config import Config, Fraction, PositiveCount
 
 
 class ImageSourceConfig(Config):
@@ -87,4 +87,5 @@ class AugmentConfig(Config):
     )
 
 
-Labels = Annotated[list[Name], Field(min_length=2)]
+Label = Annotated[str, Field(pattern=r"\S", description="Any text that is not blank")]
+Labels = Annotated[list[Label], Field(min_length=2)]

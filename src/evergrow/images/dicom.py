@@ -17,6 +17,7 @@ import numpy as np
 from evergrow.errors import InputError
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.picture import Picture
+from evergrow.images.tables import interest, rescaled
 from evergrow.images.unreadable import Unreadable
 
 
@@ -35,6 +36,8 @@ def read_dicom(
         warnings.simplefilter("ignore")  # pydicom remarks on odd but readable headers
         try:
             found = _picture(pydicom.dcmread(path), name, source, config)
+        except (FileNotFoundError, PermissionError):
+            raise
         except (InvalidDicomError, BytesLengthException, *_DAMAGED) as error:
             reason = f"a header that is not DICOM ({type(error).__name__})"
             way_out = "leave it out of images or convert it again"
@@ -42,12 +45,14 @@ def read_dicom(
     yield found
 
 
-# What pydicom raises where a file is cut off or holds nonsense.
+# What pydicom raises where a file is cut off or a byte of its header is another.
 _DAMAGED = (
+    ArithmeticError,
     AttributeError,
     EOFError,
-    KeyError,
-    NotImplementedError,
+    LookupError,
+    MemoryError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -72,11 +77,13 @@ def _picture(
         return Unreadable(name, 0, "DICOM of several frames", "store one frame a file", names)
     try:
         pixels, reading = decode(header)
-    except (*_DAMAGED, OSError) as error:
+    except _DAMAGED as error:
         syntax = header.file_meta.get("TransferSyntaxUID")
         spelt = syntax.name if syntax is not None else "an unnamed transfer syntax"
         reason = " ".join(str(error).split())[:160]
-        way_out = "decompress the file, or install pylibjpeg and its plugins"
+        way_out = (
+            "decompress the file, or install python-gdcm, which reads JPEG Lossless and JPEG-LS"
+        )
         reason = f"pixels in {spelt} that do not decode ({reason})"
         return Unreadable(name, 0, reason, way_out, names)
     return Picture(pixels, source, name, name, **_known(header), reading=reading, names=names)
@@ -129,7 +136,7 @@ def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
 
     Raises what pydicom raises when the transfer syntax has no decoder here or the data is cut off.
     """
-    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     photometric = str(header.PhotometricInterpretation)
     raw = header.pixel_array
@@ -145,40 +152,16 @@ def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
     if raw.ndim == 3:  # pydicom has turned YBR into RGB
         if bits > 16:
             raise ValueError(f"{bits} bits a colour; 16 at most are read")
-        return raw.astype(np.uint8 if bits <= 8 else np.uint16), reading
-    values = apply_modality_lut(raw, header).astype(np.float64)
-    low, high = _range(header, bits)
-    values, low, high, reading["interest"] = _interest(values, low, high, header)
-    share = np.clip((values - low) / (high - low), 0, 1)
+        return _full_scale(raw / (2**bits - 1), bits), reading
+    share, reading["interest"] = interest(*rescaled(raw, header, bits), header)
     if photometric == "MONOCHROME1":
         share = 1 - share
+    pixels = _full_scale(share, bits)
+    reading["scaled_to"] = int(np.iinfo(pixels.dtype).max)
+    return pixels, reading
+
+
+def _full_scale(share: np.ndarray, bits: int) -> np.ndarray:
+    """Shares of white in [0, 1] as uint8 up to 8 stored bits, else as uint16."""
     kind = np.uint8 if bits <= 8 else np.uint16
-    reading["scaled_to"] = int(np.iinfo(kind).max)
-    return np.rint(share * np.iinfo(kind).max).astype(kind), reading
-
-
-def _range(header: Any, bits: int) -> tuple[float, float]:
-    """What values can be after the modality table: its width, or the stored bits rescaled."""
-    if "ModalityLUTSequence" in header:
-        return 0.0, float(2 ** int(header.ModalityLUTSequence[0].LUTDescriptor[2]) - 1)
-    signed = int(header.PixelRepresentation) == 1
-    ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    slope = float(header.get("RescaleSlope", 1) or 1)
-    intercept = float(header.get("RescaleIntercept", 0) or 0)
-    low, high = sorted(slope * end + intercept for end in ends)
-    return low, high
-
-
-def _interest(
-    values: np.ndarray, low: float, high: float, header: Any
-) -> tuple[np.ndarray, float, float, str]:
-    """The first table or window of interest applied; a table goes before a window."""
-    from pydicom.pixels.processing import apply_voi, apply_windowing
-
-    if "VOILUTSequence" in header:
-        width = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        looked_up = apply_voi(values.astype(np.int64), header)
-        return looked_up.astype(np.float64), 0.0, float(2**width - 1), "table"
-    if "WindowCenter" in header and "WindowWidth" in header:
-        return apply_windowing(values, header).astype(np.float64), low, high, "window"
-    return values, low, high, "none"
+    return np.rint(np.clip(share, 0, 1) * np.iinfo(kind).max).astype(kind)

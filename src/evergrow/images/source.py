@@ -17,9 +17,10 @@ from evergrow.images.manifest import (
     read_manifest,
     with_known,
 )
+from evergrow.images.npz import SPLITS
 from evergrow.images.picture import Picture
 from evergrow.images.pseudonyms import IDENTIFYING, Pseudonyms, identifying, secret_of
-from evergrow.images.readers import SPLITS, reader_of
+from evergrow.images.readers import reader_of
 from evergrow.images.shape import reshaped
 from evergrow.images.unreadable import Unreadable, refuse_too_many
 
