@@ -34,13 +34,19 @@ def test_a_glob_of_addresses_gives_files_with_sizes_and_checksums(
 ) -> None:
     memory.pipe({"/set/a/one.txt": b"one", "/set/two.txt": b"two", "/set/empty.txt": b""})
     found = match_files(["memory://set/**/*.txt", "memory://set/two.txt"], Path(), "web")
-    assert found == ["memory:///set/a/one.txt", "memory:///set/two.txt"]
-    file = SourceFile.at(found[0], Path())
+    assert list(found) == ["memory:///set/a/one.txt", "memory:///set/two.txt"]
+    file = SourceFile.at("memory:///set/a/one.txt", Path())
     assert file.record() == {
         "path": "memory:///set/a/one.txt",
         "bytes": 3,
         "blake3": blake3(b"one").hexdigest(),
     }
+
+
+def test_an_address_with_brackets_is_found_as_it_is(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe({"/set/part [1].txt": b"one", "/set/part 1.txt": b"two"})
+    found = match_files(["memory://set/part [1].txt"], Path(), "web")
+    assert list(found) == ["memory:///set/part [1].txt"]
 
 
 def test_every_kind_of_packing_and_parquet_are_read_from_an_address(
@@ -86,4 +92,5 @@ def test_addresses_that_cannot_be_read_say_why(memory: fsspec.AbstractFileSystem
 
 def test_a_file_address_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "a b.txt").write_text("x")
-    assert match_files([f"file://{tmp_path}/a%20b.txt"], Path(), "web") == [tmp_path / "a b.txt"]
+    found = match_files([f"file://{tmp_path}/a%20b.txt"], Path(), "web")
+    assert list(found) == [tmp_path / "a b.txt"]

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from evergrow.corpus.files import SourceFile, file_groups, in_order, inside, match_files
+from evergrow.corpus.files import (
+    NAMELESS,
+    OUTSIDE,
+    SourceFile,
+    file_groups,
+    in_order,
+    inside,
+    match_files,
+)
 from evergrow.disk import checksum
 from evergrow.errors import InputError
 
@@ -19,7 +27,9 @@ def test_globs_are_relative_or_absolute_and_give_each_file_once(tmp_path: Path) 
     (tmp_path / "a/b").mkdir(parents=True)
     for name in ("a/one.txt", "a/b/two.txt", "a/three.md"):
         (tmp_path / name).write_text("x")
-    found = match_files(["a/**/*.txt", f"{tmp_path}/a/one.*", "a/three.md"], tmp_path, "web")
+    patterns = ["a/**/*.txt", f"{tmp_path}/a/one.*", "a/three.md", "a/../a/one.txt", "a/../a/*.md"]
+    found = match_files(patterns, tmp_path, "web")
+    assert set(found.values()) == {None}
     assert [p.relative_to(tmp_path).as_posix() for p in found] == [
         "a/b/two.txt",
         "a/one.txt",
@@ -29,7 +39,7 @@ def test_globs_are_relative_or_absolute_and_give_each_file_once(tmp_path: Path) 
 
 def test_a_name_with_brackets_is_found_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "notes [old].txt").write_text("x")
-    assert match_files(["notes [old].txt"], tmp_path, "web") == [tmp_path / "notes [old].txt"]
+    assert match_files(["notes [old].txt"], tmp_path, "web") == {tmp_path / "notes [old].txt": None}
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -45,7 +55,7 @@ def test_empty_file(tmp_path: Path) -> None:
         "sources.web.files: 'empty.txt' matches only empty files; remove it or fill them"
     )
     (tmp_path / "full.txt").write_text("x")
-    assert match_files(["*.txt"], tmp_path, "web") == [tmp_path / "full.txt"]
+    assert match_files(["*.txt"], tmp_path, "web") == {tmp_path / "full.txt": None}
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
@@ -86,11 +96,38 @@ def test_a_recorded_name_stays_inside(tmp_path: Path) -> None:
         )
 
 
-def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
     path.write_text("x")
-    with pytest.raises(InputError, match=r"the file's name is not UTF-8; rename it"):
-        SourceFile.at(path, tmp_path)
+    file = SourceFile.at(path, tmp_path)
+    assert (file.fault, file.record()) == (
+        NAMELESS,
+        {"path": "caf\\xe9.txt", "bytes": 0, "blake3": ""},
+    )
+
+
+def test_links_out_of_the_folder_before_a_wildcard_are_a_fault(tmp_path: Path) -> None:
+    for name in ("glob/a.txt", "glob/sub/b.txt", "out/secret.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "glob/inside.txt").symlink_to("sub/b.txt")
+    (tmp_path / "glob/link.txt").symlink_to("../out/secret.txt")
+    (tmp_path / "glob/folder").symlink_to("../out")
+
+    def faults(*patterns: str) -> dict[str, object]:
+        found = match_files(patterns, tmp_path, "web")
+        return {Path(path).relative_to(tmp_path).as_posix(): f for path, f in found.items()}
+
+    assert faults("glob/*.txt") == {
+        "glob/a.txt": None,
+        "glob/inside.txt": None,
+        "glob/link.txt": OUTSIDE,
+    }
+    assert faults("glob/*/*.txt") == {"glob/folder/secret.txt": OUTSIDE, "glob/sub/b.txt": None}
+    assert set(faults("*/*.txt", "*/*/*.txt").values()) == {None}
+    assert faults("glob/link.txt") == {"glob/link.txt": None}
+    for climbing in ("glob/link.txt", "out/../glob/link.txt"):
+        assert faults("glob/l*.txt", climbing) == {"glob/link.txt": None}
 
 
 def test_groups_are_bounded_and_hang_on_names_and_sizes_only() -> None:

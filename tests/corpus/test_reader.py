@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evergrow.corpus import parts
+from evergrow.corpus import parts, unpack
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document, content_hash
-from evergrow.corpus.files import SourceFile
+from evergrow.corpus.files import NAMELESS, OUTSIDE, SourceFile
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_documents, read_files
+from evergrow.corpus.reader import BOMB, BROKEN, read_documents, read_files, source_files
+from evergrow.corpus.repeats import KnownDocuments
+from evergrow.corpus.source import SourceReading, source_documents
 from evergrow.errors import InputError
 
 
@@ -54,6 +57,64 @@ def test_members_of_a_concatenated_gzip_file_are_all_read(tmp_path: Path) -> Non
     members = [gzip.compress(rows({"text": str(i)})) for i in range(3)]
     (tmp_path / "a.jsonl.gz").write_bytes(b"".join(members))
     assert [d.text for d in read(tmp_path)[0]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_of_a_broken_packed_file_what_came_before_stays(tmp_path: Path, suffix: str) -> None:
+    written = [{"text": f"text {i * i}"} for i in range(20_000)]
+    path = tmp_path / f"a.jsonl.{suffix}"
+    with pa.output_stream(str(path)) as stream:
+        stream.write(rows(*written))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    (tmp_path / "b.jsonl").write_bytes(rows({"text": "fine"}))
+    documents, quarantine = read(tmp_path)
+    texts = [d.text for d in documents if d.path != "b.jsonl"]
+    assert texts == [row["text"] for row in written[: len(texts)]]
+    assert len(texts) > 10_000
+    (record,) = quarantine.records
+    assert (record.path, record.reason) == (path.name, BROKEN)
+    assert 0 <= record.offset - len(rows(*written[: len(texts)])) < 40
+
+
+def test_a_source_of_broken_files_only_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(rows(*({"text": f"text {i * i}"} for i in range(20_000))))
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[:-9])
+    config = SourceConfig(files=["*.gz"])
+    told = (
+        r"sources.web: packed data that is damaged or breaks off in every file \(1\); fetch or "
+        r"compress them again"
+    )
+    with pytest.raises(InputError, match=told):
+        list(read_documents(config, tmp_path, Quarantine("web")))
+    reading = SourceReading(Quarantine("web"))
+    with pytest.raises(InputError, match=told):
+        list(source_documents(config, tmp_path, KnownDocuments(), reading))
+
+
+def test_nothing_stays_of_a_text_that_is_a_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MAX_DOCUMENT_BYTES", 2**16)
+    monkeypatch.setattr(unpack, "FREE_BYTES", 2**20)
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"a line\n" * 2**20))
+    documents, quarantine = read(tmp_path)
+    assert (documents, [r.reason for r in quarantine.records]) == ([], [BOMB])
+
+
+def test_a_file_with_a_fault_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "glob").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "glob/out.txt").symlink_to("../secret")
+    (tmp_path / "glob/fine.txt").write_text("fine")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/glob/caf\xe9.txt")).write_text("x")
+    files = source_files(SourceConfig(files=["glob/*"]), tmp_path, "web")
+    quarantine = Quarantine("web")
+    documents = list(read_files(SourceConfig(files=["glob/*"]), files, quarantine))
+    assert [d.text for d in documents] == ["fine"]
+    assert sorted(places(quarantine)) == [
+        ("glob/caf\\xe9.txt", 0, NAMELESS.reason),
+        ("glob/out.txt", 0, OUTSIDE.reason),
+    ]
 
 
 def test_rows_carry_their_date_in_iso(tmp_path: Path) -> None:

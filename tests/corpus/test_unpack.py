@@ -8,24 +8,41 @@ import pytest
 
 from evergrow.corpus import unpack
 from evergrow.corpus.files import SourceFile
-from evergrow.corpus.unpack import Line, UnpacksTooLarge, open_unpacked, read_lines
-from evergrow.errors import InputError
+from evergrow.corpus.unpack import (
+    Line,
+    PackingBroken,
+    UnpacksTooLarge,
+    open_unpacked,
+    read_lines,
+)
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
-def test_packed_data_that_breaks_off_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_packed_data_that_breaks_off_says_where(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.txt.{suffix}"
+    text = b"".join(f"text {i * i}\n".encode() for i in range(50_000))
     with pa.output_stream(str(path)) as stream:
-        stream.write(b"".join(f"text {i * i}\n".encode() for i in range(1000)))
+        stream.write(text)
     path.write_bytes(path.read_bytes()[:-9])
-    kind = {"gz": "gzip", "zst": "zstd"}[suffix]
+    read = b""
     with (
-        pytest.raises(
-            InputError, match=rf"a\.txt\.{suffix}: the {kind} data is broken .*compress the file"
-        ),
+        pytest.raises(PackingBroken) as broken,
         open_unpacked(SourceFile.at(path, tmp_path)) as stream,
     ):
-        stream.read()
+        while line := stream.readline():
+            read += line
+    assert text.startswith(read)
+    offset = broken.value.offset
+    assert len(text) // 2 < offset <= len(text) and 0 <= offset - len(read) < 20
+
+
+def test_an_error_of_the_disk_or_the_net_is_no_damage(tmp_path: Path) -> None:
+    class Lost(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        unpack._Bounded(pa.PythonFile(Lost(), "r"), "gzip").read(1)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])

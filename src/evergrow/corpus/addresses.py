@@ -23,7 +23,8 @@ def matching_addresses(pattern: str, where: str) -> dict[str, int]:
     if ".." in pattern.split("/"):
         raise InputError(f"{where} climbs with '..'; write the address without it")
     system, path = _system(pattern, where)
-    if not set(path) & set("*?["):
+    is_wild = bool(set(path) & set("*?["))
+    if not is_wild or system.exists(path):  # a name may hold brackets
         if not system.exists(path):
             return {}
         info = system.info(path)

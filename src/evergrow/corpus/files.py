@@ -1,8 +1,10 @@
 """Globs to files with checksums, here or behind an address, and groups of them."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from blake3 import blake3
@@ -19,12 +21,27 @@ from evergrow.errors import InputError
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
+class Fault(NamedTuple):
+    """Why a file is not read, and what to do about it."""
+
+    reason: str
+    way_out: str
+
+
+NAMELESS = Fault("file names that are not UTF-8", "rename the file or leave it out of `files`")
+OUTSIDE = Fault(
+    "links that a wildcard finds and that lead out of its folder",
+    "name the file they lead to, or put it into the folder",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """A file of a source; ``name`` is its path as recorded: relative to the base when inside it.
 
     ``path`` is text when it is an address that fsspec reads, which then is the name too. ``tree``
-    is the checkout that the file belongs to, None for a file of its own.
+    is the checkout that the file belongs to, None for a file of its own. A file with a ``fault`` is
+    never opened: it has no size and no checksum.
     """
 
     path: Path | str
@@ -32,18 +49,23 @@ class SourceFile:
     num_bytes: int
     blake3: str
     tree: Path | None = None
+    fault: Fault | None = None
 
     @classmethod
-    def at(cls, path: Path | str, base: Path, tree: Path | None = None) -> "SourceFile":
+    def at(
+        cls, path: Path | str, base: Path, tree: Path | None = None, fault: Fault | None = None
+    ) -> "SourceFile":
         """Describe the file at ``path``, which is read once for its checksum.
 
-        Raises InputError when the name is not UTF-8.
+        A name that is not UTF-8 is a fault, and recorded with ``\\xff`` for such bytes.
         """
         if isinstance(path, str):
             return cls(path, path, address_size(path), address_checksum(path))
         name = (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
         if not is_utf8(name):
-            raise InputError(f"{name!r}: the file's name is not UTF-8; rename it")
+            name, fault = os.fsencode(name).decode(errors="backslashreplace"), NAMELESS
+        if fault is not None:
+            return cls(path, name, 0, "", tree, fault)
         return cls(path, name, path.stat().st_size, checksum(path), tree)
 
     def record(self) -> dict[str, object]:
@@ -96,14 +118,15 @@ def file_groups(files: Iterable[SourceFile], max_bytes: int | None) -> list[list
     return groups + list(trees.values())
 
 
-def match_files(patterns: Sequence[str], base: Path, source: str) -> list[Path | str]:
+def match_files(patterns: Sequence[str], base: Path, source: str) -> dict[Path | str, Fault | None]:
     """The non-empty files that the globs match, sorted, each once; addresses after paths.
 
-    Empty files are skipped when a wildcard found them (packages are full of empty ``__init__.py``).
-    Raises InputError for a pattern without a match or with empty files only, for a folder, and for
-    ``..`` after a wildcard.
+    Links that lead out of the folder before the first wildcard have a fault, unless they are named
+    without one. Empty files are skipped when a wildcard found them (packages are full of empty
+    ``__init__.py``). Raises InputError for a pattern without a match or with empty files only, for
+    a folder, and for ``..`` after a wildcard.
     """
-    paths: set[Path] = set()
+    paths: dict[Path, Fault | None] = {}
     addresses: set[str] = set()
     for pattern in patterns:
         where = f"sources.{source}.files: {pattern!r}"
@@ -118,8 +141,24 @@ def match_files(patterns: Sequence[str], base: Path, source: str) -> list[Path |
             raise InputError(f"{where} is a folder; name its files, for example {pattern}/**/*.txt")
         filled = [path for path in files if path.stat().st_size > 0]
         _refuse_none(where, files, filled, f" under {base}")
-        paths.update(filled)
-    return sorted(paths) + sorted(addresses)
+        folder = _folder_of(pattern, base)
+        for path in filled:
+            fault = None if folder is None or _leads_into(folder, path) else OUTSIDE
+            paths[path] = paths.get(path, fault) and fault
+    return {**_each_once(paths), **dict.fromkeys(sorted(addresses))}
+
+
+def _leads_into(folder: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _each_once(paths: Mapping[Path, Fault | None]) -> dict[Path, Fault | None]:
+    """Sorted; of two spellings of one place, a/b and c/../a/b, the one that does not climb."""
+    spellings: dict[Path, list[Path]] = {}
+    for path in sorted(paths, key=lambda path: (".." in path.parts, path)):
+        spellings.setdefault(path.parent.resolve() / path.name, []).append(path)
+    faults = {same[0]: [paths[path] for path in same] for same in spellings.values()}
+    return {path: None if None in faults[path] else faults[path][0] for path in sorted(faults)}
 
 
 def _refuse_none(where: str, files: Sequence[object], filled: Sequence[object], at: str) -> None:
@@ -134,16 +173,31 @@ def match_paths(pattern: str, base: Path, where: str) -> list[Path]:
 
     Raises InputError for ``..`` after a wildcard: what it matches would decide where it leads.
     """
-    if pattern.startswith("file://"):
-        pattern = unquote(urlsplit(pattern).path)
-    path = base / Path(pattern).expanduser()
-    parts = path.parts
-    wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
+    path = _path_of(pattern, base)
+    parts, wild = path.parts, _first_wildcard(path)
     if wild is None or path.exists():
         return [path] if path.exists() else []
     if ".." in parts[wild:]:
         raise InputError(f"{where} climbs with '..' after a wildcard; name the folder itself")
     return list(Path(*parts[:wild]).glob("/".join(parts[wild:])))
+
+
+def _path_of(pattern: str, base: Path) -> Path:
+    if pattern.startswith("file://"):
+        pattern = unquote(urlsplit(pattern).path)
+    return base / Path(pattern).expanduser()
+
+
+def _first_wildcard(path: Path) -> int | None:
+    """The first part of a path that has one."""
+    return next((i for i, part in enumerate(path.parts) if set(part) & set("*?[")), None)
+
+
+def _folder_of(pattern: str, base: Path) -> Path | None:
+    """The folder before the first wildcard; None for the name of a file, with brackets or not."""
+    path = _path_of(pattern, base)
+    wild = _first_wildcard(path)
+    return None if wild is None or path.exists() else Path(*path.parts[:wild])
 
 
 def inside(root: Path, name: str) -> Path:

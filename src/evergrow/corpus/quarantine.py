@@ -75,11 +75,16 @@ class Quarantine:
             head = _readable(what.encode(errors="backslashreplace"))
             self.flagged.append(Quarantined(path, offset, reason, self.source, head))
 
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many bad documents there are of each."""
+        return Counter(record.reason for record in self.records)
+
     def check(self) -> None:
         """Raise InputError when more than ``max_bad`` of the documents read so far are bad."""
         if len(self.records) <= self.max_bad * self.num_documents:
             return
-        reason, count = Counter(r.reason for r in self.records).most_common(1)[0]
+        reason, count = self.reasons.most_common(1)[0]
         first = next(r for r in self.records if r.reason == reason)
         times = "once" if count == 1 else f"{count:,} times"
         raise InputError(

@@ -13,10 +13,12 @@ from evergrow.corpus.files import SourceFile, in_order, match_files
 from evergrow.corpus.formats import READERS, format_of
 from evergrow.corpus.formats.tree import Tree, open_tree, read_tree_file, tree_files
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge
+from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, PackingBroken, UnpacksTooLarge
+from evergrow.errors import InputError
 
 OPEN_FILES = 64  # read in turn; within every system's limit on open files
 BOMB = f"files that unpack to more than {FREE_BYTES // 2**20} MiB and {MAX_RATIO} times their size"
+BROKEN = "packed data that is damaged or breaks off"
 
 
 def source_files(config: SourceConfig, base: Path, source: str) -> list[SourceFile]:
@@ -26,7 +28,8 @@ def source_files(config: SourceConfig, base: Path, source: str) -> list[SourceFi
     """
     if config.trees:
         return tree_files(config, base, source)
-    return [SourceFile.at(path, base) for path in match_files(config.files, base, source)]
+    matches = match_files(config.files, base, source)
+    return [SourceFile.at(path, base, fault=fault) for path, fault in matches.items()]
 
 
 def read_documents(
@@ -36,8 +39,18 @@ def read_documents(
 
     Raises InputError past the quarantine's share of bad documents.
     """
-    yield from read_files(config, source_files(config, base, quarantine.source), quarantine)
+    files = source_files(config, base, quarantine.source)
+    yield from read_files(config, files, quarantine)
     quarantine.check()
+    refuse_broken(quarantine.source, quarantine.reasons[BROKEN], len(files))
+
+
+def refuse_broken(source: str, num_broken: int, num_files: int) -> None:
+    """Raise InputError when no file of a source is whole, however much of it was read."""
+    if num_files and num_broken == num_files:
+        raise InputError(
+            f"sources.{source}: {BROKEN} in every file ({num_files}); fetch or compress them again"
+        )
 
 
 def read_files(
@@ -47,7 +60,8 @@ def read_files(
 
     So any beginning of the stream is spread over the files, whatever they contain. Texts longer
     than 4 MiB come as several documents, cut at line ends. Bad documents go to ``quarantine``;
-    ask it with ``check()`` when done. Raises InputError for a broken file or a missing column.
+    ask it with ``check()`` when done. Of a packed file that is broken what came before stays.
+    Raises InputError for a broken Parquet file or a missing column.
     """
     with closing(_in_turn(in_order(files), config, quarantine)) as documents:
         for document in documents:
@@ -74,14 +88,24 @@ def _in_turn(
 def _opened(
     file: SourceFile, config: SourceConfig, quarantine: Quarantine, trees: dict[Path, Tree]
 ) -> Iterator[Document]:
-    """The documents of a file, or those before the place where it turns out to be a bomb."""
+    """The documents of a file, or those before the place where it breaks or is a bomb."""
     try:
-        if file.tree is None:
+        if file.fault is not None:
+            quarantine.add(file.name, 0, *file.fault)
+        elif file.tree is None:
             yield from READERS[format_of(file, config)](file, config, quarantine)
         else:
             if file.tree not in trees:
-                trees[file.tree] = open_tree(file.tree, quarantine)
+                trees[file.tree] = open_tree(file.tree, _recorded_tree(file), quarantine)
             yield from read_tree_file(file, trees[file.tree], config, quarantine)
     except UnpacksTooLarge as bomb:
         way_out = "unpack it yourself if it is to be trusted, or leave it out of `files`"
         quarantine.add(file.name, 0, BOMB, way_out, b"", bomb.num_bytes)
+    except PackingBroken as broken:
+        way_out = "fetch or compress the file again"
+        quarantine.add(file.name, broken.offset, BROKEN, way_out)
+
+
+def _recorded_tree(file: SourceFile) -> str:
+    assert isinstance(file.path, Path) and file.tree is not None
+    return file.name.removesuffix(file.path.relative_to(file.tree).as_posix())

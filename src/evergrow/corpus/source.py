@@ -11,7 +11,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.installed import installed_path, read_installed
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_files, source_files
+from evergrow.corpus.reader import BROKEN, read_files, refuse_broken, source_files
 from evergrow.corpus.repeats import Dropped, KnownDocuments, up_to_bytes, without_repeats
 from evergrow.errors import InputError
 
@@ -48,6 +48,7 @@ def source_documents(
             reading.num_licensed += document.license is not None
             yield document
     reading.quarantine.check()
+    refuse_broken(name, reading.quarantine.reasons[BROKEN], len(reading.files))
     refuse_unused(name, "date", config.date_field, reading.num_dated)
     refuse_unused(name, "license", config.license_field, reading.num_licensed)
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from evergrow.corpus.addresses import open_address
 from evergrow.corpus.files import COMPRESSIONS, SourceFile
-from evergrow.errors import InputError
 
 BUFFER_BYTES = 2**17
+STEP_BYTES = 2**12
 FREE_BYTES = 64 * 2**20
 MAX_RATIO = 250  # judgement; text packs 3 to 20 times, logs 100, a gzip bomb 1,000, zstd's 20,000
 MAX_LINE_BYTES = 32 * 2**20  # 4 MiB of text, all of it escaped as \u0000, has 24
@@ -24,6 +24,14 @@ class UnpacksTooLarge(Exception):
     def __init__(self, num_bytes: int) -> None:
         super().__init__(num_bytes)
         self.num_bytes = num_bytes
+
+
+class PackingBroken(Exception):
+    """Packed data that is damaged or breaks off: ``offset`` bytes of it came out before."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
 
 
 class Line(NamedTuple):
@@ -40,7 +48,10 @@ class Line(NamedTuple):
 
 @final
 class _Bounded(io.RawIOBase):
-    """Unpacked bytes that stop with UnpacksTooLarge when they grow out of proportion."""
+    """Unpacked bytes that stop with UnpacksTooLarge when they grow out of proportion.
+
+    They come in small steps, since a step that meets damage gives nothing.
+    """
 
     def __init__(self, packed: pa.NativeFile, compression: str) -> None:
         self._packed = packed
@@ -51,7 +62,12 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        count = self._unpacked.readinto(buffer)
+        try:
+            count = self._unpacked.readinto(memoryview(buffer)[:STEP_BYTES])
+        except OSError as error:
+            if type(error) is not OSError or error.errno is not None:  # the disk's or the net's
+                raise
+            raise PackingBroken(self._total) from error
         self._total += count
         if self._total > max(FREE_BYTES, MAX_RATIO * self._packed.tell()):
             raise UnpacksTooLarge(self._total)
@@ -62,7 +78,7 @@ class _Bounded(io.RawIOBase):
 def open_unpacked(file: SourceFile) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed when its name ends in .gz or .zst.
 
-    Reading raises InputError when the compressed data is broken or cut off, and UnpacksTooLarge.
+    Reading raises PackingBroken and UnpacksTooLarge.
     """
     compression = COMPRESSIONS.get(file.suffixes[1])
     with ExitStack() as stack:
@@ -77,13 +93,18 @@ def open_unpacked(file: SourceFile) -> Iterator[BinaryIO]:
                 yield raw
                 return
             packed = stack.enter_context(pa.PythonFile(raw, "r"))
-        try:
-            yield io.BufferedReader(_Bounded(packed, compression), BUFFER_BYTES)
-        except OSError as error:
-            raise InputError(
-                f"{file.path}: the {compression} data is broken ({error}); "
-                "fetch or compress the file again"
-            ) from error
+        yield io.BufferedReader(_Bounded(packed, compression), BUFFER_BYTES)
+
+
+def refuse_bomb(file: SourceFile) -> None:
+    """Unpack the whole file for nothing. Raises UnpacksTooLarge, which otherwise would come when
+    the beginning is a document already."""
+    try:
+        with open_unpacked(file) as stream:
+            while stream.read(2**20):
+                pass
+    except PackingBroken:
+        return  # whoever reads the file comes upon it in its place
 
 
 def read_lines(stream: BinaryIO, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:

@@ -1,7 +1,9 @@
+import gzip
 import os
 import subprocess
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.files import file_groups
 from evergrow.corpus.formats.git import commit_dates, repository_name
+from evergrow.corpus.formats.tree import tree_facts
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files, source_files
 from evergrow.errors import InputError
@@ -117,10 +120,13 @@ def test_what_is_no_document_is_skipped_and_counted(tmp_path: Path, git: Git) ->
 
 
 @pytest.mark.parametrize("tracked", [True, False])
-def test_a_link_out_of_the_tree_is_quarantined(tmp_path: Path, git: Git, tracked: bool) -> None:
+def test_a_link_out_of_the_tree_or_to_itself_is_quarantined(
+    tmp_path: Path, git: Git, tracked: bool
+) -> None:
     write(tmp_path, {"secret/key.txt": "key", "code/a.py": "a"})
     (tmp_path / "code/file").symlink_to("../secret/key.txt")
     (tmp_path / "code/folder").symlink_to("../secret")
+    (tmp_path / "code/self").symlink_to("self")
     if tracked:
         git("add", ".")
         git("commit", "-qm", "one")
@@ -128,10 +134,19 @@ def test_a_link_out_of_the_tree_is_quarantined(tmp_path: Path, git: Git, tracked
         (tmp_path / "code/.git").rename(tmp_path / "away")
     documents, quarantine = read(tmp_path)
     assert sorted(documents) == ["a.py"]
-    assert [(r.path.rsplit("/", 1)[-1], r.reason) for r in quarantine.records] == [
-        ("file", "paths that lead out of the source tree"),
-        ("folder", "paths that lead out of the source tree"),
+    assert [(r.path, r.reason) for r in quarantine.records] == [
+        ("code/file", "paths that lead out of the source tree"),
+        ("code/folder", "paths that lead out of the source tree"),
+        ("code/self", "links that lead in circles"),
     ]
+
+
+def test_nothing_in_a_tree_is_unpacked(tmp_path: Path) -> None:
+    packed = {"fix.gz": "a plain text", "real.py.gz": gzip.compress(b"x = 1"), "b.zst": "x"}
+    write(tmp_path / "code", {"a.py": "a", **packed})
+    documents, quarantine = read(tmp_path)
+    assert sorted(documents) == ["a.py"]
+    assert (quarantine.skipped, quarantine.records) == ({"binary files": 3}, [])
 
 
 def test_a_tracked_folder_replaced_by_a_link_leads_nowhere(tmp_path: Path, git: Git) -> None:
@@ -160,6 +175,26 @@ def test_a_repository_without_commits_has_no_dates(tmp_path: Path, git: Git) -> 
     git("add", ".")
     documents, _ = read(tmp_path)
     assert documents["a.py"].date is None
+
+
+def test_the_facts_of_a_tree_are_those_that_its_bytes_do_not_tell(tmp_path: Path, git: Git) -> None:
+    code = tmp_path / "code"
+    write(code, {"a.py": "a"})
+    git("add", ".")
+    git("commit", "-qm", "one")
+    facts = [tree_facts(code)]
+    git("commit", "-q", "--allow-empty", "-m", "two")
+    facts.append(tree_facts(code))
+    git("remote", "add", "origin", "https://host.org/owner/name.git")
+    facts.append(tree_facts(code))
+    (code / "link").symlink_to("a.py")
+    git("add", ".")
+    facts.append(tree_facts(code))
+    (code / ".git/shallow").write_text(str(facts[0]["history"])[2:42] + "\n")
+    facts.append(tree_facts(code))
+    assert [f["name"] for f in facts] == ["code"] * 2 + ["https://host.org/owner/name.git"] * 3
+    assert all(before != after for before, after in pairwise(facts))
+    assert tree_facts(code) == facts[-1]
 
 
 def test_the_edge_of_a_shallow_clone_dates_nothing(tmp_path: Path, git: Git) -> None:

@@ -16,9 +16,11 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of
 from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile, file_groups
+from evergrow.corpus.formats import extractors
+from evergrow.corpus.formats.tree import tree_facts
 from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.reader import read_files, source_files
+from evergrow.corpus.reader import BROKEN, read_files, refuse_broken, source_files
 from evergrow.corpus.repeats import up_to_bytes
 from evergrow.corpus.source import changed_files, refuse_unused
 from evergrow.corpus.table import write_documents
@@ -28,7 +30,10 @@ from evergrow.errors import InputError
 
 @dataclass(frozen=True)
 class Ingest:
-    """One group of a source's files, to be read into ``documents/<unit>-<part>.parquet``."""
+    """One group of a source's files, to be read into ``documents/<unit>-<part>.parquet``.
+
+    ``facts`` is a hash of what decides the documents beside settings and bytes: see ``facts_of``.
+    """
 
     folder: Path
     unit: str
@@ -37,6 +42,7 @@ class Ingest:
     files: tuple[SourceFile, ...]
     shard_bytes: int
     as_of: str | None
+    facts: str
 
     @property
     def label(self) -> str:
@@ -51,7 +57,7 @@ class Ingest:
         """Of the settings, and of the files unless they are only known when they are read."""
         files = [file.record() for file in self.files]
         settings = [self.config.content_settings, self.shard_bytes, self.as_of]
-        return key_of("ingest", self.source, settings, files)
+        return key_of("ingest", self.source, settings, files, self.facts)
 
     def finished(self, base: Path) -> Done | None:
         """The unit when it was done before with the same files."""
@@ -81,7 +87,7 @@ class Ingest:
             "date": counts["date"],
             "license": counts["license"],
             "files": [file.record() for file in files],
-            "bad": dict(Counter(record.reason for record in quarantine.records)),
+            "bad": dict(quarantine.reasons),
             "flags": dict(quarantine.flags),
             "skipped": dict(quarantine.skipped),
         }
@@ -147,9 +153,25 @@ def plan_ingest(
         files = source_files(config, base, name)
         groups = file_groups(files, None if config.max_bytes else shard_bytes)
     return [
-        Ingest(folder, f"{name}-{number:05d}", name, config, tuple(group), shard_bytes, as_of)
+        Ingest(
+            folder=folder,
+            unit=f"{name}-{number:05d}",
+            source=name,
+            config=config,
+            files=tuple(group),
+            shard_bytes=shard_bytes,
+            as_of=as_of,
+            facts=facts_of(group, config),
+        )
         for number, group in enumerate(groups)
     ]
+
+
+def facts_of(files: Sequence[SourceFile], config: SourceConfig) -> str:
+    """A hash of what git knows of the files' trees, of what is in these, and of the versions of
+    the packages that take the text out of pages."""
+    trees = dict.fromkeys(file.tree for file in files if file.tree is not None)
+    return key_of([tree_facts(tree) for tree in trees], extractors(files, config))
 
 
 def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> None:
@@ -161,6 +183,7 @@ def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> Non
         reasons: Counter[str] = sum((Counter(counts["bad"]) for counts in units), Counter())
         num_read = sum(counts["documents"] for counts in units)
         _refuse_share(source, config.max_bad, reasons, num_read)
+        refuse_broken(source, reasons[BROKEN], sum(len(counts["files"]) for counts in units))
         for what, field in (("date", config.date_field), ("license", config.license_field)):
             refuse_unused(source, what, field, sum(counts[what] for counts in units))
 

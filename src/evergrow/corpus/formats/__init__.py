@@ -1,6 +1,7 @@
 """What a file can hold, and the function that reads it; found by the suffix unless it is named."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
@@ -36,6 +37,22 @@ SUFFIXES = {
     ".warc": "warc",
     ".wet": "warc",
 }
+
+
+EXTRACTORS = {"html": ("resiliparse",), "warc": ("resiliparse", "fastwarc")}
+
+
+def extractors(files: Sequence[SourceFile], config: SourceConfig) -> dict[str, str]:
+    """Name -> version of the packages that decide what is read of ``files``, those of them that
+    are installed; reading says which one is missing."""
+    formats = {format_of(file, config) for file in files if file.tree is None}
+    found = {}
+    for name in sorted({name for kind in formats for name in EXTRACTORS.get(kind, ())}):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def format_of(file: SourceFile, config: SourceConfig) -> str:

@@ -73,8 +73,7 @@ def commit_dates(tree: Path, names: Collection[str]) -> dict[str, str]:
     In a shallow clone the oldest commit seems to have made everything: it dates nothing.
     Merges date nothing either: the commits they bring in do.
     """
-    shallow = _git_folder(tree) / "shallow"
-    edge = set(shallow.read_bytes().split()) if shallow.exists() else set()
+    edge = set(map(str.encode, shallow_edge(tree)))
     wanted, dates = {os.fsencode(name) for name in names}, {}
     asked = ("log", "--format=%x01%H %ct", "--name-only", "-z", "--no-renames", "--no-merges")
     with _output(tree, *asked, "--no-ext-diff", "--no-textconv", "HEAD", "--") as chunks:
@@ -100,11 +99,17 @@ def _tokens(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def has_commits(tree: Path) -> bool:
-    """Whether there is a history; a fresh ``git init`` has none."""
-    head = ("rev-parse", "--quiet", "--verify", "HEAD^{commit}")
-    with _started(tree, *head) as process:
-        return process.wait() == 0
+def shallow_edge(tree: Path) -> list[str]:
+    """The commits where a shallow clone's history ends, sorted; none in a whole one."""
+    shallow = _git_folder(tree) / "shallow"
+    return sorted(shallow.read_text().split()) if shallow.exists() else []
+
+
+def head_commit(tree: Path) -> str | None:
+    """The id of the commit that is checked out; a fresh ``git init`` has none."""
+    with _started(tree, "rev-parse", "--quiet", "--verify", "HEAD^{commit}") as process:
+        assert process.stdout is not None
+        return process.stdout.read().decode().strip() or None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from evergrow.corpus.document import Document, with_newlines
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.rows import NOT_UTF8, SAVE_AS_UTF8
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.unpack import open_unpacked
+from evergrow.corpus.unpack import open_unpacked, refuse_bomb
 
 
 def read_text(file: SourceFile, config: SourceConfig, quarantine: Quarantine) -> Iterator[Document]:
@@ -20,6 +20,8 @@ def read_text(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
             rest += block
             if len(rest) < largest:
                 continue
+            if offset == 0 and file.suffixes[1]:
+                refuse_bomb(file)
             end = rest.rfind(b"\n") + 1 or _character_start(rest)
             end -= rest[:end].endswith(b"\r")  # which may begin a line end
             yield from _decoded(rest[:end], file, offset, quarantine)

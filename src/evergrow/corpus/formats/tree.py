@@ -1,5 +1,6 @@
 """Source trees: the files of a checkout with repository, licence and date of the last commit."""
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,13 +8,14 @@ from pathlib import Path
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import SourceFile, is_utf8, match_paths
+from evergrow.corpus.files import Fault, SourceFile, is_utf8, match_paths
 from evergrow.corpus.formats.git import (
     Tracked,
     commit_dates,
-    has_commits,
+    head_commit,
     is_checkout,
     repository_name,
+    shallow_edge,
     tracked,
 )
 from evergrow.corpus.formats.licences import (
@@ -29,7 +31,9 @@ from evergrow.corpus.quarantine import Quarantine
 from evergrow.errors import InputError
 
 BINARY_HEAD_BYTES = 8000  # a zero byte in so many: what git itself calls binary
-OUTSIDE = "paths that lead out of the source tree"
+OUTSIDE = Fault("paths that lead out of the source tree", "put the file itself into the tree")
+IN_CIRCLES = Fault("links that lead in circles", "remove the link")
+FAULTS = {"outside": OUTSIDE, "circle": IN_CIRCLES}
 SKIPPED = {
     "link": "symbolic links",
     "module": "other repositories inside a checkout",
@@ -70,7 +74,7 @@ def _match_trees(patterns: list[str], base: Path, source: str) -> list[Path]:
 
 
 def entries(tree: Path) -> list[Tracked]:
-    """What is in a tree, sorted, each with its kind: file, outside, or a key of SKIPPED.
+    """What is in a tree, sorted, each with its kind: file, or a key of FAULTS or SKIPPED.
 
     Of a checkout what git tracks, of any other folder everything but dotted folders.
     """
@@ -97,6 +101,8 @@ def _kind(path: Path, kind: str, top: Path) -> str:
         return kind
     if not is_utf8(path.as_posix()):
         return "nameless"
+    if _leads_in_circles(path):
+        return "circle"
     if not path.resolve().is_relative_to(top):
         return "outside"
     if path.is_symlink():
@@ -104,6 +110,14 @@ def _kind(path: Path, kind: str, top: Path) -> str:
     if not path.is_file():
         return "gone"
     return "file" if path.stat().st_size else "empty"
+
+
+def _leads_in_circles(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 @dataclass(frozen=True)
@@ -125,30 +139,43 @@ class Tree:
         return recognised_licence(text) or nearest[0]
 
 
-def open_tree(tree: Path, quarantine: Quarantine) -> Tree:
-    """Look up what is known of a tree; what is no document of it is counted in ``quarantine``."""
+def open_tree(tree: Path, recorded: str, quarantine: Quarantine) -> Tree:
+    """Look up what is known of a tree; what is no document of it is counted in ``quarantine``.
+
+    ``recorded`` is the tree's path as those of its files begin.
+    """
     listed = entries(tree)
     for name, kind in listed:
-        if kind == "outside":
-            way_out = "put the file itself into the tree"
-            quarantine.add((tree / name).as_posix(), 0, OUTSIDE, way_out)
+        if kind in FAULTS:
+            quarantine.add(f"{recorded}{name}", 0, *FAULTS[kind])
         elif kind != "file":
             quarantine.skipped[SKIPPED[kind]] += 1
     names = [name for name, kind in listed if kind == "file"]
-    has_dates = is_checkout(tree) and has_commits(tree)
+    has_dates = is_checkout(tree) and head_commit(tree) is not None
     dates = commit_dates(tree, names) if has_dates else {}
-    name = repository_name(tree) if is_checkout(tree) else tree.resolve().name
-    return Tree(tree, name, dates, licence_files(names))
+    return Tree(tree, _name(tree), dates, licence_files(names))
+
+
+def _name(tree: Path) -> str:
+    return repository_name(tree) if is_checkout(tree) else tree.resolve().name
+
+
+def tree_facts(tree: Path) -> dict[str, object]:
+    """What decides a tree's documents beside the bytes of its files: history, name and entries."""
+    listed = [[ascii(name), kind] for name, kind in entries(tree)]  # some names are not UTF-8
+    history = [head_commit(tree), shallow_edge(tree)] if is_checkout(tree) else []
+    return {"name": _name(tree), "history": history, "entries": listed}
 
 
 def read_tree_file(
     file: SourceFile, tree: Tree, config: SourceConfig, quarantine: Quarantine
 ) -> Iterator[Document]:
-    """The document of one file of a tree; binary files are skipped and counted."""
+    """The document of one file of a tree; binary files are skipped and counted, packed ones too:
+    what is in them is not what git tracks."""
     assert isinstance(file.path, Path)
     with file.path.open("rb") as stream:
         head = stream.read(BINARY_HEAD_BYTES)
-    if b"\0" in head:
+    if b"\0" in head or file.suffixes[1]:
         quarantine.skipped["binary files"] += 1
         return
     name = file.path.relative_to(tree.root).as_posix()
