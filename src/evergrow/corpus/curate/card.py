@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.columns import text_signals
@@ -20,6 +21,7 @@ from evergrow.disk import write_file
 CARD = "card.json"
 FORMAT = 1
 EXAMPLES = 3  # a rule
+ROWS_AT_A_TIME = 64  # of a shard, read to find them
 EXAMPLE_CHARACTERS = 200
 MASKED_CHARACTERS = 2_000  # masked before the cut, so that no half of an address is left
 UNKNOWN = "unknown"
@@ -118,9 +120,14 @@ def documents_at(known: Known, rows: list[int]) -> Iterator[tuple[int, Document]
     for row in rows:
         places.setdefault(columns.shard_of(row)[0], []).append(row)
     for number, mine in places.items():
-        table = pq.read_table(known.folder / known.shards[number].text.name)
-        taken = table.take([row - int(columns.starts[number]) for row in mine]).to_pylist()
-        yield from zip(mine, (Document(**one) for one in taken), strict=True)
+        start = int(columns.starts[number])
+        path = known.folder / known.shards[number].text.name
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME, use_threads=False):
+                here = [row for row in mine if start <= row < start + len(batch)]
+                taken = batch.take(pa.array([row - start for row in here], pa.int64()))
+                yield from zip(here, (Document(**one) for one in taken.to_pylist()), strict=True)
+                start += len(batch)
 
 
 def excerpt(document: Document) -> str:
