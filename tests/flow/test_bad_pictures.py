@@ -16,9 +16,12 @@ from images.make import noise, write_dicom, write_png
 from PIL import Image
 
 from evergrow.cli import main
+from evergrow.config import override
+from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.flow.listener import Listener
-from evergrow.recipe import load_recipe
+from evergrow.flow.prepare_pictures import prepare_pictures
+from evergrow.recipe import decode_recipe, load_recipe
 
 Film = Callable[[Path], None]
 NUM = 70  # pictures; 32 are held out
@@ -120,7 +123,7 @@ LISTED = {"label_from": None, "manifest": "films.csv"}
                 "patient,split,label",
             ),
             LISTED,
-            r"9 patients are in training and held out, first that of films/\w+/\d+.png and films/",
+            r"9 patients are in several parts .* that of films/\w+/\d+.png \(test\) and films/",
         ),
         (
             lambda folder: csv(folder, lambda n: f"{'dev' if n == 7 else 'train'}", "split"),
@@ -294,10 +297,75 @@ def test_what_an_earlier_source_has_is_dropped_from_a_later_one_when_asked(tmp_p
     sources = {name: {"images": [f"{name}.npz"]} for name in ("one", "two")}
     stages = [{"name": n, "data": n, "images": 2 * PER_STEP} for n in sources]
     with pytest.raises(
-        InputError, match=r"two: two.npz#\d+ is \w.*, the same pixels are .* of one"
+        InputError, match=r"two: 10 pictures occur twice.* first one.npz#70 of one and two.npz#0"
     ):
         carry(digits(sources=sources, stages=stages), tmp_path / "a", tmp_path)
     sources["two"]["duplicates"] = "drop"
     run = run_of(carry(digits(sources=sources, stages=stages), tmp_path / "b", tmp_path))
     data = run.folder.parent / run.manifest.data["two"]
     assert json.loads((data / "manifest.json").read_text())["num_dropped"] == 10
+
+
+def two_labels(folder: Path) -> dict[str, Any]:
+    """80 films of which three repeat others; one of them has another label than its twin."""
+    pictures = np.stack([noise(n, 8, 8) for n in range(80)])
+    pictures[77:] = pictures[:3]
+    np.savez(folder / "films.npz", images=pictures, labels=np.arange(80) % 2)
+    stage = {"name": "films", "data": "films", "images": 2 * PER_STEP}
+    return {"sources": {"films": {"images": ["films.npz"]}}, "stages": [stage]}
+
+
+@pytest.mark.parametrize("duplicates", ["refuse", "drop"])
+def test_equal_pixels_of_two_labels_are_refused_with_a_list(
+    duplicates: str, tmp_path: Path
+) -> None:
+    recipe = two_labels(tmp_path)
+    recipe["sources"]["films"]["duplicates"] = duplicates
+    said: list[str] = []
+    with pytest.raises(
+        InputError, match=r"label '0' and films.npz#77 of label '1'.*; the audit in"
+    ):
+        carry(digits(**recipe), tmp_path, tmp_path, Listener(say=said.append))
+    assert "films: equal: films.npz#0, films.npz#77" in said
+    data = tmp_path / "digits/data"
+    assert [path.name for path in data.iterdir()] == ["refused.json"]
+    exact = json.loads((data / "refused.json").read_text())["exact"]
+    assert [pair["second"] for pair in exact["listed"]] == [f"films.npz#{n}" for n in (77, 78, 79)]
+    assert exact["label_conflicts"][0]["labels"] == ["0", "1"]
+
+
+def test_a_corrected_recipe_is_prepared_again_until_a_run_has_begun(tmp_path: Path) -> None:
+    films(tmp_path / "films")
+    loaded = load_recipe(recipe(tmp_path, images=["films/sick/*.png", "films/well/*.png"]))
+    wrong = override(loaded.to_data(), "model.patch", 3)  # noticed after the pictures are stored
+    wrong = override(wrong, "model", {"preset": "vit_mae", "hidden": 8, "layers": 1, "patch": 3})
+    with pytest.raises(InputError, match="does not divide"):
+        carry(decode_recipe(wrong), tmp_path / "runs", tmp_path)
+    (data,) = (tmp_path / "runs/films/data").glob("films-*")
+    loaded = load_recipe(recipe(tmp_path, only=["sick", "well"]))
+    carry(loaded, tmp_path / "runs", tmp_path)
+    assert not data.exists()
+    loaded = load_recipe(recipe(tmp_path))
+    with pytest.raises(InputError, match="its files or settings changed since films-"):
+        carry(loaded, tmp_path / "runs", tmp_path)
+
+
+def test_finished_data_is_not_audited_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = digits(stages__1__images=2 * PER_STEP, stages__0__images=2 * PER_STEP)
+    carry(recipe, tmp_path, tmp_path)
+    for name in ("audit", "stored_entries", "difference_hash"):
+        monkeypatch.setattr(f"evergrow.flow.prepare_pictures.{name}", None)
+    carry(recipe, tmp_path, tmp_path)
+
+
+def test_the_digits_of_the_study_are_those_that_were_measured(tmp_path: Path) -> None:
+    """Their split decides the numbers in docs/log.md."""
+    study = load_recipe(Path(__file__).parents[2] / "recipes" / "images.yaml")
+    made = prepare_pictures(tmp_path, study.sources, study.held_out, tmp_path, lambda said: None)  # pyright: ignore
+    files = [made.data["zero-one"] / p / "pixels.bin" for p in ("train", "held_out")]
+    files += [made.data["eight-nine"] / "held_out" / "pixels.bin"]
+    sums = [checksum(path)[:16] for path in files]
+    assert sums == ["ff7a62cff1dfd821", "65cdb99a7a44c759", "0d0367ffa833031a"]
+    assert made.manifests["zero-one"]["settings"]["version"] == 2

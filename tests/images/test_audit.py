@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,13 @@ from evergrow.images.audit import (
     audit,
     difference_hash,
     entry,
+    fault,
     near_pairs,
-    refuse,
 )
-from evergrow.images.held_out import choose_held_out
+from evergrow.images.held_out import choose_held_out, on_other_side
 from evergrow.images.picture import Picture
+from evergrow.images.pseudonyms import Pseudonyms
+from evergrow.stream.pictures import COLUMNS
 
 from .make import noise
 
@@ -27,9 +30,24 @@ def test_exact_repeats_are_counted_by_where_they_stand() -> None:
     entries = [entry(one, "train"), entry(twin, "held_out"), entry(picture(2), "train")]
     found = audit(entries)
     assert (found["exact"]["num_pairs"], found["exact"]["across"]) == (1, 1)
-    assert found["exact"]["label_conflicts"] == [["1.png", "twin.png"]]
-    with pytest.raises(InputError, match=r"1 pictures occur twice.*1.png and twin.png"):
-        refuse(entries, "films")
+    (conflict,) = found["exact"]["label_conflicts"]
+    assert (conflict["first"], conflict["second"]) == ("1.png", "twin.png")
+    assert conflict["labels"] == ["a", "b"]
+    assert re.search(
+        r"equal .* first 1.png of label 'a' and twin.png of label 'b'", str(fault(entries, "films"))
+    )
+    alike = [entries[0], replace(entries[1], label="a"), entries[2]]
+    assert re.search(r"1 pictures occur twice.*1.png and twin.png", str(fault(alike, "films")))
+
+
+def test_a_repeat_of_another_source_names_it() -> None:
+    one = entry(picture(1, label="a"), "train")
+    other = replace(one, source="more", key="2.png", label=None)
+    said = fault([one, other], "more")
+    assert said and re.search(
+        r"sources.more: 1 pictures occur twice.*1.png of films and 2.png", said
+    )
+    assert re.search("of another label", str(fault([one, replace(other, label="b")], "more")))
 
 
 def test_patients_on_both_sides_are_refused() -> None:
@@ -37,8 +55,8 @@ def test_patients_on_both_sides_are_refused() -> None:
     entries = [entry(pair[0], "train"), entry(pair[1], "held_out")]
     found = audit(entries)
     assert (found["patients_across"], found["split_by"]) == (["p"], "patient")
-    with pytest.raises(InputError, match=r"1 patients are .* that of in/1.dcm and in/2.dcm; corr"):
-        refuse(entries, "films")
+    said = str(fault(entries, "films"))
+    assert re.search(r"1 patients are .* in/1.dcm \(train\) and in/2.dcm \(held_out\); corr", said)
     assert "in/1.dcm" not in str(found)
 
 
@@ -78,20 +96,74 @@ def test_the_difference_hash_compares_neighbours() -> None:
     assert difference_hash(rising[:, :, ::-1]) == 2**64 - 1
 
 
-def test_patients_stay_whole_when_pictures_are_held_out() -> None:
-    pictures = [picture(i, patient=f"p{i // 4}") for i in range(200)]
-    out = choose_held_out(pictures, 0.2, "films")
-    sides = {(p.patient, o) for p, o in zip(pictures, out, strict=True)}
-    assert len(sides) == 50
-    assert 40 <= sum(out) < 44
-    assert out == choose_held_out(pictures[::-1], 0.2, "films")[::-1]
+def owned(name: str, number: int, patient: str) -> Picture:
+    """As a source hands it over: under its own pseudonym."""
+    names = Pseudonyms(name.encode())
+    return names.hide(replace(picture(number), source=name, patient=patient))
+
+
+def test_a_patient_in_val_and_test_is_on_two_sides() -> None:
+    pair = [picture(n, patient="p", split=split) for n, split in enumerate(("val", "test"))]
+    entries = [entry(p, "held_out") for p in pair]
+    assert "1 patients are in several parts" in str(fault(entries, "films"))
+    assert audit(entries)["patients_across"] == ["p"]
+    same = [entries[0], replace(entries[1], split="validation")]
+    assert fault(same, "films") is None
+
+
+def test_a_patient_is_on_one_side_in_every_source() -> None:
+    sides: dict[str, set[bool]] = {}
+    for name, patients in (("one", range(80)), ("two", range(40, 130))):
+        ids = [f"patient {n}" for n in patients for _ in range(4)]
+        pictures = [owned(name, number, patient) for number, patient in enumerate(ids)]
+        out = choose_held_out(pictures, 0.3, name)
+        assert on_other_side(pictures, out, 0.3) == 0
+        assert 0.2 < sum(out) / len(out) < 0.4
+        for patient, is_out in zip(ids, out, strict=True):
+            sides.setdefault(patient, set()).add(is_out)
+        assert len({p.patient for p in pictures}) == len(patients)
+    assert len(sides) == 130 and all(len(found) == 1 for found in sides.values())
+
+
+def test_where_too_few_are_held_out_the_next_patients_follow_and_are_counted() -> None:
+    pictures = [owned("films", n, f"p{n // 4}") for n in range(200)]
+    out = choose_held_out(pictures, 0.01, "films")
+    assert 32 <= sum(out) < 36
+    ranks = sorted({p.drawn for p in pictures})
+    assert {p.drawn for p, is_out in zip(pictures, out, strict=True) if is_out} == set(ranks[:8])
+    below = sum(int.from_bytes(rank, "big") < 0.01 * 2**256 for rank in ranks)
+    assert on_other_side(pictures, out, 0.01) == 8 - below
+    assert out == choose_held_out(pictures[::-1], 0.01, "films")[::-1]
+
+
+def test_the_place_of_a_patient_is_never_written() -> None:
+    assert "place" not in COLUMNS and "drawn" not in COLUMNS
+    assert owned("one", 1, "p").drawn == owned("two", 2, "p").drawn
+
+
+@pytest.mark.parametrize(
+    ("patients", "sentence"),
+    [
+        (["a"] * 100, r"(0|100) of 100 pictures would be held out, .* largest has 100"),
+        (["a"] * 90 + ["b"] * 10, r"(10|0|90|100) of 100 .*, because a patient .* has 90 \(first"),
+    ],
+)
+def test_a_patient_too_large_to_hold_out_is_named(patients: list[str], sentence: str) -> None:
+    pictures = [picture(n, patient=p) for n, p in enumerate(patients)]
+    with pytest.raises(InputError, match=sentence):
+        choose_held_out(pictures, 0.1, "films")
 
 
 def test_splits_of_the_data_are_kept_and_must_be_whole() -> None:
-    pictures = [picture(i, split="train" if i < 3 else "val") for i in range(4)]
-    assert choose_held_out(pictures, 0.5, "films") == [False, False, False, True]
+    pictures = [picture(i, split="train" if i < 3 else "val") for i in range(5)]
+    assert choose_held_out(pictures, 0.5, "films") == [False, False, False, True, True]
     with pytest.raises(InputError, match=r"9.png has no split, others have"):
         choose_held_out([*pictures, picture(9)], 0.5, "films")
+    for num in (3, 4):
+        with pytest.raises(
+            InputError, match=rf"holds out {num - 3} of {num} pictures, fewer than 2"
+        ):
+            choose_held_out(pictures[:num], 0.5, "films")
 
 
 def test_too_few_pictures_are_refused() -> None:

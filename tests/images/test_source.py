@@ -10,7 +10,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from evergrow.errors import InputError
+from evergrow.images.audit import entry, fault
+from evergrow.images.config import ImageSourceConfig
 from evergrow.images.shape import to_channels, to_square
+from evergrow.images.source import file_sums
 from evergrow.train.config import ClassificationConfig
 
 from .make import noise, read, write_dicom, write_png
@@ -71,6 +74,14 @@ def test_the_manifest_says_what_is_known(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("image,label\n", "a.png is not in films.csv; add a line for it"),
+        (
+            "image,label\na.png,x\nb.png,y\nc.png,y\n",
+            r"line 3: there is no file 'b.png' \(and 1 others\); correct the path",
+        ),
+        (
+            "image,label\na.png,x\nsub\\b.png,y\n",
+            r"line 3: there is no file .*; it is written with backslashes; write sub/b.png",
+        ),
         ("picture,label\n", "the columns are image and any of patient"),
         ("image,mood\n", "not 'mood'; got image, mood"),
         ("image,label\na.png,x\na.png,y\n", "'a.png' is listed twice"),
@@ -78,6 +89,7 @@ def test_the_manifest_says_what_is_known(tmp_path: Path) -> None:
 )
 def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     write_png(tmp_path / "a.png", 1)
+    write_png(tmp_path / "sub/b.png", 2)
     (tmp_path / "films.csv").write_text(text)
     with pytest.raises(InputError, match=sentence):
         read(tmp_path, images=["*.png"], manifest="films.csv")
@@ -153,3 +165,66 @@ def test_classes_are_named_as_people_name_them() -> None:
     assert ClassificationConfig.model_validate(asked).labels == asked["labels"]
     with pytest.raises(ValidationError):
         ClassificationConfig.model_validate({**asked, "labels": ["Pleural Thickening", " "]})
+
+
+def test_a_manifest_may_have_blanks_a_hash_and_its_own_glob(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.png", "b#1.png")):
+        write_png(tmp_path / "in" / name, seed)
+    (tmp_path / "in/films.csv").write_text("image , label\n a.png ,x\nb#1.png,y\n")
+    settings = {"images": [f"{tmp_path}/in/../in/*"], "manifest": "in/films.csv"}
+    pictures, reading = read(tmp_path, **settings)
+    assert [p.label for p in pictures] == ["x", "y"]
+    sums = file_sums(ImageSourceConfig.model_validate(settings), tmp_path, "films")
+    assert sums == sorted(str(file["blake3"]) for file in reading.files)
+
+
+def test_a_line_for_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=np.stack([noise(i) for i in range(2)]))
+    lines = "".join(f"set.npz#{row},x\n" for row in range(3))
+    (tmp_path / "films.csv").write_text(f"image,label\n{lines}")
+    with pytest.raises(InputError, match=r"films.csv lists set.npz#2, which gave no picture"):
+        read(tmp_path, images=["set.npz"], manifest="films.csv")
+
+
+def test_equal_pixels_of_another_label_are_not_dropped(tmp_path: Path) -> None:
+    for name in ("sick/a.png", "sick/b.png", "well/c.png"):
+        write_png(tmp_path / name, 1)
+    settings = {"images": ["*/*.png"], "label_from": "folder", "duplicates": "drop"}
+    pictures, reading = read(tmp_path, **settings)
+    assert [p.key for p in pictures] == ["sick/a.png", "well/c.png"]
+    assert reading.num_dropped == 1
+    assert "equal pixel by pixel" in str(fault([entry(p, "train") for p in pictures], "films"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "header"),
+    [
+        ("DOE1234", {}),
+        ("ward_doe-1234", {}),
+        ("Roe", {"PatientID": "Roe"}),
+        ("20200131", {}),
+    ],
+)
+def test_a_label_that_says_whose_a_picture_is_is_refused(
+    tmp_path: Path, folder: str, header: dict
+) -> None:
+    write_dicom(tmp_path / folder / "a.dcm", noise(1).astype(np.uint16), **header)
+    with pytest.raises(InputError, match="labels are written out, so give it another one"):
+        read(tmp_path, images=["*/*.dcm"], label_from="folder")
+
+
+def test_a_class_may_be_a_number_that_the_study_has_too(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "1/a.dcm", noise(1).astype(np.uint16), StudyID="1")
+    assert read(tmp_path, images=["*/*.dcm"], label_from="folder")[0][0].label == "1"
+    (tmp_path / "films.csv").write_text("image,patient,label\n1/a.dcm,1,1\n")
+    assert read(tmp_path, images=["*/*.dcm"], manifest="films.csv")[0][0].label == "1"
+
+
+def test_of_a_dicom_file_no_part_of_the_path_is_kept(tmp_path: Path) -> None:
+    """The folder spells the name in another way than the header."""
+    path = tmp_path / "Mueller_H/film.dcm"
+    write_dicom(path, noise(1).astype(np.uint16), PatientName="M\u00fcller^Hanna")
+    (picture,), reading = read(tmp_path, images=["*/*.dcm"])
+    assert len(picture.key) == len("0123456789ab.dcm") and picture.path == picture.key
+    assert picture.plain == "Mueller_H/film.dcm"
+    assert [file["path"] for file in reading.files] == [picture.key]

@@ -1,7 +1,8 @@
 """Sources of pictures to data folders, once: read, audited, split by patient, stored as pixels."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +10,9 @@ from evergrow.corpus.config import HeldOutConfig
 from evergrow.disk import new_folder, write_file
 from evergrow.errors import InputError
 from evergrow.flow.prepare import WAYS_OUT, Prepared, data_key, finished_folder, remove_left_overs
-from evergrow.images.audit import Entry, audit, difference_hash, entry, refuse
+from evergrow.images.audit import Entry, audit, difference_hash, entry, fault, repeats
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.held_out import choose_held_out
+from evergrow.images.held_out import MIN_GIVEN, choose_held_out, on_other_side
 from evergrow.images.picture import Picture
 from evergrow.images.source import ImageReading, file_sums, source_pictures
 from evergrow.stream.pictures import PictureSource, write_pictures
@@ -20,6 +21,8 @@ NO_TOKENIZER = "pictures"  # stands where the keys of text hold the tokenizer's 
 VERSION = 3  # raise by hand when the same files and settings would give other bytes
 DIGITS = 2  # the same for the digits, whose bytes stay when only files are read otherwise
 SAID = 5  # unreadable pictures named on the screen
+SAID_PAIRS = 20  # equal pictures named there
+REFUSED = "refused.json"  # the audit of what was not stored; that of finished data stays beside it
 
 
 class Read(NamedTuple):
@@ -28,6 +31,7 @@ class Read(NamedTuple):
     parts: Mapping[str, list[Picture]]
     reading: ImageReading
     entries: list[Entry]
+    on_other_side: int  # patients who are not where their hash puts them
 
 
 def prepare_pictures(
@@ -41,32 +45,35 @@ def prepare_pictures(
     """Make ``folder``/data/<source>-<hash12> for every source, in order, and data/audit.json.
 
     Finished folders stay: of their files only the checksums are looked at, and when all are gone
-    the finished pictures are used. A source's pictures are held in memory while it is prepared.
-    Raises InputError for all that reading, splitting and the audit refuse, for changed files or
-    settings, and for a picture on both sides of the split of two sources.
+    the finished pictures are used. One whose files or settings changed before any Run read it is
+    made again. A source's pictures are held in memory while it is prepared. Raises InputError for
+    all that reading, splitting and the audit refuse, and for changed files or settings.
     """
     data = folder / "data"
     remove_left_overs(data)
     paths: dict[str, Path] = {}
-    entries: list[Entry] = []
+    entries: dict[str, list[Entry]] = {}
     keys: list[str] = []
     for name, config in sources.items():
         settings = _settings(config, held_out, name in only_measured)
         finished = finished_folder(data, name)
-        if finished is not None:
-            _refuse_changes(name, config, settings, base, finished, keys, on_progress)
+        changed = finished and _changed(name, config, settings, base, finished, keys, on_progress)
+        if finished is not None and changed and _is_used(folder, finished):
+            raise InputError(changed)
+        if finished is not None and not changed:
             paths[name] = finished
-            entries += stored_entries(finished)
         else:
-            earlier = {e.content_hash for e in entries}
+            entries = {n: entries.get(n) or stored_entries(path) for n, path in paths.items()}
+            earlier = [e for own in entries.values() for e in own]
             read = read_source(name, config, held_out, base, name in only_measured, earlier)
             _say_unreadable(name, read.reading, on_progress)
-            entries += read.entries
-            _refuse_across(entries, name)
+            _refuse_faults(data, [*earlier, *read.entries], name, on_progress)
+            entries[name] = read.entries
+            if finished is not None:
+                shutil.rmtree(finished)
             paths[name] = _stored(data, name, settings, read, keys, on_progress)
         keys.append(PictureSource.open(paths[name]).manifest["key"])
-    found = audit(entries)
-    write_file(data / "audit.json", json.dumps({"format": 1, **found}, indent=1) + "\n")
+    _write_audit(data, paths, entries, keys)
     manifests = {name: PictureSource.open(path).manifest for name, path in paths.items()}
     return Prepared(None, paths, manifests)
 
@@ -77,11 +84,14 @@ def read_source(
     held_out: HeldOutConfig,
     base: Path,
     everything: bool = False,
-    earlier: Collection[str] = (),
+    earlier: Sequence[Entry] = (),
 ) -> Read:
-    """Read one source and split it; raises InputError when its own audit refuses it."""
+    """Read one source and split it; raises InputError when a part is too small."""
     reading = ImageReading()
-    pictures = source_pictures(config, base, name, reading, earlier)
+    known = {e.content_hash: e.label for e in earlier}
+    pictures = source_pictures(config, base, name, reading, known)
+    if everything and len(pictures) < MIN_GIVEN:
+        raise InputError(f"sources.{name}: one picture is too few to measure on; give it more")
     out = [True] * len(pictures) if everything else None
     out = out or choose_held_out(pictures, held_out.fraction, name)
     parts: dict[str, list[Picture]] = {"train": [], "held_out": []}
@@ -90,10 +100,51 @@ def read_source(
         part = "held_out" if is_out else "train"
         parts[part].append(picture)
         entries.append(entry(picture, part))
-    refuse(entries, name)
     if not everything and not parts["train"]:
         raise InputError(f"sources.{name}: nothing is left to train on; look at its splits")
-    return Read(parts, reading, entries)
+    return Read(parts, reading, entries, on_other_side(pictures, out, held_out.fraction))
+
+
+def _refuse_faults(
+    data: Path, entries: list[Entry], source: str, on_progress: Callable[[str], None]
+) -> None:
+    """Raise InputError for what the audit finds, all of which ``data``/refused.json lists.
+
+    Its keys may be pseudonyms, so the first pairs are said on the screen by their files' names.
+    """
+    found = fault(entries, source)
+    path = data / REFUSED
+    path.unlink(missing_ok=True)
+    if found is None:
+        return
+    pairs = repeats(entries)
+    for a, b in pairs[:SAID_PAIRS]:
+        on_progress(f"{source}: equal: {a.shown}, {b.shown}")
+    if (more := len(pairs) - SAID_PAIRS) > 0:
+        on_progress(f"{source}: {more:,} more pairs are equal")
+    write_file(path, json.dumps({"format": 1, **audit(entries)}, indent=1) + "\n")
+    raise InputError(f"{found}; the audit in {path} lists all")
+
+
+def _write_audit(
+    data: Path, paths: Mapping[str, Path], entries: Mapping[str, list[Entry]], keys: list[str]
+) -> None:
+    """The audit of all sources, unless the one that is there is of the same data."""
+    path = data / "audit.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("keys") == keys:
+        return
+    own = [e for name, p in paths.items() for e in entries.get(name) or stored_entries(p)]
+    manifests = {name: PictureSource.open(p).manifest for name, p in paths.items()}
+    elsewhere = {name: m.get("on_other_side", 0) for name, m in manifests.items()}
+    found = {"format": 1, "keys": keys, **audit(own, elsewhere)}
+    write_file(path, json.dumps(found, indent=1) + "\n")
+
+
+def _is_used(folder: Path, data: Path) -> bool:
+    """Whether a Run of the recipe's folder was begun on a data folder."""
+    runs = [*folder.glob("*/manifest.json"), *folder.glob("*/seed-*/manifest.json")]
+    found = (json.loads(path.read_text(encoding="utf-8")) for path in runs)
+    return any(Path(used).name == data.name for run in found for used in run["data"].values())
 
 
 def stored_entries(folder: Path) -> list[Entry]:
@@ -118,26 +169,6 @@ def _say_unreadable(source: str, reading: ImageReading, on_progress: Callable[[s
         on_progress(f"{source}: left out {more:,} more, in the quarantine of its manifest.json")
 
 
-def _refuse_across(entries: list[Entry], source: str) -> None:
-    """Raise InputError for a picture of ``source`` on the other side of an earlier one.
-
-    Patients' pseudonyms agree only within one set of files, so across sources pictures decide.
-    """
-    sides: dict[str, Entry] = {}
-    for known in entries:
-        other = sides.setdefault(known.content_hash, known)
-        if other.part != known.part:
-            raise InputError(
-                f"sources.{source}: {known.shown} is {_side(known)}, the same pixels are "
-                f"{_side(other)} as {other.shown} of {other.source}; remove one of the two, or set "
-                "duplicates: drop"
-            )
-
-
-def _side(entry: Entry) -> str:
-    return "trained on" if entry.part == "train" else "held out"
-
-
 def _settings(
     config: ImageSourceConfig, held_out: HeldOutConfig, everything: bool
 ) -> dict[str, Any]:
@@ -146,7 +177,7 @@ def _settings(
     return config.content_settings | {"held_out": share, "version": version}
 
 
-def _refuse_changes(
+def _changed(
     name: str,
     config: ImageSourceConfig,
     settings: dict[str, Any],
@@ -154,23 +185,27 @@ def _refuse_changes(
     finished: Path,
     earlier: list[str],
     on_progress: Callable[[str], None],
-) -> None:
-    """Raise InputError when files, settings or sources before it are not those it was made of."""
+) -> str | None:
+    """The sentence when files, settings or sources before it are not those it was made of."""
     made = PictureSource.open(finished).manifest
     recorded = made["created_from"]["files"]
     now = file_sums(config, base, name)
-    if not now and recorded:
-        on_progress(f"{name}: its files are gone; its finished pictures are used")
-    elif now != sorted(file["blake3"] for file in recorded) or made["settings"] != settings:
-        raise InputError(
+    gone = not now and recorded
+    if not gone and (
+        now != sorted(file["blake3"] for file in recorded) or made["settings"] != settings
+    ):
+        return (
             f"sources.{name}: its files or settings changed since {finished.name} was made; "
             f"restore them, {WAYS_OUT}"
         )
     if made["key"] != data_key(made["settings"], recorded, earlier, NO_TOKENIZER):
-        raise InputError(
+        return (
             f"sources.{name}: its finished pictures were made after other sources or by another "
             f"version of evergrow; add new sources after the old ones, {WAYS_OUT}"
         )
+    if gone:
+        on_progress(f"{name}: its files are gone; its finished pictures are used")
+    return None
 
 
 def _stored(
@@ -194,7 +229,8 @@ def _stored(
         "tokenizer": NO_TOKENIZER,
         "num_dropped": read.reading.num_dropped,
         "quarantine": read.reading.quarantine,
-        "audit": audit(read.entries),
+        "on_other_side": read.on_other_side,
+        "audit": audit(read.entries, {name: read.on_other_side}),
     }
     with new_folder(target) as unfinished:
         write_pictures(unfinished, read.parts, manifest)

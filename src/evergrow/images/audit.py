@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from evergrow.errors import InputError
 from evergrow.images.picture import Picture
 
 NEAR_BITS = 4  # of 64; at 8 nine of ten radiographs of 28 pixels look alike (measured)
 LISTED = 200  # near pairs kept in the record
+SAME = {"validation": "val"}  # two names of one part
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,17 @@ class Entry:
     label: str | None
     burned_in: str
     plain: str = field(default="", compare=False)
+    split: str | None = None  # as the data says, where it does
 
     @property
     def shown(self) -> str:
         """The picture as the user knows its file."""
         return self.plain or self.key
+
+    @property
+    def side(self) -> str:
+        """What a patient must not share: train and held_out, or the parts of a given split."""
+        return SAME.get(self.split, self.split) if self.split else self.part
 
 
 def entry(picture: Picture, part: str) -> Entry:
@@ -49,6 +55,7 @@ def entry(picture: Picture, part: str) -> Entry:
         picture.label,
         picture.burned_in,
         picture.plain,
+        picture.split,
     )
 
 
@@ -60,23 +67,21 @@ def difference_hash(pixels_CHW: np.ndarray) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def audit(entries: Sequence[Entry]) -> dict[str, Any]:
+def audit(
+    entries: Sequence[Entry], on_other_side: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """Everything found, as the manifest and the report hold it.
 
     ``exact`` and ``near`` count pairs by where their two pictures stand; a source without patients
-    is said to be split by picture.
+    is said to be split by picture. ``on_other_side`` counts patients by source who are not where
+    their hash puts them: all others are on one side in every source, whatever their pseudonyms.
     """
     near = near_pairs(entries)
+    elsewhere = on_other_side or {}
     return {
         "num_pictures": len(entries),
         "by_source": {
-            source: {
-                "train": sum(e.part == "train" for e in own),
-                "held_out": sum(e.part == "held_out" for e in own),
-                "patients": len({e.patient for e in own if e.patient}),
-                "labels": dict(sorted(Counter(str(e.label) for e in own).items())),
-                "burned_in_annotation": dict(Counter(e.burned_in for e in own)),
-            }
+            source: _counts(own) | {"on_other_side": elsewhere.get(source, 0)}
             for source, own in _by_source(entries).items()
         },
         "exact": _exact(entries),
@@ -86,8 +91,18 @@ def audit(entries: Sequence[Entry]) -> dict[str, Any]:
             "across": near.across,
             "listed": [_pair(a, b) | {"distance": d} for a, b, d in near.nearest],
         },
-        "patients_across": sorted(_patients_across(entries)),
+        "patients_across": sorted(patient for _, patient in _patients_across(entries)),
         "split_by": "patient" if all(e.patient for e in entries) else "picture",
+    }
+
+
+def _counts(own: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "train": sum(e.part == "train" for e in own),
+        "held_out": sum(e.part == "held_out" for e in own),
+        "patients": len({e.patient for e in own if e.patient}),
+        "labels": dict(sorted(Counter(str(e.label) for e in own).items())),
+        "burned_in_annotation": dict(Counter(e.burned_in for e in own)),
     }
 
 
@@ -102,25 +117,30 @@ def _pair(a: Entry, b: Entry) -> dict[str, str]:
     return {"first": a.key, "second": b.key, "parts": f"{a.part}, {b.part}"}
 
 
-def _equal(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Groups of pictures that are equal pixel by pixel."""
+def repeats(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Pairs of pictures that are equal pixel by pixel: the first and each later one."""
     groups: dict[str, list[Entry]] = defaultdict(list)
     for e in entries:
         groups[e.content_hash].append(e)
-    return [group for group in groups.values() if len(group) > 1]
+    return [(group[0], other) for group in groups.values() for other in group[1:]]
+
+
+def _disagree(a: Entry, b: Entry) -> bool:
+    """Whether two labels contradict each other; another source may well have none."""
+    return a.label != b.label and (a.source == b.source or None not in (a.label, b.label))
 
 
 def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
-    repeated = _equal(entries)
-    pairs = [(group[0], other) for group in repeated for other in group[1:]]
-    conflicts = [group for group in repeated if len({e.label for e in group}) > 1]
+    pairs = repeats(entries)
     return {
         "num_pairs": len(pairs),
         "within_train": sum(a.part == b.part == "train" for a, b in pairs),
         "within_held_out": sum(a.part == b.part == "held_out" for a, b in pairs),
         "across": sum(a.part != b.part for a, b in pairs),
-        "label_conflicts": [[e.key for e in group] for group in conflicts],
-        "listed": [_pair(a, b) for a, b in pairs[:LISTED]],
+        "label_conflicts": [
+            _pair(a, b) | {"labels": [a.label, b.label]} for a, b in pairs if _disagree(a, b)
+        ],
+        "listed": [_pair(a, b) for a, b in pairs],
     }
 
 
@@ -153,32 +173,46 @@ def near_pairs(entries: Sequence[Entry]) -> Near:
     return Near(num_pairs, across, [(entries[i], entries[j], d) for d, i, j in nearest])
 
 
-def _patients_across(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """The pictures of every patient who is in training and held out."""
-    found: dict[str, list[Entry]] = defaultdict(list)
+def _patients_across(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """The pictures of every patient of a source who is in several parts of its split."""
+    found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for e in entries:
         if e.patient:
-            found[e.patient].append(e)
-    return {p: own for p, own in found.items() if len({e.part for e in own}) > 1}
+            found[e.source, e.patient].append(e)
+    return {p: own for p, own in found.items() if len({e.side for e in own}) > 1}
 
 
-def refuse(entries: Sequence[Entry], source: str) -> None:
-    """Raise InputError for exact repeats and for patients on both sides of the split."""
-    if repeated := _equal(entries):
-        num_pairs = sum(len(group) - 1 for group in repeated)
-        across = sum(e.part != group[0].part for group in repeated for e in group[1:])
-        first, second = repeated[0][:2]
-        raise InputError(
-            f"sources.{source}: {num_pairs} pictures occur twice, pixel by pixel "
-            f"({across} in training and held out), first {first.shown} and "
-            f"{second.shown}; set duplicates: drop to keep one of each"
+def fault(entries: Sequence[Entry], source: str) -> str | None:
+    """Why the pictures must not be trained on, in one sentence that starts with ``source``.
+
+    That is labels that contradict each other, exact repeats, and patients in several parts.
+    """
+    pairs = repeats(entries)
+    if conflicts := [pair for pair in pairs if _disagree(*pair)]:
+        a, b = conflicts[0]
+        return (
+            f"sources.{source}: {len(conflicts)} pictures are equal pixel by pixel to another of "
+            f"another label, first {_told(a, source)} of label {a.label!r} and "
+            f"{_told(b, source)} of label {b.label!r}; correct the label or leave both out"
+        )
+    if pairs:
+        a, b = pairs[0]
+        across = sum(a.part != b.part for a, b in pairs)
+        return (
+            f"sources.{source}: {len(pairs)} pictures occur twice, pixel by pixel "
+            f"({across} in training and held out), first {_told(a, source)} and "
+            f"{_told(b, source)}; set duplicates: drop to keep one of each"
         )
     if patients := _patients_across(entries):
         own = next(iter(patients.values()))
-        first = next(e for e in own if e.part == "train")
-        second = next(e for e in own if e.part != "train")
-        raise InputError(
-            f"sources.{source}: {len(patients)} patients are in training and held out, first that "
-            f"of {first.shown} and {second.shown}; correct the column split, or remove it to split "
-            "by patient"
+        second = next(e for e in own if e.side != own[0].side)
+        return (
+            f"sources.{source}: {len(patients)} patients are in several parts of the split, first "
+            f"that of {own[0].shown} ({own[0].side}) and {second.shown} ({second.side}); correct "
+            "the column split, or remove it to split by patient"
         )
+    return None
+
+
+def _told(entry: Entry, source: str) -> str:
+    return entry.shown if entry.source == source else f"{entry.shown} of {entry.source}"

@@ -3,26 +3,27 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from blake3 import blake3
-
 from evergrow.errors import InputError
 from evergrow.images.picture import Picture
 
 TRAIN = "train"
 MIN_PICTURES = 32  # a bootstrap over pictures needs some
+MIN_GIVEN = 2  # of a part that the data itself holds out
 
 
 def choose_held_out(pictures: Sequence[Picture], fraction: float, source: str) -> list[bool]:
     """Whether each picture is held out.
 
-    A data set with splits keeps them: all but ``train`` is held out. Otherwise whole patients (or
-    single pictures, equal ones together) in the order of a hash, until ``fraction`` of the pictures
-    and 32 at least are reached. Raises InputError when that leaves less than half for training, and
-    for data of which only a part has a split.
+    A data set with splits keeps them: all but ``train`` is held out. Otherwise those patients are
+    whose hash lies below ``fraction``, the same ones in every source, and of pictures without a
+    patient the first by their hash. Where that gives fewer than 32 pictures the next by their hash
+    follow, unless they would leave less than half for training. Raises InputError when fewer than
+    32 (of a given split 2) are held out or less than half is left, and for data of which only a
+    part has a split.
     """
     with_split = [p.split is not None for p in pictures]
     if all(with_split):
-        return [p.split != TRAIN for p in pictures]
+        return _given(pictures, source)
     if any(with_split):
         first = next(p for p in pictures if p.split is None)
         raise InputError(
@@ -34,13 +35,65 @@ def choose_held_out(pictures: Sequence[Picture], fraction: float, source: str) -
             f"sources.{source}: {len(pictures)} pictures are too few to hold out {wanted}; "
             "give it more"
         )
+    chosen = _chosen(pictures, fraction)
+    out = [p.owner in chosen for p in pictures]
+    _refuse_other_share(pictures, out, source)
+    return out
+
+
+def on_other_side(pictures: Sequence[Picture], out: Sequence[bool], fraction: float) -> int:
+    """Patients who are not where their hash puts them, so that another source may differ."""
+    sides = {p.owner: (is_out, p) for p, is_out in zip(pictures, out, strict=True) if p.patient}
+    return sum(is_out != _is_below(p, fraction) for is_out, p in sides.values())
+
+
+def _given(pictures: Sequence[Picture], source: str) -> list[bool]:
+    out = [p.split != TRAIN for p in pictures]
+    if sum(out) < MIN_GIVEN:
+        raise InputError(
+            f"sources.{source}: the split holds out {sum(out)} of {len(pictures)} pictures, "
+            f"fewer than {MIN_GIVEN}; name some val or test, or remove it to split by patient"
+        )
+    return out
+
+
+def _is_below(picture: Picture, fraction: float) -> bool:
+    return int.from_bytes(picture.drawn, "big") < fraction * 2 ** (8 * len(picture.drawn))
+
+
+def _chosen(pictures: Sequence[Picture], fraction: float) -> set[str]:
+    """The owners that are held out."""
     sizes = Counter(p.owner for p in pictures)
-    chosen: set[str] = set()
-    total = 0
-    for owner in sorted(sizes, key=lambda o: blake3(o.encode()).digest()):
-        if total >= wanted:
+    owners = {p.owner: p for p in pictures}
+    order = sorted(owners, key=lambda owner: owners[owner].drawn)
+    chosen = {o for o in order if owners[o].patient and _is_below(owners[o], fraction)}
+    loose = [o for o in order if owners[o].patient is None]
+    left = round(fraction * sum(sizes[o] for o in loose))
+    for owner in loose:
+        if left <= 0:
             break
-        if total + sizes[owner] <= len(pictures) - wanted:
+        chosen.add(owner)
+        left -= sizes[owner]
+    total = sum(sizes[o] for o in chosen)
+    for owner in order:
+        if total >= MIN_PICTURES:
+            break
+        if owner not in chosen and 2 * (total + sizes[owner]) <= len(pictures):
             chosen.add(owner)
             total += sizes[owner]
-    return [p.owner in chosen for p in pictures]
+    return chosen
+
+
+def _refuse_other_share(pictures: Sequence[Picture], out: Sequence[bool], source: str) -> None:
+    """Raise InputError when too few are held out or too few left; names the largest patient."""
+    total, num = sum(out), len(pictures)
+    if MIN_PICTURES <= total <= num / 2:
+        return
+    owner, size = Counter(p.owner for p in pictures).most_common(1)[0]
+    first = next(p for p in pictures if p.owner == owner)
+    rule = f"fewer than {MIN_PICTURES}" if total < MIN_PICTURES else "more than half"
+    raise InputError(
+        f"sources.{source}: {total} of {num} pictures would be held out, {rule}, because a "
+        f"patient stays whole and the largest has {size} (first {first.shown}); add patients, or "
+        "say the split in a manifest"
+    )

@@ -1,7 +1,7 @@
 """What a CSV beside the images says of them."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from evergrow.images.config import ImageSourceConfig
 from evergrow.images.picture import Picture
 from evergrow.images.readers import KNOWN
 
-Known = dict[str, dict[str, str]]  # what is known, by image: its resolved path and #row
+Place = tuple[Path, str]  # an image: its resolved file, and what follows the # of a file of many
+Known = dict[Place, dict[str, str]]  # what is known of each image
 
 
 def read_manifest(config: ImageSourceConfig, base: Path, source: str) -> tuple[Known, Path | None]:
@@ -22,15 +23,46 @@ def read_manifest(config: ImageSourceConfig, base: Path, source: str) -> tuple[K
         return {}, None
     path = manifest_path(config.manifest, base, source)
     known: Known = {}
+    absent: list[tuple[int, str]] = []
     for line, row in _rows(path):
-        image = row.pop("image")
+        image = row.pop("image").strip()
         if not image:
             raise InputError(f"{path}, line {line}: no image; fill its first column or remove it")
         key = place_of(path.parent, image)
         if key in known:
             raise InputError(f"{path}: {image!r} is listed twice; keep one line of it")
         known[key] = {k: v.strip() for k, v in row.items() if v.strip()}
+        if not key[0].is_file():
+            absent.append((line, image))
+    _refuse_absent(path, absent)
     return known, path
+
+
+def _refuse_absent(path: Path, absent: list[tuple[int, str]]) -> None:
+    """Raise InputError for lines whose images are no files."""
+    if not absent:
+        return
+    line, image = absent[0]
+    others = f" (and {len(absent) - 1:,} others)" if len(absent) > 1 else ""
+    slashed = image.replace("\\", "/")
+    way_out = "correct the path, which starts at the CSV's folder, or remove the line"
+    if slashed != image and (path.parent / slashed).is_file():
+        way_out = f"it is written with backslashes; write {slashed}"
+    raise InputError(f"{path}, line {line}: there is no file {image!r}{others}; {way_out}")
+
+
+def refuse_unread(known: Known, read: Collection[Place], manifest: str, source: str) -> None:
+    """Raise InputError for rows of files that were read and do not have them."""
+    files = {path for path, _ in read}
+    unread = [(path, row) for path, row in known if path in files and (path, row) not in read]
+    if unread:
+        path, row = unread[0]
+        others = f" (and {len(unread) - 1:,} others)" if len(unread) > 1 else ""
+        said = f"#{row}" if row else " without a row"
+        raise InputError(
+            f"sources.{source}: {manifest} lists {path.name}{said}{others}, which gave no picture; "
+            "correct the line or remove it"
+        )
 
 
 def manifest_path(manifest: str, base: Path, source: str) -> Path:
@@ -46,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, restval="", strict=True)
-            columns = list(rows.fieldnames or [])
+            columns = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
             _refuse_columns(path, columns)
             for row in rows:
                 if None in row:
@@ -71,10 +103,18 @@ def _refuse_columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def place_of(folder: Path, image: str) -> str:
-    """How an image is known: its resolved path, with ``#row`` for a row of a file of many."""
-    path, mark, row = image.partition("#")
-    return f"{(folder / path).resolve()}{mark}{row}"
+def place_of(folder: Path, image: str) -> Place:
+    """How an image is known; a file whose own name holds a # is itself."""
+    whole = (folder / image).resolve()
+    if "#" not in image or whole.is_file():
+        return whole, ""
+    path, _, row = image.rpartition("#")
+    return (folder / path).resolve(), row
+
+
+def place_in(path: Path, picture: Picture) -> Place:
+    """How the picture of the file ``path`` is known."""
+    return path.resolve(), picture.key.removeprefix(picture.path).removeprefix("#")
 
 
 def with_known(
@@ -85,8 +125,7 @@ def with_known(
         return replace(picture, label=path.parent.name)
     if config.manifest is None:
         return picture
-    row = picture.key.partition("#")[2]
-    place = place_of(path.parent, f"{path.name}#{row}" if row else path.name)
+    place = place_in(path, picture)
     if place not in known:
         raise InputError(
             f"sources.{source}: {picture.key} is not in {config.manifest}; add a line for it or "

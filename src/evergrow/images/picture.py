@@ -7,6 +7,11 @@ import numpy as np
 from blake3 import blake3
 
 
+def place_of_owner(owner: str) -> bytes:
+    """The blake3 digest of a patient's id or a picture's content hash."""
+    return blake3(owner.encode()).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Pixels [H, W] or [H, W, 3], uint8 (255 is white) or uint16 (65,535 is white).
@@ -18,6 +23,8 @@ class Picture:
     names     what else of a header a file's name may spell (a person's name, numbers, days): to be
               hidden there, and never kept
     plain     the key before pseudonyms, for sentences on the screen alone; never written
+    place     a hash of the patient's own id, the same in every source: decides the side of a split,
+              never written
     """
 
     pixels: np.ndarray
@@ -34,6 +41,7 @@ class Picture:
     reading: dict[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     plain: str = ""
+    place: bytes = b""
 
     @property
     def id(self) -> str:
@@ -50,6 +58,16 @@ class Picture:
     def owner(self) -> str:
         """Who must stay on one side of a split: the patient, or the picture when none is known."""
         return self.content_hash if self.patient is None else self.patient
+
+    @property
+    def drawn(self) -> bytes:
+        """32 bytes: where the owner stands among all when a part is held out."""
+        return self.place or place_of_owner(self.owner)
+
+    @property
+    def shown(self) -> str:
+        """The picture as the user knows its file."""
+        return self.plain or self.key
 
     @property
     def burned_in(self) -> str:

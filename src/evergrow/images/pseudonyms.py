@@ -64,8 +64,14 @@ class Pseudonyms:
         }
         date = picture.date[:4] if picture.date and picture.patient else picture.date
         path, key = self.hide_in(picture.path, spelt), self.hide_in(picture.key, spelt)
-        told = {"plain": picture.key, "names": ()}
+        told = {"plain": picture.key, "names": (), "place": picture.drawn}
         return replace(picture, path=path, key=key, date=date, **told, **changes)
+
+    def spells(self, text: str, picture: Picture, exactly: bool) -> bool:
+        """Whether ``text`` holds an identifying value; ``exactly``: or is a short patient's id."""
+        long = [v for v in identifying(picture) if sum(map(len, _WORD.findall(v))) >= _LONG]
+        short = {picture.patient, *picture.names[:1]} if exactly else set()
+        return text in short or self.hide_in(text, long) != text
 
     def hide_in(self, text: str, values: Iterable[str]) -> str:
         """``text`` with a pseudonym wherever it spells one of ``values``, the longest first.

@@ -1,6 +1,6 @@
 """One source from its files to pictures of one size, with pseudonyms and without repeats."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ import numpy as np
 from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.images.config import ImageSourceConfig
+from evergrow.images.dicom import read_dicom
 from evergrow.images.manifest import (
     Known,
+    Place,
     manifest_path,
-    place_of,
+    place_in,
     read_manifest,
+    refuse_unread,
     with_known,
 )
 from evergrow.images.npz import SPLITS
@@ -44,19 +47,20 @@ def source_pictures(
     base: Path,
     source: str,
     reading: ImageReading,
-    earlier: Collection[str] = (),
+    earlier: Mapping[str, str | None] | None = None,
 ) -> list[Picture]:
     """The pictures of a source as [C, H, W], the files in the order of their names.
 
     Identifying values are replaced by pseudonyms. With ``duplicates: drop`` a picture goes whose
-    content hash an ``earlier`` source or an earlier file has. Raises InputError for globs that
+    content hash an ``earlier`` source (content hash -> label) or an earlier file has, unless their
+    labels contradict each other: that is for the audit to refuse. Raises InputError for globs that
     match nothing, for more unreadable pictures than ``max_bad``, for pictures of several sizes or
     bit depths, for labels outside the set, for a split of another name and for a label of ``only``
     that no picture has.
     """
     files = _Files(config, base, source)
     pictures = digits(source) if config.pictures else files.read(reading)
-    seen = set(earlier)
+    known, seen = earlier or {}, {}
     kept: list[Picture] = []
     num_read = 0
     for picture in pictures:
@@ -68,10 +72,11 @@ def source_pictures(
         if kept:
             _refuse_other_form(shaped, kept[0], source)
         digest = shaped.content_hash
-        if config.duplicates == "drop" and digest in seen:
+        if config.duplicates == "drop" and _is_repeat(digest, shaped.label, seen, known):
             reading.num_dropped += 1
+            seen.setdefault(digest, shaped.label)
             continue
-        seen.add(digest)
+        seen.setdefault(digest, shaped.label)
         kept.append(files.hidden(shaped))
     refuse_too_many(reading.unreadable, num_read, config.max_bad, source)
     if not kept:
@@ -84,6 +89,18 @@ def source_pictures(
     return [files.hidden_everywhere(picture) for picture in kept]
 
 
+def _is_repeat(
+    digest: str,
+    label: str | None,
+    seen: Mapping[str, str | None],
+    earlier: Mapping[str, str | None],
+) -> bool:
+    """Whether the pixels were there before, in this source or an earlier one, and labels agree."""
+    if digest in seen:
+        return seen[digest] == label
+    return digest in earlier and (label is None or earlier[digest] in (None, label))
+
+
 class _Files:
     """The files of a source: found, read, and named so that nobody is."""
 
@@ -92,45 +109,70 @@ class _Files:
         self._known: Known = {}
         self._names = Pseudonyms(b"")
         self._shown: dict[str, str] = {}  # files under pseudonyms, as far as they are known
+        self._opaque: set[str] = set()  # files whose whole path is a pseudonym
 
     def read(self, reading: ImageReading) -> Iterator[Picture]:
         """Every picture under its own name; what is no picture goes to ``reading``."""
         config, source = self._config, self._source
-        paths = match_images(config.images, self._base, source)
         self._known, manifest = read_manifest(config, self._base, source)
+        paths = _without(match_images(config.images, self._base, source), manifest)
         described = [*paths, *([manifest] if manifest else [])]
         sums = {path: checksum(path) for path in described}
         self._names = Pseudonyms(secret_of(sorted(described, key=lambda path: sums[path])))
+        read: set[Place] = set()
         for path in described:
             name = _name(path, self._base)
             size = path.stat().st_size
             reading.files.append({"path": name, "bytes": size, "blake3": sums[path]})
             if path == manifest:
                 continue
-            for found in reader_of(path)(path, name, source, config):
+            reader = reader_of(path)
+            if reader is read_dicom:  # nothing tells that its name is safe
+                self._opaque.add(name)
+                self._shown[name] = self._names.of_file(name)
+            for found in reader(path, name, source, config):
                 if isinstance(found, Unreadable):
                     reading.unreadable.append(self._told(found, path))
+                    read |= {(path.resolve(), row) for row in ("", str(found.row))}
                 else:
+                    read.add(place_in(path, found))
                     picture = with_known(found, path, self._known, config, source)
                     self._hide_file(name, identifying(picture))
+                    self._refuse_name(picture)
                     yield picture
+        refuse_unread(self._known, read, str(config.manifest), source)
+
+    def _refuse_name(self, picture: Picture) -> None:
+        """Raise InputError for a label that says whose the picture is: labels are written out."""
+        by_folder = self._config.label_from == "folder"
+        if picture.label and self._names.spells(picture.label, picture, by_folder):
+            raise InputError(
+                f"sources.{self._source}: {picture.key} has the label {picture.label!r}, which "
+                "holds a patient, a number, a day or a site of its own header; labels are written "
+                "out, so give it another one, in a manifest"
+            )
 
     def _told(self, found: Unreadable, path: Path) -> Unreadable:
         """With what the manifest says of the file; its name is hidden, or given up."""
         if found.names is None:
             self._shown[found.path] = self._names.of_file(found.path)
             return found
-        said = self._known.get(place_of(path.parent, path.name), {})
+        said = self._known.get((path.resolve(), ""), {})
         names = (*found.names, *(said[key] for key in IDENTIFYING if key in said))
         self._hide_file(found.path, names)
         return found._replace(names=names)
 
     def _hide_file(self, name: str, values: Collection[str]) -> None:
-        self._shown[name] = self._names.hide_in(self._shown.get(name, name), values)
+        hidden = self._names.hide_in(self._shown.get(name, name), values)
+        if name not in self._opaque:
+            self._shown[name] = hidden
 
     def hidden(self, picture: Picture) -> Picture:
-        """The picture under pseudonyms."""
-        return self._names.hide(picture)
+        """The picture under pseudonyms; of a DICOM file the whole path is one."""
+        hidden = self._names.hide(picture)
+        if picture.path not in self._opaque:
+            return hidden
+        return replace(hidden, path=self._shown[picture.path], key=self._shown[picture.path])
 
     def hidden_everywhere(self, picture: Picture) -> Picture:
         """Once all are read: the picture without the names of others in its file's name."""
@@ -209,10 +251,15 @@ def file_sums(config: ImageSourceConfig, base: Path, source: str) -> list[str]:
     """
     if config.pictures or not any(_matches(pattern, base) for pattern in config.images):
         return []
-    paths = match_images(config.images, base, source)
-    if config.manifest is not None:
-        paths.append(manifest_path(config.manifest, base, source))
-    return sorted(checksum(path) for path in paths)
+    manifest = None if config.manifest is None else manifest_path(config.manifest, base, source)
+    paths = _without(match_images(config.images, base, source), manifest)
+    return sorted(checksum(path) for path in [*paths, *([manifest] if manifest else [])])
+
+
+def _without(paths: list[Path], manifest: Path | None) -> list[Path]:
+    """The files less the manifest, however a glob spells it."""
+    own = manifest and manifest.resolve()
+    return [path for path in paths if path.resolve() != own]
 
 
 def match_images(patterns: list[str], base: Path, source: str) -> list[Path]:
