@@ -61,10 +61,9 @@ def test_a_page_in_another_character_set_than_it_says_is_bad(tmp_path: Path) -> 
 
 
 def test_a_page_ends_its_lines_in_one_way(tmp_path: Path) -> None:
-    documents, _ = read(
-        tmp_path, page("<p>They&#13;&#10;grow.</p><pre>a&#13;b\r\nc</pre>").encode()
-    )
-    assert "\r" not in documents[0].text
+    body = "<article><pre>one&#13;two\r\nthree\rfour</pre></article>"
+    documents, _ = read(tmp_path, page(body).encode())
+    assert [d.text for d in documents] == ["one\ntwo\nthree\nfour"]
 
 
 def test_a_page_without_text_is_skipped_and_counted(tmp_path: Path) -> None:
