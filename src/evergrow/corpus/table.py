@@ -12,6 +12,7 @@ from evergrow.corpus.document import Document
 from evergrow.disk import new_file
 
 ROW_GROUP_BYTES = 16 * 2**20
+ROWS_AT_A_TIME = 256
 SCHEMA = pa.schema(
     [
         (name, pa.string())
@@ -98,9 +99,9 @@ def document_table(documents: Sequence[Document]) -> pa.Table:
 
 
 def stored_documents(path: Path) -> Iterator[Document]:
-    """The documents of a file that ``write_documents`` wrote, in order; a row group in memory."""
+    """The documents of a file that ``write_documents`` wrote, in order; few in memory at a time."""
     with pq.ParquetFile(path) as table:
-        for group in range(table.num_row_groups):
-            columns = table.read_row_group(group, use_threads=False).to_pydict()
+        for batch in table.iter_batches(ROWS_AT_A_TIME, columns=_FIELDS, use_threads=False):
+            columns = batch.to_pydict()
             for values in zip(*(columns[name] for name in _FIELDS), strict=True):
                 yield Document(*values)
