@@ -150,6 +150,7 @@ class Repeats(Record):
     across: int
     listed: list[Pair]
     bits: int | None = None
+    label_conflicts: list[Pair] = []
 
 
 class Owners(Record):
@@ -160,6 +161,7 @@ class Owners(Record):
     patients: int
     labels: dict[str, int]
     burned_in_annotation: dict[str, int] = {}
+    on_other_side: int = 0  # patients who are not where their hash puts them
 
 
 class Audit(Record):
