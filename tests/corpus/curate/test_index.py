@@ -79,3 +79,11 @@ def test_without_near_duplicates_there_are_no_bands(tmp_path: Path) -> None:
     assert load_index([folder], 0).bands_EB.shape == (2, 0)
     assert pq.read_table(folder / "index.parquet")["bands"].null_count == 2
     assert len(load_index([], 3)) == 0
+
+
+def test_documents_without_bands_are_read_beside_others(tmp_path: Path) -> None:
+    folders = [
+        folder_of(tmp_path / "a", index_of([1, 2], "one", bands=0)),
+        folder_of(tmp_path / "b", index_of([3], "two", bands=2)),
+    ]
+    assert load_index(folders, 2).bands_EB.tolist() == [[0, 0], [0, 0], [3, 3]]

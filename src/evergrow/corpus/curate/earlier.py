@@ -82,7 +82,8 @@ def parse_manifest(text: bytes, path: Path) -> dict[str, Any]:
 def parent_at(folder: Path, near: NearConfig | None) -> Parent:
     """The finished corpus in ``folder``, its index read once for its checksum.
 
-    Raises InputError when the index is not its own, or when its bands cannot be compared.
+    Made with ``near: null`` it has no bands, and only exact repeats of it are found. Raises
+    InputError when the index is not its own, or when its bands cannot be compared.
     """
     manifest = read_manifest(folder)
     index = StoredFile.of(manifest["index"])
@@ -92,12 +93,12 @@ def parent_at(folder: Path, near: NearConfig | None) -> Parent:
             "'evergrow curate' again first"
         )
     theirs = manifest["settings"]["near"]
-    if near is not None:
+    if near is not None and theirs is not None:
         for name in ("permutations", "bands", "shingle"):
-            if theirs is None or theirs[name] != getattr(near, name):
-                found = "no near duplicates" if theirs is None else f"{name} {theirs[name]}"
+            if theirs[name] != getattr(near, name):
                 raise InputError(
-                    f"{folder}: was made with {found}, so near duplicates of it cannot be found "
-                    f"with {name} {getattr(near, name)}; give both the same, or set near: null"
+                    f"{folder}: was made with {name} {theirs[name]}, so near duplicates of it "
+                    f"cannot be found with {name} {getattr(near, name)}; give both the same, or "
+                    "set near: null"
                 )
     return Parent(folder, manifest["name"], manifest["key"], index.blake3)

@@ -112,7 +112,8 @@ def _fill(index: Index, rows: slice, batch: pa.RecordBatch) -> None:
     index.source_E[rows] = _places(batch["source"], index.sources)
     index.corpus_E[rows] = _places(batch["corpus"], index.corpora)
     if index.bands_EB.shape[1]:
-        index.bands_EB[rows] = bands_of(batch["bands"])
+        known = batch["bands"].null_count < len(batch)  # a corpus without near duplicates has none
+        index.bands_EB[rows] = bands_of(batch["bands"]) if known else 0
 
 
 def _places(column: pa.DictionaryArray, names: list[str]) -> np.ndarray:
