@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from evergrow.images.audit import (
 from evergrow.images.held_out import choose_held_out, on_other_side
 from evergrow.images.picture import Picture
 from evergrow.images.pseudonyms import Pseudonyms
-from evergrow.stream.pictures import COLUMNS
+from evergrow.stream.pictures import COLUMNS, PictureSource, write_pictures
 
 from .make import noise
 
@@ -169,3 +170,10 @@ def test_splits_of_the_data_are_kept_and_must_be_whole() -> None:
 def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(InputError, match="40 pictures are too few to hold out 32"):
         choose_held_out([picture(i) for i in range(40)], 0.1, "films")
+
+
+def test_a_source_that_is_only_measured_is_stored(tmp_path: Path) -> None:
+    pictures = {"train": [], "held_out": [picture(1), picture(2)]}
+    made = write_pictures(tmp_path, pictures, {"source": "films"})
+    assert made["shape"] == [1, 12, 12]
+    assert PictureSource.open(tmp_path).tensor("held_out").shape == (2, 1, 12, 12)

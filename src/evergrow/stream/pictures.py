@@ -30,7 +30,7 @@ def write_pictures(
     import pyarrow as pa
     from pyarrow import parquet
 
-    first = pictures["train"][0].pixels
+    first = next(p for part in PARTS for p in pictures[part]).pixels  # one part may be empty
     counts: dict[str, Any] = {}
     files: dict[str, Any] = {}
     for part in PARTS:
