@@ -141,3 +141,16 @@ def test_groups_are_bounded_and_hang_on_names_and_sizes_only() -> None:
     assert file_groups(reversed(files), 10) == groups
     assert file_groups(files, None) == [in_order(files)]
     assert file_groups([], None) == file_groups([], 10) == []
+
+
+def test_the_cache_of_hugging_face_consists_of_links(tmp_path: Path) -> None:
+    for folder in ("blobs", "snapshots/0a1b/data"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    (tmp_path / "set/blobs/c0ffee").write_text("x")
+    (tmp_path / "elsewhere").write_text("x")
+    data = tmp_path / "set/snapshots/0a1b/data"
+    (data / "a.txt").symlink_to("../../../blobs/c0ffee")
+    (data / "b.txt").symlink_to(tmp_path / "elsewhere")
+    for pattern in ("set/snapshots/0a1b/data/*.txt", "set/snapshots/*/data/*.txt"):
+        found = match_files([pattern], tmp_path, "web")
+        assert list(found.values()) == [None, OUTSIDE]

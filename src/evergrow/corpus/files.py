@@ -149,7 +149,12 @@ def match_files(patterns: Sequence[str], base: Path, source: str) -> dict[Path |
 
 
 def _leads_into(folder: Path, path: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    """Whether a file stands in the folder; or in the ``blobs`` that Hugging Face's cache keeps
+    beside its ``snapshots``, which consist of links alone."""
+    above = [folder, *folder.parents]
+    own = [place.parent / "blobs" for place in above if place.name == "snapshots"]
+    target = path.resolve()
+    return any(target.is_relative_to(place.resolve()) for place in [folder, *own])
 
 
 def _each_once(paths: Mapping[Path, Fault | None]) -> dict[Path, Fault | None]:
