@@ -102,8 +102,10 @@ def test_freezing_closes_a_language_model_from_the_bottom(base: Path, tmp_path: 
     fork, end = (weights(run, f"checkpoints/{STAGE_TWO}{step}") for step in (21, 24))
     start = weights(run, "checkpoints/00-one-trunk-000000012")
     assert moved(start, fork) == {"embed", "0", "1", "head"}
-    assert moved(fork, end) == {"head"}  # at .75; the blocks stop at .53 and .77
-    assert moved(fork, weights(run, "releases/two")) == {"head"}
+    assert moved(fork, end) == {"1", "head"}  # from .75; the blocks stop at .53 and .77
+    assert moved(fork, weights(run, "releases/two")) == {"1", "head"}
+    with pytest.raises(InputError, match="'two' freezes all layers up to its end"):
+        anneal(run.folder, 3 * PER_STEP, "linear", 0.1, Listener())
 
 
 def test_rates_differ_by_depth_as_the_table_says(base: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -43,7 +45,7 @@ def test_a_shortcut_belongs_to_its_stage_and_a_decoder_to_the_head() -> None:
 def test_unfreezing_opens_from_the_top_at_its_shares() -> None:
     config = DepthConfig(unfreeze={"head": 0, "-1": 0.1, "-2": 0.3})
     plan = resolve(config, GROUPS)
-    open_at = lambda share: [g for g in GROUPS if plan[g].trains(share)]  # noqa: E731
+    open_at = lambda share: [g for g in GROUPS if plan[g].trains(share - 0.01, share)]  # noqa: E731
     assert open_at(0.05) == ["head"]
     assert open_at(0.1) == ["head"]  # the step that ends at the share is still closed
     assert open_at(0.11) == ["2", "head"]
@@ -53,13 +55,13 @@ def test_unfreezing_opens_from_the_top_at_its_shares() -> None:
 def test_freezeout_closes_from_the_bottom_along_a_cosine() -> None:
     plan = resolve(DepthConfig(freeze=0.5, freeze_shape="linear"), GROUPS)
     assert [round(plan[g].end, 4) for g in GROUPS] == [0.5, 0.625, 0.75, 0.875, 1.0]
-    assert plan["embed"].multiple(0.25) == pytest.approx(0.5)
-    assert plan["embed"].multiple(0.51) == 0 and not plan["embed"].trains(0.51)
-    assert plan["head"].multiple(0.9) == 1.0
+    assert plan["embed"].multiple(0.25, 0.26) == pytest.approx(0.5)
+    assert plan["embed"].multiple(0.5, 0.51) == 0 and not plan["embed"].trains(0.5, 0.51)
+    assert plan["head"].multiple(0.5, 0.51) == pytest.approx(0.5)  # its own cosine, to the end
     for share in (0.1, 0.2, 0.3, 0.4, 0.6, 0.7):
         for shape in ("linear", "cubic"):
             closing = resolve(DepthConfig(freeze=share, freeze_shape=shape), GROUPS)
-            assert closing["head"].trains(1.0)
+            assert closing["head"].trains(0.99, 1.0)
     cubic = resolve(DepthConfig(freeze=0.5), GROUPS)
     assert cubic["embed"].end == pytest.approx(0.5)
     assert cubic["1"].end == pytest.approx((0.5 ** (1 / 3) + (1 - 0.5 ** (1 / 3)) / 2) ** 3)
@@ -67,7 +69,7 @@ def test_freezeout_closes_from_the_bottom_along_a_cosine() -> None:
 
 def test_rates_fall_geometrically_and_a_table_wins() -> None:
     plan = resolve(DepthConfig(decay=0.5, rates={"0": 0.3}), GROUPS)
-    assert [plan[g].multiple(0.5) for g in GROUPS] == [0.0625, 0.3, 0.25, 0.5, 1.0]
+    assert [plan[g].multiple(0.5, 0.6) for g in GROUPS] == [0.0625, 0.3, 0.25, 0.5, 1.0]
 
 
 def test_a_group_may_have_its_own_clock() -> None:
@@ -137,8 +139,40 @@ def test_what_freezes_stops_for_good() -> None:
     model = resnet(FORM, [8, 16, 16], [1, 1, 1], ["a", "b"], 0)
     moved = trained(model, DepthConfig(freeze=0.5, freeze_shape="linear"), 4)
     assert moved[0] == set(GROUPS)
-    assert moved[2] == {"1", "2", "head"}  # the embedding froze at .5, block 0 at .625
-    assert moved[3] == {"head"}
+    assert moved[2] == {"0", "1", "2", "head"}  # the embedding froze at .5
+    assert moved[3] == {"2", "head"}  # block 0 at .625, block 1 at .75, 2 in the step, at .875
+
+
+def test_beside_a_constant_schedule_freezeout_has_the_rates_of_the_paper() -> None:
+    """As its authors' code has them: layer i at step j of n, 1/2 (1 + cos(pi j / (t_i n))), then 0.
+
+    Scaled to t_i^3 (cubic), t_0^(1/3) to 1 in equal steps; the last layer's t is 1.
+    """
+    model, num_steps = vit(FORM, SIZES, ["a", "b"], 0), 37
+    plan = DepthPlan(model, DepthConfig(freeze=0.3), first_step=5, num_steps=num_steps)
+    first = 0.3 ** (1 / 3)
+    for i, group in enumerate(GROUPS):
+        last = num_steps * (first + (1 - first) * i / 4) ** 3
+        for j in range(num_steps):
+            paper = 0.05 * (1 + math.cos(math.pi * j / last)) if j < last else 0.0
+            found = plan.rates(6 + j, lambda _: 0.1)[group]
+            assert found == pytest.approx(paper, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [
+        ({"freeze": 0.3, "rates": {"head": 0}}, 9),  # block 2 ends at .767 of 10 steps
+        ({"unfreeze": {"head": 0}, "rates": {"head": 0}}, 1),
+        ({"rates": dict.fromkeys(GROUPS, 0.0)}, 1),
+    ],
+)
+def test_a_step_that_would_train_nothing_is_refused(settings: dict, step: int) -> None:
+    config = DepthConfig(**settings)
+    with pytest.raises(
+        InputError, match=f"step {step} of the stage's 10 trains no group of layers"
+    ):
+        DepthPlan(vit(FORM, SIZES, ["a", "b"], 0), config, first_step=100, num_steps=10)
 
 
 def test_fixed_tables_stay_fixed_when_layers_open() -> None:

@@ -18,6 +18,7 @@ from evergrow.flow.units import Unit
 from evergrow.flow.work import open_work
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.describe import context_window
+from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import find_model, load_model
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
 from evergrow.run import Branch, Run, locked
@@ -134,12 +135,18 @@ def continue_model(
     are measured before and after, never trained on: the old skills.
     """
     folder = find_model(model)
+    loaded = load_model(folder)
+    if kind_of(loaded) in OF_PICTURES:
+        raise InputError(
+            f"{model}: a {type(loaded).__name__} reads pictures, --data names texts; write a "
+            "recipe whose sources have images and whose model.from is this folder (docs/images.md)"
+        )
     if "schedule.peak_lr" not in settings:
         raise InputError(
             f"{model}: give --peak-lr: a finished model does not say at which rate it was trained; "
             "0.3 to 1 times its documented peak is a start, lower forgets less"
         )
-    window = context_window(load_model(folder)) or SEQUENCE_LENGTH
+    window = context_window(loaded) or SEQUENCE_LENGTH
     old = {"old": {"files": absolute(evaluate)}} if evaluate else {}
     recipe = {
         "name": name,
@@ -170,6 +177,7 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
         _refuse_unfinished(run)
         index, record = last_done(run)
         recipe = unit_of(run, root).recipe
+        _refuse_frozen(recipe, index)
         head = record.first_step + record.num_steps
         per_step = recipe.train.tokens_per_step
         num_steps = max(1, tokens // per_step)
@@ -184,6 +192,16 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
         _anneal(run, index, name, segments, head, num_steps, release, listener)
         write_pages(root, "done")
     return release
+
+
+def _refuse_frozen(recipe: Recipe, index: int) -> None:
+    """Raise InputError when at the end of stage ``index`` no layer is left that could anneal."""
+    depth = recipe.stages[index].depth
+    if depth is not None and depth.freeze is not None:
+        raise InputError(
+            f"stage {recipe.stages[index].name!r} freezes all layers up to its end (depth.freeze), "
+            "so nothing is left to anneal; take its release, or continue with a new stage"
+        )
 
 
 def _anneal(

@@ -72,36 +72,43 @@ def _rates(
 
 
 def _ends(config: DepthConfig, groups: Sequence[str]) -> dict[str, float]:
-    """FreezeOut (Brock et al. 2017): the bottom freezes at ``freeze``, the head never.
+    """FreezeOut (Brock et al. 2017): the bottom freezes at ``freeze``, the head at the end.
 
     Between them t_i = (t_0 + (1 - t_0) i / L)^p, p = 3 when cubic, as the paper scales t_0 first.
     """
     if config.freeze is None:
-        return dict.fromkeys(groups, 1.0)
+        return dict.fromkeys(groups, math.inf)
     power = 3 if config.freeze_shape == "cubic" else 1
     first = config.freeze ** (1 / power)
     last = max(1, len(groups) - 1)
     ends = {g: (first + (1 - first) * i / last) ** power for i, g in enumerate(groups)}
-    return {**ends, groups[-1]: 1.0}  # rounded below 1, the last step would train nothing
+    return {**ends, groups[-1]: 1.0}  # exactly
 
 
 class Window:
-    """When a group trains, in shares of the stage, and at which multiple of the rate."""
+    """When a group trains, in shares of the stage, and at which multiple of the rate.
+
+    A step goes from the share ``before`` it to the share ``after`` it; it trains the group when it
+    reaches into the time from ``start`` to ``end`` (infinite for a group that does not freeze).
+    """
 
     def __init__(self, start: float, end: float, rate: float, own_clock: bool) -> None:
         self.start, self.end, self.rate, self._own_clock = start, end, rate, own_clock
 
-    def trains(self, progress: float) -> bool:
-        """Whether the group trains in the step that ends at ``progress`` in (0, 1]."""
-        return self.rate > 0 and self.start < progress and (progress <= self.end)
+    def trains(self, before: float, after: float) -> bool:
+        """Whether the step from share ``before`` to share ``after`` trains the group."""
+        return self.rate > 0 and self.start < after and before < self.end
 
-    def multiple(self, progress: float) -> float:
-        """The factor on the rate; a freezing group comes down along a cosine to its end."""
-        if not self.trains(progress):
+    def multiple(self, before: float, after: float) -> float:
+        """The factor on the rate; of a freezing group (1 + cos(pi t / t_i)) / 2, t before the step.
+
+        Brock et al. 2017, equation 1: beside a constant schedule that is all there is to the rate.
+        """
+        if not self.trains(before, after):
             return 0.0
-        if self.end >= 1:
+        if self.end == math.inf:
             return self.rate
-        return self.rate * 0.5 * (1 + math.cos(math.pi * progress / self.end))
+        return self.rate * 0.5 * (1 + math.cos(math.pi * before / self.end))
 
     def clock(self, progress: float) -> float:
         """The progress at which the schedule is read: the stage's, or the group's own."""
@@ -117,7 +124,7 @@ class DepthPlan:
     what the trunk does at the same steps. A head tied to the embedding is the embedding's. Reported
     FLOPs (flow/flops.py) are those of the whole model: what is frozen saves time, and is counted
     all the same. To be made before anything of the model is frozen. Raises InputError for groups
-    that the model has not.
+    that the model has not, and for a plan under which some step trains none.
     """
 
     def __init__(
@@ -136,11 +143,24 @@ class DepthPlan:
             (p, self._groups[n]) for n, p in model.named_parameters() if p.requires_grad
         ]
         self.windows = resolve(config, depth_groups(list(self._groups.values())))
+        self._refuse_idle_steps()
+
+    def _refuse_idle_steps(self) -> None:
+        """Raise InputError for a step that trains nothing: the first, or one after an end."""
+        ends = [w.end * self._num_steps for w in self.windows.values() if w.end < 1]
+        after = {math.floor(end) + more for end in ends for more in (1, 2)}
+        for number in sorted(n for n in {1, *after} if n <= self._num_steps):
+            if len(self.frozen(self._first_step + number)) == len(self.windows):
+                raise InputError(
+                    f"depth: step {number:,} of the stage's {self._num_steps:,} trains no group of "
+                    f"layers ({', '.join(self.windows)}); let one be open with a rate above 0 at "
+                    "every step"
+                )
 
     def frozen(self, step: int) -> set[str]:
         """The groups that optimiser step ``step`` (from 1 since init) leaves alone."""
-        progress = self._progress(step)
-        return {group for group, w in self.windows.items() if not w.trains(progress)}
+        during = self._progress(step - 1), self._progress(step)
+        return {group for group, w in self.windows.items() if not w.trains(*during)}
 
     def changes(self, step: int) -> bool:
         """Whether other groups train in this step than in the one before it, in the same stage."""
@@ -148,12 +168,12 @@ class DepthPlan:
 
     def rates(self, step: int, rate_at: Callable[[int], float]) -> dict[str, float]:
         """The learning rate of every group in a step; ``rate_at`` is the stage's schedule."""
-        progress = self._progress(step)
+        before, progress = self._progress(step - 1), self._progress(step)
         found = {}
         for group, window in self.windows.items():
             own = self._first_step + math.ceil(window.clock(progress) * self._num_steps - 1e-9)
             at = step if window.clock(progress) == progress else max(own, self._first_step + 1)
-            found[group] = window.multiple(progress) * rate_at(at)
+            found[group] = window.multiple(before, progress) * rate_at(at)
         return found
 
     def _progress(self, step: int) -> float:
