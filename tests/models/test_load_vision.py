@@ -2,11 +2,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from models.test_resnet_keys import ResNet50
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
+    AutoImageProcessor,
     PreTrainedModel,
     ResNetForImageClassification,
     ViTForImageClassification,
@@ -16,8 +19,9 @@ from transformers import (
 )
 
 from evergrow.errors import InputError
+from evergrow.images.shape import to_channels, to_square
 from evergrow.models.config import ModelConfig
-from evergrow.models.load_vision import vision_from_config
+from evergrow.models.load_vision import Labels, vision_from_config
 from evergrow.models.pixels import model_input, shown_pixels
 from evergrow.models.resnet_keys import transformers_name
 from evergrow.models.save import save_vision_release
@@ -37,10 +41,56 @@ LABELS = ["well", "sick"]
 
 
 def load(
-    source: Path, labels: list[str] | None, form: PictureForm = FORM, seed: int = 0, **more: Any
+    source: Path,
+    labels: list[str] | None,
+    form: PictureForm = FORM,
+    seed: int = 0,
+    named: bool = False,
+    said: list[str] | None = None,
+    **more: Any,
 ) -> PreTrainedModel:
     config = ModelConfig.model_validate({"from": str(source), **more})
-    return vision_from_config(config, form, labels, seed)
+    told = None if labels is None else Labels(labels, named)
+    return vision_from_config(config, form, told, seed, [].append if said is None else said.append)
+
+
+def test_a_head_for_the_same_labels_in_another_order_is_put_in_theirs(tmp_path: Path) -> None:
+    labels = ["well", "sick", "worse"]
+    pixels, said = torch.rand(4, 1, 8, 8), []
+    for made in (vit(FORM, SIZES, labels, 1), resnet(FORM, [8, 16], [1, 1], labels, 1)):
+        with torch.no_grad():
+            dict(made.named_parameters())[
+                "classifier.bias" if made.config.model_type == "vit" else "classifier.1.bias"
+            ].copy_(torch.tensor([1.0, 2.0, 3.0]))
+        made.save_pretrained(tmp_path / "made")
+        turned = load(tmp_path / "made", ["sick", "worse", "well"], said=said)
+        expected = made.eval()(pixels).logits[:, [1, 2, 0]]
+        assert torch.allclose(turned(pixels).logits, expected, atol=1e-6)
+        assert turned.config.id2label == {0: "sick", 1: "worse", 2: "well"}
+    assert all("outputs put in the order sick, worse, well" in s for s in said) and len(said) == 2
+
+
+def test_a_head_for_as_many_other_labels_is_drawn_anew(tmp_path: Path) -> None:
+    said: list[str] = []
+    for made in (vit(FORM, SIZES, LABELS, 1), resnet(FORM, [8, 16], [1, 1], LABELS, 1)):
+        made.save_pretrained(tmp_path)
+        name = next(n for n in made.state_dict() if n.startswith("classifier") and "weight" in n)
+        other = load(tmp_path, ["cat", "dog"], said=said).state_dict()
+        again = load(tmp_path, ["cat", "dog"], said=said).state_dict()
+        assert not torch.equal(other[name], made.state_dict()[name])
+        assert torch.equal(other[name], again[name])
+    assert "drawn anew for cat, dog, the loaded one tells well, sick" in said[0]
+
+
+def test_a_head_without_names_is_kept_only_for_labels_that_the_recipe_lists(tmp_path: Path) -> None:
+    made = vit(FORM, SIZES, ["LABEL_0", "LABEL_1"], 1)
+    made.save_pretrained(tmp_path)
+    said: list[str] = []
+    for named in (True, False):
+        weight = load(tmp_path, LABELS, named=named, said=said).state_dict()["classifier.weight"]
+        assert torch.equal(weight, made.state_dict()["classifier.weight"]) == named
+    assert "the head is kept for well, sick" in said[0]
+    assert "the loaded one tells no names" in said[1]
 
 
 def test_a_classifiers_head_is_kept_for_its_labels_and_drawn_for_others(tmp_path: Path) -> None:
@@ -164,6 +214,24 @@ def test_a_file_of_torchvision_weights_is_taken_with_its_pixels(tmp_path: Path) 
     assert white.unique().tolist() == [1024.0]
 
 
+def test_a_file_keeps_its_head_only_for_labels_that_the_recipe_lists(tmp_path: Path) -> None:
+    """As torchxrayvision's: thresholds beside the weights, no count of batches, 18 labels."""
+    labels = [f"finding {n}" for n in range(18)]
+    made = resnet(PictureForm(32, 1), [256, 512, 1024, 2048], [3, 4, 6, 3], labels, 0)
+    names = [n for n in ResNet50().state_dict() if not n.endswith("num_batches_tracked")]
+    weights = {f"model.{n}": made.state_dict()[transformers_name(n)].clone() for n in names}
+    save_file({**weights, "op_threshs": torch.zeros(18)}, tmp_path / "xrv.safetensors")
+    scale = {"pixel_mean": [0.5], "pixel_deviation": [1 / 2048]}
+    for named in (True, False):
+        form = PictureForm(32, 1)
+        model = load(tmp_path / "xrv.safetensors", labels, form, seed=1, named=named, **scale)
+        own, kept = model.state_dict(), made.state_dict()
+        head = "classifier.1.weight"
+        assert torch.equal(own[head], kept[head]) == named
+        assert all(torch.equal(own[n], kept[n]) for n in kept if not n.startswith("classifier"))
+        assert int(own["resnet.embedder.embedder.normalization.num_batches_tracked"]) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -197,7 +265,7 @@ def test_a_folder_is_fed_as_its_processor_says_and_says_it_on(tmp_path: Path) ->
     own = model_input(model, bytes_CHW[None].float() / 255)
     assert torch.allclose(own, expected, atol=1e-5)
     assert torch.allclose(shown_pixels(model, own), bytes_CHW[None] / 255, atol=1e-6)
-    save_vision_release(tmp_path / "again", model, "", {})
+    save_vision_release(tmp_path / "again", model, "", {}, 255)
     again = load(tmp_path / "again", LABELS, form)
     assert torch.equal(
         model_input(again, bytes_CHW[None] / 255), model_input(model, bytes_CHW[None] / 255)
@@ -215,6 +283,39 @@ def test_pixels_of_another_range_are_refused(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"rescale_factor": 1 / 127.5}))
     with pytest.raises(InputError, match=r"pixels times 0.00784314; only pictures from 0 to 1"):
         load(tmp_path, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "height", "width"),
+    [(np.uint8, 8, 8), (np.uint8, 8, 13), (np.uint8, 17, 8), (np.uint16, 8, 13)],
+)
+def test_the_processor_of_a_release_makes_the_pixels_of_training(
+    kind: Any, height: int, width: int, tmp_path: Path
+) -> None:
+    """Of pictures whose shorter side is the model's; larger ones it resamples before it crops."""
+    white = int(np.iinfo(kind).max)
+    model = vit(FORM, SIZES, LABELS, 0)
+    model.config.pixel_mean, model.config.pixel_deviation = [0.4], [0.2]
+    save_vision_release(tmp_path / "release", model, "", {}, white)
+    pixels = np.random.default_rng(0).integers(0, white + 1, (height, width), dtype=kind)
+    square = to_channels(to_square(pixels, 8), 1)
+    own = model_input(model, torch.from_numpy(square.astype(np.float32) / white)[None])
+    processor: Any = AutoImageProcessor.from_pretrained(tmp_path / "release")
+    made = processor(Image.fromarray(pixels), return_tensors="pt")["pixel_values"]
+    assert torch.allclose(made, own, atol=1e-5)
+    again = load(tmp_path / "release", LABELS)
+    assert torch.equal(model_input(again, torch.ones(1, 1, 1, 1)), torch.full((1, 1, 1, 1), 3.0))
+
+
+def test_a_release_of_colour_takes_grey_pictures_and_shrinks_about_the_same(tmp_path: Path) -> None:
+    model = vit(PictureForm(8, 3), SIZES, LABELS, 0)
+    save_vision_release(tmp_path, model, "", {}, 255)
+    rows = np.add.outer(np.arange(24), 2 * np.arange(37)).astype(np.uint8)  # smooth
+    own = to_channels(to_square(rows, 8), 3).astype(np.float32) / 255
+    processor: Any = AutoImageProcessor.from_pretrained(tmp_path)
+    made = processor(Image.fromarray(rows), return_tensors="pt")["pixel_values"][0].numpy()
+    assert made.shape == (3, 8, 8)
+    assert np.abs(made - own)[..., 1:-1].max() < 0.03  # the border sees beyond the crop
 
 
 def test_a_resnet_folder_without_a_size_takes_that_of_the_pictures(tmp_path: Path) -> None:

@@ -83,12 +83,12 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None 
         speed = _tokens_per_second(work)
         work.writer.close()
         known: dict[str, int] = {}
-        sized = [_sizes(Run(root / unit.folder), unit.recipe, work, known) for unit in units]
+        sized = [_sizes(Run(root / unit.folder), unit.recipe, listener, known) for unit in units]
         return _plan(recipe, units, sized, max(known.values()), speed)
 
 
 def _sizes(
-    run: Run, recipe: Recipe, work: Work, known: dict[str, int]
+    run: Run, recipe: Recipe, listener: Listener, known: dict[str, int]
 ) -> tuple[Manifest, list[tuple[AxisVerdict, ...]]]:
     """The Run's manifest with the counts of every stage's model, and the verdicts of its growths.
 
@@ -96,7 +96,7 @@ def _sizes(
     """
     train, first = recipe.train, run.folder / "model"
     if not (first / "config.json").exists():
-        made = open_modality(recipe, root_of(run), run.manifest).first_model()
+        made = open_modality(recipe, root_of(run), run.manifest).first_model(listener.say)
         made.config.save_pretrained(first)
     records, verdicts = [], []
     for index, record in enumerate(run.manifest.stages):

@@ -1,6 +1,6 @@
 """What a Run asks of its data and its model, be they text or pictures: one interface, two rooms."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from evergrow.stream.plan import Sample
 from evergrow.train.objectives import Objective
 
 Line = dict[str, Any]  # of evals.jsonl or samples.jsonl, without its place
+Say = Callable[[str], None]
 
 
 def sheets_of(stage: str | None) -> Path:
@@ -29,8 +30,8 @@ class Modality(Protocol):
         """Samples of every data folder, by the folder's name."""
         ...
 
-    def first_model(self) -> PreTrainedModel:
-        """The model that the recipe starts from."""
+    def first_model(self, say: Say) -> PreTrainedModel:
+        """The model that the recipe starts from; ``say`` hears what of a loaded one is new."""
         ...
 
     def objective(self, model: nn.Module) -> Objective:
@@ -45,17 +46,20 @@ class Modality(Protocol):
         """A line a source with its ``loss`` and 95 % interval (low, high); ``partial``: a part."""
         ...
 
-    def samples(self, model: nn.Module, folder: Path, stage: str | None) -> list[Line]:
+    def samples(
+        self, model: nn.Module, names: Collection[str], folder: Path, stage: str | None
+    ) -> list[Line]:
         """What shows a person what the model does after ``stage``, None: before the first.
 
         Pictures are written into ``folder``. First weights have nothing to say in words.
         """
         ...
 
-    def probes(self, model: nn.Module, first: bool) -> list[Line]:
+    def probes(self, model: nn.Module, names: Collection[str], first: bool, say: Say) -> list[Line]:
         """What a simple rule tells from the model's features, ``first`` also from the raw data.
 
-        A line a source and probe, with ``accuracy`` and its 95 % interval; none for text.
+        A line a source and probe, with ``accuracy`` and its 95 % interval; none for text. ``say``
+        hears ``first`` which labelled sources cannot be probed, and why.
         """
         ...
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from evergrow.flow.masking import mask_rule, objective_for
 from evergrow.flow.measure import HeldOut, held_out, measure, sample_texts
-from evergrow.flow.modality import Line
+from evergrow.flow.modality import Line, Say
 from evergrow.models.load import model_from_config
 from evergrow.models.save import save_release
 from evergrow.recipe import Recipe
@@ -44,7 +44,7 @@ class Text:
         length = self._recipe.train.sequence_length
         return {name: source.num_windows(length) for name, source in self._by_folder.items()}
 
-    def first_model(self) -> PreTrainedModel:
+    def first_model(self, say: Say) -> PreTrainedModel:
         length = self._recipe.train.sequence_length
         return model_from_config(self._recipe.model, self.tokenizer, length, self._seed)
 
@@ -70,14 +70,17 @@ class Text:
             sources = {name: documents.part(part) for name, documents in sources.items()}
         return measure(model, sources, self.tokenizer, self._recipe.train.sequence_length)
 
-    def samples(self, model: nn.Module, folder: Path, stage: str | None) -> list[Line]:
+    def samples(
+        self, model: nn.Module, names: Collection[str], folder: Path, stage: str | None
+    ) -> list[Line]:
         num_tokens = self._recipe.evaluate.sample_tokens
         if stage is None or not num_tokens:
             return []
         plain: Any = model
-        return sample_texts(plain, self.tokenizer, self.held_out, num_tokens, self._seed)
+        held_out = {name: self.held_out[name] for name in names}
+        return sample_texts(plain, self.tokenizer, held_out, num_tokens, self._seed)
 
-    def probes(self, model: nn.Module, first: bool) -> list[Line]:
+    def probes(self, model: nn.Module, names: Collection[str], first: bool, say: Say) -> list[Line]:
         return []
 
     def save_release(

@@ -75,7 +75,11 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     data = open_modality(recipe, root, manifest)
     lay_out(run, recipe, index)
     device = choose_device(recipe.train)
-    model: Any = data.first_model() if fresh else empty_model(architecture(folder, recipe, index))
+    model: Any = (
+        data.first_model(listener.say)
+        if fresh
+        else empty_model(architecture(folder, recipe, index))
+    )
     objective = data.objective(model)
     model.to(device)
     if recipe.train.activation_checkpointing:

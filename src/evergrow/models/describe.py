@@ -71,14 +71,14 @@ def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
     )
 
 
-def one_picture(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The inputs of a black picture: pixels [1, C, H, W], and a mask's noise where one is drawn."""
+def black_pictures(model: PreTrainedModel, number: int) -> dict[str, Tensor]:
+    """The inputs of ``number`` pictures [N, C, H, W], and a mask's noise where one is drawn."""
     config: Any = model.config
-    size = config.image_size
-    inputs = {"pixel_values": torch.zeros(1, config.num_channels, size, size, device=model.device)}
+    shape = (number, config.num_channels, config.image_size, config.image_size)
+    inputs = {"pixel_values": torch.zeros(shape, device=model.device)}
     if kind_of(model) == "patches":
-        num_patches = (size // config.patch_size) ** 2
-        inputs["noise"] = torch.zeros(1, num_patches, device=model.device)
+        num_patches = (config.image_size // config.patch_size) ** 2
+        inputs["noise"] = torch.zeros(number, num_patches, device=model.device)
     return inputs
 
 
@@ -87,7 +87,7 @@ def _describe_vision(model: PreTrainedModel) -> ModelFacts:
     config: Any = model.config
     training = model.training
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(**one_picture(model))
+        model.eval()(**black_pictures(model, 1))
     model.train(training)
     num_parameters = sum(p.numel() for p in model.parameters())
     of_stages = config.model_type == "resnet"
@@ -138,7 +138,8 @@ def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: 
     """
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if kind_of(model) in OF_PICTURES:
-        kept = num_sequences * _kept_bytes(model, one_picture(model))
+        # Two: of one picture whose maps have shrunk to one value, a batch norm has no variance.
+        kept = num_sequences * _kept_bytes(model, black_pictures(model, 2)) // 2
         return 4 * FP32 * parameters + kept
     vocabulary = model.config.get_text_config().vocab_size
     logits = num_sequences * sequence_length * vocabulary
@@ -149,7 +150,7 @@ def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: 
 
 
 def _kept_bytes(model: PreTrainedModel, inputs: dict[str, Any]) -> int:
-    """Bytes that autograd keeps for one sample besides weights and logits, by a forward pass."""
+    """Bytes that autograd keeps for ``inputs`` besides weights and logits, by a forward pass."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:

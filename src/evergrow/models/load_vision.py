@@ -1,8 +1,9 @@
 """The vision model a recipe starts from: a preset, a folder, or a file of ResNet-50 weights."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -36,17 +37,29 @@ from evergrow.models.vision import (
 )
 
 
-def vision_from_config(
-    config: ModelConfig, form: PictureForm, labels: Sequence[str] | None, seed: int
-) -> PreTrainedModel:
-    """The model that a recipe on pictures starts from; with ``labels`` a classifier.
+class Labels(NamedTuple):
+    """What a classifier tells apart, in the order of its outputs; ``named``: by the recipe."""
 
-    A loaded one keeps its body; a head for other labels, or a decoder it never had, is drawn from
-    ``seed``. Raises InputError for a preset or folder that does not fit the objective or the
-    pictures.
+    names: Sequence[str]
+    named: bool
+
+
+def vision_from_config(
+    config: ModelConfig,
+    form: PictureForm,
+    told: Labels | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> PreTrainedModel:
+    """The model that a recipe on pictures starts from; a classifier of the labels that are told.
+
+    A loaded one keeps its body, and its head when that is for these labels (see ``kept_rows``);
+    another head, or a decoder it never had, is drawn from ``seed``, and ``say`` says so. Raises
+    InputError for a preset or folder that does not fit the objective or the pictures.
     """
     if config.from_ is not None:
-        return load_vision(config, form, labels, seed)
+        return load_vision(config, form, told, seed, say)
+    labels = None if told is None else told.names
     sizes = config.sizes()
     if (config.preset == "vit_mae") != (labels is None):
         kind = "masked_patches" if labels is None else "classification"
@@ -63,7 +76,11 @@ def vision_from_config(
 
 
 def load_vision(
-    recipe: ModelConfig, form: PictureForm, labels: Sequence[str] | None, seed: int
+    recipe: ModelConfig,
+    form: PictureForm,
+    told: Labels | None,
+    seed: int,
+    say: Callable[[str], None],
 ) -> PreTrainedModel:
     """A vision folder of transformers, or a ``.safetensors`` of torchvision's ResNet-50 weights.
 
@@ -72,15 +89,22 @@ def load_vision(
     that was trained without positions.
     """
     source = str(recipe.from_)
+    known: list[str] | None = None
     if source.endswith(".safetensors"):
-        model = resnet(form, [256, 512, 1024, 2048], [3, 4, 6, 3], labels or ["0", "1"], seed)
-        _take_torchvision(model, Path(source))
+        assert told is not None, "the recipe refuses such a file where patches are drawn"
+        drawn = resnet(form, [256, 512, 1024, 2048], [3, 4, 6, 3], told.names, seed)
+        model, new = _take_torchvision(drawn, Path(source))
         scale = (recipe.pixel_mean, recipe.pixel_deviation)
     else:
         folder = find_model(source)
         check_weights(folder)
-        model = _take_folder(_empty_like(folder, labels, seed), folder)
+        known = labels_in(folder)
+        drawn = _empty_like(folder, None if told is None else told.names, seed)
+        model, new = _take_folder(drawn, folder)
         scale = scale_in(folder)
+    if told is not None:
+        is_new = any(name.startswith(HEAD) for name in new)
+        say(f"model.from: {source}: {_set_head(model, drawn, known, told, is_new)}")
     config: Any = model.config
     wanted = (getattr(config, "image_size", form.size), config.num_channels)
     if wanted != (form.size, form.channels):
@@ -92,6 +116,51 @@ def load_vision(
     set_scale(config, scale, source)
     _mend_position_tables(model, source)
     return model.eval()
+
+
+def labels_in(folder: Path) -> list[str] | None:
+    """The labels that ``config.json`` gives a classifier's outputs; None when it names none.
+
+    transformers writes LABEL_0, LABEL_1 ... where nobody named them.
+    """
+    with undisturbed():
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    known = [str(config.id2label[k]) for k in sorted(config.id2label)]
+    return None if known == [f"LABEL_{k}" for k in range(len(known))] else known
+
+
+def kept_rows(known: list[str] | None, told: Labels) -> list[int] | None:
+    """The outputs of a loaded head that stand for the labels told; None: it is another's.
+
+    A head without names is taken for the labels that the recipe itself lists, in their order: of
+    labels that were only found in the data nobody said which output is which.
+    """
+    if known is None:
+        return list(range(len(told.names))) if told.named else None
+    if sorted(known) != sorted(told.names):
+        return None
+    return [known.index(label) for label in told.names]
+
+
+def _set_head(
+    model: PreTrainedModel,
+    drawn: PreTrainedModel,
+    known: list[str] | None,
+    told: Labels,
+    is_new: bool,
+) -> str:
+    """Put the head's rows in order, or draw it anew; what was done, in words."""
+    rows = None if is_new else kept_rows(known, told)
+    head = {n: t for n, t in model.state_dict().items() if n.startswith(HEAD)}
+    start, names = drawn.state_dict(), ", ".join(told.names)
+    for name, tensor in head.items():
+        tensor.copy_(start[name] if rows is None else tensor[rows].clone())
+    if rows is None:
+        why = "" if is_new else f", the loaded one tells {', '.join(known or ['no names'])}"
+        return f"the head is drawn anew for {names}{why}"
+    if rows == sorted(rows):
+        return f"the head is kept for {names}"
+    return f"the head is kept, its outputs put in the order {names}"
 
 
 def _empty_like(folder: Path, labels: Sequence[str] | None, seed: int) -> PreTrainedModel:
@@ -119,13 +188,15 @@ def _empty_like(folder: Path, labels: Sequence[str] | None, seed: int) -> PreTra
     return model
 
 
-HEADS = ("classifier.", "decoder.", "pooler.", "vit.pooler.")  # what may be new, or left behind
+HEAD = "classifier."
+HEADS = (HEAD, "decoder.", "pooler.", "vit.pooler.")  # what may be new, or left behind
 
 
-def _take_folder(drawn: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The folder's weights in ``drawn``'s architecture; heads that it lacks stay as drawn.
+def _take_folder(drawn: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel, set[str]]:
+    """The folder's weights in ``drawn``'s architecture, and the names of those that it lacks.
 
-    Raises InputError when the body lacks weights or the folder has others.
+    Heads that it lacks are as drawn. Raises InputError when the body lacks weights or the folder
+    has others.
     """
     kind: Any = type(drawn)
     with undisturbed():
@@ -150,23 +221,30 @@ def _take_folder(drawn: PreTrainedModel, folder: Path) -> PreTrainedModel:
     own, start = model.state_dict(), drawn.state_dict()
     for name in new:
         own[name].copy_(start[name])
-    return model
+    return model, new
 
 
-def _take_torchvision(model: PreTrainedModel, path: Path) -> None:
-    """torchvision's weights but the head, which stays as drawn when its labels are others."""
+def _take_torchvision(drawn: PreTrainedModel, path: Path) -> tuple[PreTrainedModel, set[str]]:
+    """torchvision's weights in a copy of ``drawn``, and the names of those that do not fit.
+
+    The head may be one of them. Older files do not count the batches that a norm has seen: 0.
+    """
+    model = copy.deepcopy(drawn)
     try:
         weights = from_torchvision(load_file(path))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: no whole safetensors file ({error}); save it again") from error
     own = model.state_dict()
     fits = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
-    if missing := sorted(n for n in own if n not in fits and not n.startswith(HEADS)):
+    new = {n for n in own if n not in fits}
+    of_body = {n for n in new if not n.startswith(HEAD)}
+    if missing := sorted(n for n in of_body if not n.endswith("num_batches_tracked")):
         raise InputError(
             f"{path}: {missing[0]} is missing or of another size; give a ResNet-50 of "
             f"{model.config.num_channels} channels"
         )
     model.load_state_dict(fits, strict=False)
+    return model, new
 
 
 def _mend_position_tables(model: nn.Module, source: str) -> None:

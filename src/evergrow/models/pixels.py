@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from evergrow.errors import InputError
 
+WHITES = (255, 65_535)  # of 8 and of 16 bits
 Scale = tuple[list[float] | None, list[float] | None]  # mean and deviation, one a channel
 
 
@@ -18,10 +19,10 @@ def scale_in(folder: Path) -> Scale:
         return None, None
     said = json.loads(path.read_text(encoding="utf-8"))
     factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
-    if abs(factor * 255 - 1) > 1e-6:
+    if all(abs(factor * white - 1) > 1e-6 for white in WHITES):
         raise InputError(
-            f"{path}: pixels times {factor:g}; only pictures from 0 to 1 (1/255) are made, so "
-            "write image_mean and image_std for these"
+            f"{path}: pixels times {factor:g}; only pictures from 0 to 1 (1/255, or 1/65535 of 16 "
+            "bits) are made, so write image_mean and image_std for these"
         )
     if not said.get("do_normalize", "image_mean" in said):
         return None, None

@@ -33,5 +33,9 @@ def transformers_name(name: str) -> str:
 
 
 def from_torchvision(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A torchvision (or torchxrayvision, with or without ``model.``) state dict under new names."""
-    return {transformers_name(name.removeprefix("model.")): t for name, t in weights.items()}
+    """A torchvision (or torchxrayvision, with or without ``model.``) state dict under new names.
+
+    torchxrayvision's thresholds of its own labels (``op_threshs``) are left behind.
+    """
+    plain = {name.removeprefix("model."): t for name, t in weights.items()}
+    return {transformers_name(name): t for name, t in plain.items() if name != "op_threshs"}

@@ -41,22 +41,15 @@ def save_release(
 
 
 def save_vision_release(
-    folder: Path, model: PreTrainedModel, card: str, record: Mapping[str, JsonValue]
+    folder: Path, model: PreTrainedModel, card: str, record: Mapping[str, JsonValue], white: int
 ) -> None:
-    """The same for a vision model; preprocessor_config.json says how its pictures are made."""
+    """The same for a vision model; preprocessor_config.json says how its pictures are made.
+
+    ``white`` is the largest value of a pixel in them, 255 or 65,535.
+    """
     config: Any = model.config
     written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    size = {"height": config.image_size, "width": config.image_size}
-    mean, deviation = scale_of(config)
-    processor = {
-        "image_processor_type": "ViTImageProcessor",
-        "do_resize": True,
-        "size": size,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": mean is not None,
-        **({"image_mean": mean, "image_std": deviation} if mean is not None else {}),
-    }
+    processor = _processor(config, white)
     with new_folder(folder) as unfinished, undisturbed():
         try:
             model.save_pretrained(unfinished)
@@ -66,6 +59,27 @@ def save_vision_release(
         (unfinished / "preprocessor_config.json").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+
+
+def _processor(config: Any, white: int) -> dict[str, Any]:
+    """The centre square of the model's size, from 0 to 1, as the settings of transformers say it.
+
+    transformers resizes in 8 bits alone, and refuses larger values: of 16 bits it only crops.
+    """
+    mean, deviation = scale_of(config)
+    return {
+        "image_processor_type": "ViTImageProcessor",
+        "do_convert_rgb": config.num_channels == 3 and white == 255,
+        "do_resize": white == 255,
+        "size": {"shortest_edge": config.image_size},
+        "resample": 2,  # bilinear
+        "do_center_crop": True,
+        "crop_size": {"height": config.image_size, "width": config.image_size},
+        "do_rescale": True,
+        "rescale_factor": 1 / white,
+        "do_normalize": mean is not None,
+        **({"image_mean": mean, "image_std": deviation} if mean is not None else {}),
+    }
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
