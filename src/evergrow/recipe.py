@@ -283,6 +283,16 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _a_file_of_weights_tells_classes(self) -> Self:
+        source = self.model.from_ or ""
+        if source.endswith(".safetensors") and self.picture_objective.kind == "masked_patches":
+            raise ValueError(
+                f"model.from: {source} is a ResNet-50, which masked_patches cannot train; set "
+                "train.objective: {kind: classification}, or give a ViT-MAE folder"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _objective_fits_the_preset(self) -> Self:
         preset = self.model.preset
         if preset is not None and not self.of_pictures:

@@ -39,8 +39,12 @@ def test_errors_average_to_the_models_own_loss_and_repeat() -> None:
 
 def test_the_floor_is_the_mean_of_training_in_the_models_own_target() -> None:
     flat = PIXELS[:1].expand(5, -1, -1, -1)
-    assert mean_patch_errors(flat, flat, NOISE[:5], 2, 0.75, True).max() < 1e-10
-    assert mean_patch_errors(PIXELS, PIXELS, NOISE, 2, 0.75, True).mean() > 0.3
+    assert mean_patch_errors([flat], [(flat, NOISE[:5])], 2, 0.75, True).max() < 1e-10
+    whole = mean_patch_errors([PIXELS], [(PIXELS, NOISE)], 2, 0.75, True)
+    assert whole.mean() > 0.3
+    cut = [(PIXELS[:4], NOISE[:4]), (PIXELS[4:], NOISE[4:])]
+    parts = mean_patch_errors([p for p, _ in cut], cut, 2, 0.75, True)
+    assert np.allclose(parts, whole, rtol=1e-5)
 
 
 def test_a_reconstruction_keeps_what_was_seen() -> None:

@@ -14,20 +14,21 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
 
 from evergrow.config import override
-from evergrow.errors import InputError
+from evergrow.errors import EvergrowError, InputError
 from evergrow.flow import checkpoints
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.listener import Listener
 from evergrow.flow.look import evaluate, sample
+from evergrow.flow.pictures import in_turn
 from evergrow.flow.summary import summarise_run
-from evergrow.flow.verbs import anneal, continue_run, extend
+from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
 from evergrow.flow.work import open_work
 from evergrow.models.vision import refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.report import write_report
 from evergrow.run import Run
 from evergrow.train.depth import resnet_group
-from evergrow.train.pictures import mask_noise
+from evergrow.train.pictures import MaskedPatches, mask_noise
 
 from .tiny import assert_same, carry, killed_at, run_of, tiny
 
@@ -234,7 +235,7 @@ def test_a_classifier_learns_and_says_what_it_told_wrong(tmp_path: Path) -> None
         stages__0__images=150 * PER_STEP,
         schedule={"kind": "cosine", "peak_lr": 2e-3},
         train__augment={"crop": 0.7, "rotate": 10, "cutmix": 0.3},
-        train__objective={"kind": "classification", "order": "balanced", "weights": "balanced"},
+        train__objective={"kind": "classification", "order": "balanced"},
         evaluate__every=0,
     )
     run = run_of(carry(recipe, tmp_path, tmp_path))
@@ -380,6 +381,13 @@ def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
         ({"model": {"preset": "olmo2", "hidden": 16, "layers": 1}}, "preset olmo2 reads text"),
         ({"train__objective": {"kind": "causal"}}, "causal is not for these sources"),
         ({"model": {"from": "mae"}}, "train.objective: missing; a loaded vision model draws"),
+        (
+            {
+                "model": {"from": "r.safetensors", "pixel_mean": [0.5], "pixel_deviation": [1]},
+                "train__objective": {"kind": "masked_patches"},
+            },
+            "r.safetensors is a ResNet-50, which masked_patches cannot train",
+        ),
         ({"tokenizer": {"vocab_size": 300}}, "tokenizer is for text; remove it"),
         ({"held_out": {"fraction": 0.2, "tokens": 500}}, "held_out.tokens is for text"),
         ({"train__z_loss": 1e-4}, "train.z_loss is for text"),
@@ -403,6 +411,11 @@ def test_pictures_are_changed_and_texts_are_not() -> None:
     ("changes", "sentence"),
     [
         ({"model__patch": 3}, "model.patch: 3 does not divide pictures of 8 pixels"),
+        ({"model__patch": 1}, "a patch of 1 pixel has no deviation"),
+        (
+            {"train__objective": {"kind": "masked_patches", "fraction": 0.95}},
+            "0.95 of 16 patches leaves 0 in sight",
+        ),
         ({"sources__high__size": 16}, "sources.high: pictures of 16 x 16 .*low has 8 x 8"),
         ({"train__objective": {"kind": "classification"}}, "vit_mae cannot be trained by class"),
         (
@@ -411,6 +424,7 @@ def test_pictures_are_changed_and_texts_are_not() -> None:
                 "train__objective": {
                     "kind": "classification",
                     "labels": [*"0123456789", "11"],
+                    "weights": "balanced",
                 },
             },
             "no training picture has the label '11'",
@@ -422,6 +436,7 @@ def test_what_does_not_fit_the_pictures_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         carry(digits(**changes), tmp_path, tmp_path)
+    assert not (tmp_path / "digits" / "main" / "metrics.jsonl").exists()
 
 
 def save_films(folder: Path, **arrays: np.ndarray) -> None:
@@ -452,3 +467,187 @@ def test_changed_files_under_finished_data_are_refused(tmp_path: Path) -> None:
     save_films(tmp_path, images=films[::-1].copy() ^ 1)
     with pytest.raises(InputError, match="its files or settings changed since films-"):
         carry(recipe, tmp_path, tmp_path)
+
+
+def two_classes(**changes: Any) -> Recipe:
+    """Zeros and ones; a second source waits for a stage."""
+    sources = {
+        "all": {"pictures": "digits", "only": ["0", "1"]},
+        "more": {"pictures": "digits", "only": ["2", "3"]},
+    }
+    return classifier(**{"sources": sources, "evaluate__every": 0, **changes})
+
+
+MORE = {"name": "more", "data": "more", "images": 4 * PER_STEP}
+
+
+def test_a_later_stage_with_a_new_class_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    run = run_of(carry(two_classes(), tmp_path, tmp_path))
+    before = (run.folder / "manifest.json").read_bytes()
+    longer = two_classes(stages=[CLASSES["stages"][0], MORE])  # pyright: ignore
+    with pytest.raises(InputError, match="its model tells 0, 1 and not '2', and its head cannot"):
+        carry(longer, tmp_path, tmp_path)
+    assert (run.folder / "manifest.json").read_bytes() == before
+    assert run_of(carry(two_classes(), tmp_path, tmp_path)).manifest.status == "done"
+    films = np.random.default_rng(0).integers(0, 256, (80, 16, 16), dtype=np.uint8)
+    save_films(tmp_path, images=films, labels=np.array([1, 7] * 40))
+    with pytest.raises(InputError, match="and not '7'"):
+        continue_run(run.folder, [str(tmp_path / "films.npz")], 800, "films", Listener())
+
+
+def test_labels_listed_from_the_start_let_a_later_stage_bring_them(tmp_path: Path) -> None:
+    named = {"train__objective": {"kind": "classification", "labels": [*"0123"]}}
+    carry(two_classes(**named), tmp_path, tmp_path)
+    longer = two_classes(stages=[CLASSES["stages"][0], MORE], **named)  # pyright: ignore
+    run = run_of(carry(longer, tmp_path, tmp_path))
+    assert [s.status for s in run.manifest.stages] == ["done"] * 2
+
+
+def test_a_stage_that_was_added_leaves_no_holes(tmp_path: Path) -> None:
+    """Losses, probes and sheets of first weights and earlier releases, as if planned at once."""
+    recipe = {"evaluate__every": 0, "replay__fraction": 0}
+    one = digits(stages=DIGITS["stages"][:1], **recipe)
+    carry(one, tmp_path / "added", tmp_path)
+    added = run_of(carry(digits(**recipe), tmp_path / "added", tmp_path))
+    planned = run_of(carry(digits(**recipe), tmp_path / "planned", tmp_path))
+    for record in ("evals", "probes", "samples"):
+        lines = [sorted(map(json.dumps, run.read(record))) for run in (added, planned)]
+        places = [
+            {(e["stage"], e["source"], e.get("features")) for e in run.read(record)}
+            for run in (added, planned)
+        ]
+        if record == "samples":
+            places[1].discard(("low", "high", None))  # no sheet of what came later
+            assert places[0] == places[1]
+            continue
+        assert lines[0] == lines[1]
+    sheet = "pictures/_before/high.png"
+    assert (added.folder / sheet).read_bytes() == (planned.folder / sheet).read_bytes()
+
+
+def test_probes_leave_out_what_has_no_label_and_say_so(tmp_path: Path) -> None:
+    for number in range(150):
+        write_png(tmp_path / f"films/{number}.png", number, height=8, width=8)
+    labels = ["" if n % 10 == 0 else "ab"[n % 2] for n in range(150)]
+    patients = [f"p{n // 3}" for n in range(150)]
+    for name, column in (("some", labels), ("each", [str(n) for n in range(150)])):
+        rows = [f"films/{n}.png,{x},{patients[n]}" for n, x in enumerate(column)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["image,label,patient", *rows]) + "\n")
+    said: list[str] = []
+    source = {"images": ["films/*.png"]}
+    stage = {"name": "one", "images": 2 * PER_STEP}
+    for name in ("some", "each"):
+        recipe = digits(
+            name=name,
+            sources={name: {**source, "manifest": f"{name}.csv"}},
+            stages=[{**stage, "data": name}],
+            evaluate__every=0,
+        )
+        run = run_of(carry(recipe, tmp_path, tmp_path, Listener(say=said.append)))
+        if name == "some":
+            (held,) = (s.rows["held_out"] for s in opened(run).values())
+            lines = run.read("probes")
+            for line in lines:
+                assert line["num_pictures"] == sum(x is not None for x in held["label"])
+                assert line["num_unlabelled"] == held["label"].count(None) > 0
+                assert line["num_trained"] == 135 - line["num_pictures"]
+            (loss,) = (e for e in run.read("evals") if e["leg"] == "release")
+            assert loss["num_patients"] == len(set(held["patient"])) < loss["num_pictures"]
+            assert len(lines) == 6
+        else:
+            assert run.read("probes") == []
+    assert "some: probes leave out 15 pictures without a label" in said
+    assert "each: no probe, no label has two training pictures" in said
+
+
+def opened(run: Run) -> dict[str, Any]:
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    return work.data._opened  # pyright: ignore
+
+
+def test_the_part_and_the_maps_of_sorted_files_show_every_class(tmp_path: Path) -> None:
+    """Held-out films of one class after the other, as folders of labels have them."""
+    films = np.random.default_rng(0).integers(0, 256, (300, 16, 16), dtype=np.uint8)
+    labels = np.repeat([0, 1, 2], 40)
+    save_films(
+        tmp_path,
+        train_images=films[:180],
+        train_labels=np.repeat([0, 1, 2], 60),
+        test_images=films[180:],
+        test_labels=labels,
+    )
+    recipe = classifier(sources={"all": {"images": ["films.npz"]}}, stages__0__images=2 * PER_STEP)
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    data: Any = work.data
+    part = data._held_out("all", partial=True)
+    assert len(part.labels) == 20 and set(part.labels) == {"0", "1", "2"}
+    assert data._held_out("all", partial=True).items == part.items == sorted(part.items)
+    wrong = [c["is"] for c in run.read("samples")[-1]["cases"]]
+    assert len(set(wrong)) == 3
+    assert in_turn([0, 1, 2, 3, 4], ["b", "b", "b", "a", "c"]) == [3, 0, 4, 1, 2]
+
+
+def test_a_head_that_is_drawn_anew_is_said_on_the_screen(tmp_path: Path) -> None:
+    first = run_of(carry(two_classes(), tmp_path / "first", tmp_path))
+    said: list[str] = []
+    recipe = classifier(
+        model={"from": str(first.folder)},
+        train__objective={"kind": "classification", "labels": ["1", "0"]},
+        sources={"all": {"pictures": "digits", "size": 16, "only": ["0", "1"]}},
+    )
+    with pytest.raises(InputError, match="reads pictures of 8 pixels"):
+        carry(recipe, tmp_path / "other", tmp_path, Listener(say=said.append))
+    recipe = recipe.model_copy(update={"sources": {"all": two_classes().sources["all"]}})
+    run = run_of(carry(recipe, tmp_path / "next", tmp_path, Listener(say=said.append)))
+    start = next(e for e in run.read("evals") if e["leg"] == "start")
+    end = [e for e in first.read("evals") if e["leg"] == "release"][-1]
+    assert start["accuracy"] == end["accuracy"] and start["loss"] == pytest.approx(end["loss"])
+    assert any("is kept, its outputs put in the order 1, 0" in s for s in said)
+
+
+def test_a_loss_that_is_no_number_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "evergrow.flow.pictures.reconstruction_errors",
+        lambda model, pixels, noise: np.full(len(pixels), np.nan),
+    )
+    with pytest.raises(EvergrowError, match="the loss on held-out low is nan, not a finite number"):
+        carry(digits(), tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "sentence"),
+    [(12, "10 steps in a row were skipped"), (4, "all 4 steps of low were skipped")],
+)
+def test_training_without_a_finite_loss_fails_and_says_why(
+    num_steps: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not that its metrics, which have no number for it, are damaged."""
+    real = MaskedPatches.loss
+
+    def broken(self: Any, *args: Any) -> Any:
+        loss = real(self, *args)
+        return loss._replace(total=loss.total * np.nan, cross_entropy=loss.total * np.nan)
+
+    monkeypatch.setattr(MaskedPatches, "loss", broken)
+    recipe = digits(stages__0__images=num_steps * PER_STEP, evaluate__every=0)
+    with pytest.raises(EvergrowError, match=sentence):
+        carry(recipe, tmp_path, tmp_path)
+
+
+def test_a_dry_run_of_a_resnet_whose_maps_shrink_to_one_value(tmp_path: Path) -> None:
+    recipe = classifier(model={"preset": "resnet", "hidden": 64, "layers": 4})
+    recipe = recipe.model_copy(update={"sources": {"all": two_classes().sources["all"]}})
+    assert draw_plan(recipe, tmp_path, Listener()).memory_bytes > 0
+
+
+def test_texts_are_no_way_to_go_on_with_a_model_of_pictures(lived: Run, tmp_path: Path) -> None:
+    folder = str(lived.folder / "releases" / "high")
+    with pytest.raises(InputError, match="ViTMAEForPreTraining reads pictures, --data names texts"):
+        continue_model(folder, ["*.png"], 800, "films", tmp_path, Listener(), {})

@@ -3,7 +3,7 @@
 N pictures, L patches, D features, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from evergrow.models.vision import patches, unpatched
 
 AT_ONCE = 128  # pictures a forward pass
 NEIGHBOURS = 20
+COMPARED = 2048  # pictures compared with all training ones at once
 
 
 def target_patches(pixels_NCHW: Tensor, patch: int, normalised: bool) -> Tensor:
@@ -60,26 +61,28 @@ def reconstruction_errors(model: nn.Module, pixels_NCHW: Tensor, noise_NL: Tenso
 
 
 def mean_patch_errors(
-    train_NCHW: Tensor,
-    held_out_NCHW: Tensor,
-    noise_NL: Tensor,
+    train: Iterable[Tensor],
+    held_out: Iterable[tuple[Tensor, Tensor]],
     patch: int,
     ratio: float,
     normalised: bool,
 ) -> np.ndarray:
     """[N] the same error of the best constant: every pixel's mean target over training.
 
-    Pixels are those that the model reads (``model_input``). A model that does not beat it has
-    learnt nothing of the pictures.
+    ``train`` gives pixels [n, C, H, W], ``held_out`` pixels and noise [n, L], each in parts: the
+    pixels that the model reads (``model_input``). A model that does not beat it has learnt nothing
+    of the pictures.
     """
     total, num = torch.zeros(()), 0
-    for i in range(0, len(train_NCHW), 1024):
-        part = target_patches(train_NCHW[i : i + 1024], patch, normalised)
+    for pixels in train:
+        part = target_patches(pixels, patch, normalised)
         total, num = total + part.sum(0), num + len(part)
-    target = target_patches(held_out_NCHW, patch, normalised)
-    errors = (target - total / num).pow(2).mean(-1)
-    masked = masked_patches(noise_NL, ratio)
-    return ((errors * masked).sum(1) / masked.sum(1)).double().numpy()
+    found = []
+    for pixels, noise in held_out:
+        errors = (target_patches(pixels, patch, normalised) - total / num).pow(2).mean(-1)
+        masked = masked_patches(noise, ratio)
+        found.append((errors * masked).sum(1) / masked.sum(1))
+    return torch.cat(found).double().numpy()
 
 
 def reconstruct(model: nn.Module, pixels_NCHW: Tensor, noise_NL: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +170,12 @@ def nearest_neighbours(
         x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (train_ND, test_ND)
     ]
     num = min(NEIGHBOURS, len(train_ND))
-    order = np.argsort(-(unit[1] @ unit[0].T), axis=1, kind="stable")[:, :num]
+    order = np.concatenate(
+        [
+            np.argsort(-(unit[1][i : i + COMPARED] @ unit[0].T), axis=1, kind="stable")[:, :num]
+            for i in range(0, len(test_ND), COMPARED)
+        ]
+    )
     classes, numbers = np.unique(np.array(train_labels), return_inverse=True)
     votes = np.stack([(numbers[order] == k).sum(1) for k in range(len(classes))], axis=1)
     return classes[votes.argmax(1)]

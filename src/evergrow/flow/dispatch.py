@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evergrow.errors import EvergrowError, Stopped
+from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow.adopt import adopt
 from evergrow.flow.listener import Listener, Progress
 from evergrow.flow.stage import carry_out_stage
@@ -31,7 +32,7 @@ class Carried:
 
 def train_units(root: Path, num_workers: int, units: list[Unit], listener: Listener) -> Carried:
     """Train what is not done yet, then write the summary and the report."""
-    status, refreshed = "failed", 0.0
+    refreshed = 0.0
 
     def refresh() -> None:
         nonlocal refreshed
@@ -44,13 +45,11 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
             _in_turn(root, units, listener, refresh)
         else:
             _side_by_side(root, num_workers, units, listener, refresh)
-        status = "done"
-    except Stopped:
-        status = "stopped"
+    except BaseException as error:
+        with suppress(InputError):  # such as a step without a loss: what made it is the news
+            write_pages(root, "stopped" if isinstance(error, Stopped) else "failed")
         raise
-    finally:
-        carried = write_pages(root, status)
-    return carried
+    return write_pages(root, "done")
 
 
 def write_pages(root: Path, status: str) -> Carried:

@@ -1,7 +1,7 @@
 """One stage of one Run: trunk, branch, release, measurements; resumes wherever it was killed."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pydantic import JsonValue
+from torch import nn
 
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.flow import checkpoints
@@ -92,6 +93,11 @@ def train_trunk(work: Work, begun: Mark | None) -> None:
         if stop in saved:
             save(work, "trunk", record.schedule)
     work.writer.wait()
+    if int(work.state.guard.in_a_row) >= record.num_steps:  # fewer than the loop waits for
+        raise EvergrowError(
+            f"{work.run.folder}: all {record.num_steps} steps of {record.name} were skipped "
+            "because the loss or the gradient was not finite; lower peak_lr or look at the data"
+        )
 
 
 def train_release(work: Work) -> None:
@@ -300,12 +306,25 @@ def record_evals(
         **({"branch": branch} if branch else {}),
     }
     lines = work.data.measure(work.model, work.recipe.measured, partial)
+    _refuse_not_finite(work, lines)
     work.run.append("evals", [{**place, **line} for line in lines])
     return lines
 
 
+def _refuse_not_finite(work: Work, lines: list[dict[str, Any]]) -> None:
+    """Raise EvergrowError for a loss that is no number: what follows would mean nothing."""
+    for line in lines:
+        if not math.isfinite(line["loss"]):
+            raise EvergrowError(
+                f"{work.run.folder}: step {work.state.step} of {work.record.name}: the loss on "
+                f"held-out {line['source']} is {line['loss']}, not a finite number; lower peak_lr "
+                "or look at the data"
+            )
+
+
 def measure_earlier(work: Work) -> None:
-    """Measure earlier releases on sources that came later: a new stage's column of the matrix."""
+    """Measure the first weights and earlier releases on sources that came later: what a new stage
+    adds to the matrix of losses, to probes, and to the sheets before training."""
     lines = [line for line in work.run.read("evals") if line["leg"] in ("start", "release")]
     known = {(line["stage"], line["source"]) for line in lines}
     earlier = work.run.manifest.stages[: work.index]
@@ -315,7 +334,7 @@ def measure_earlier(work: Work) -> None:
         if not missing:
             continue
         made = None if stage is None else work.run.folder / str(stage.release)
-        model = work.data.first_model() if made is None else load_model(made)
+        model = work.data.first_model(_unsaid) if made is None else load_model(made)
         step = 0 if stage is None else stage.first_step + stage.num_steps
         place = {
             "stage": name,
@@ -327,25 +346,42 @@ def measure_earlier(work: Work) -> None:
         torch.nn.Module.to(model, work.state.device)
         found = work.data.measure(model, missing, partial=False)
         work.run.append("evals", [{**place, **line} for line in found])
+        if made is None:
+            _record_samples(work, model, missing, None, step)
+        _record_probes(work, model, missing, name, step)
+
+
+def _unsaid(sentence: str) -> None:
+    """What was said when the Run began is not said again."""
 
 
 def record_samples(work: Work, first: bool) -> None:
     """Let a release, or the first weights, show what it does; of words that is the drift of
     domains, not quality."""
     stage = None if first else work.record.name
-    place = {"stage": stage, "step": work.state.step}
-    lines = work.data.samples(work.model, work.run.folder, stage)
+    _record_samples(work, work.model, work.recipe.measured, stage, work.state.step)
+
+
+def _record_samples(
+    work: Work, model: nn.Module, names: Sequence[str], stage: str | None, step: int
+) -> None:
+    lines = work.data.samples(model, names, work.run.folder, stage)
     if lines:
-        work.run.append("samples", [{**place, **line} for line in lines])
+        work.run.append("samples", [{"stage": stage, "step": step, **line} for line in lines])
 
 
 def record_probes(work: Work, first: bool) -> None:
     """Record what a simple rule tells from features: of the first weights, and of releases."""
     stage = None if first else work.record.name
-    place = {"stage": stage, "step": work.state.step}
-    lines = work.data.probes(work.model, first)
+    _record_probes(work, work.model, work.recipe.measured, stage, work.state.step)
+
+
+def _record_probes(
+    work: Work, model: nn.Module, names: Sequence[str], stage: str | None, step: int
+) -> None:
+    lines = work.data.probes(model, names, stage is None, work.listener.say)
     if lines:
-        work.run.append("probes", [{**place, **line} for line in lines])
+        work.run.append("probes", [{"stage": stage, "step": step, **line} for line in lines])
 
 
 def _rate(work: Work, schedule: Schedule) -> Callable[[int], float]:

@@ -46,7 +46,9 @@ class ClassificationConfig(Config):
 
     kind: Literal["classification"] = "classification"
     labels: Labels | None = Field(
-        default=None, description="all that may occur, in order; default: those of the sources"
+        default=None,
+        description="all that may occur, in order, in later stages too; default: those of the "
+        "sources",
     )
     weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: every class weighs the same in the loss"
@@ -54,6 +56,15 @@ class ClassificationConfig(Config):
     order: Literal["natural", "balanced"] = Field(
         default="natural", description="balanced: every class is read equally often"
     )
+
+    @model_validator(mode="after")
+    def _balanced_once(self) -> "ClassificationConfig":
+        if self.weights == self.order == "balanced":
+            raise ValueError(
+                "weights and order are both balanced, which makes rare classes weigh twice; "
+                "keep one of the two"
+            )
+        return self
 
 
 ObjectiveConfig = Annotated[
@@ -181,7 +192,8 @@ class DepthConfig(Config):
         default=None,
         gt=0,
         le=1,
-        description="FreezeOut: share of the stage after which the bottom group stops",
+        description="FreezeOut: share of the stage after which the bottom group stops; the head "
+        "stops at its end",
     )
     freeze_shape: Literal["linear", "cubic"] = "cubic"
     rates: dict[str, float] = Field(default={}, description="group: multiple of the rate")
