@@ -123,7 +123,9 @@ class EvaluateConfig(Config):
         default=0, description="tokens between measurements inside a stage; 0: none"
     )
     part: PositiveCount = Field(
-        default=8_000, description="held-out tokens a source, inside a stage"
+        default=8_000,
+        description="held-out tokens or pictures a source, inside a stage; of pictures to be "
+        "classified a draw by a hash, else the first ones",
     )
     sources: list[Name] = Field(default=[], description="sources that are only ever measured")
     sample_tokens: Count = Field(
