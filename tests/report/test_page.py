@@ -68,6 +68,18 @@ def test_skipped_steps_are_listed(made: Make) -> None:
     assert "No step was skipped." in written(made(arms=("infinite",)))
 
 
+def test_a_loss_that_is_no_number_is_told_and_drawn_as_a_gap(made: Make) -> None:
+    path = made()
+    metrics = path / "cosine/metrics.jsonl"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    for line in lines:
+        line["loss"] = None if line["skipped"] else line["loss"]
+    metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = written(path)
+    assert "step 470 in python (trunk): loss no number" in page
+    assert "NaN" not in page
+
+
 @pytest.mark.parametrize(
     "hostile", ["</script><script>boom()</script>", "<img src=x onerror=boom()>"]
 )

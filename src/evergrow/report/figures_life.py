@@ -55,7 +55,7 @@ def training_loss(folder: RunFolder) -> Figure:
         points = max(2, MAX_POINTS // max(1, len(stages)))
         for steps in stages:
             tokens = np.array([step.tokens for step in steps], dtype=float)
-            loss = np.array([step.loss for step in steps])
+            loss = np.array([step.loss for step in steps], dtype=float)  # None is NaN
             picked = thin(len(steps), points - 1)
             learnt = np.where([step.skipped for step in steps], np.nan, loss)
             smooth = running_mean(learnt, max(1, len(steps) // 40))

@@ -38,13 +38,16 @@ class Evaluation(Record):
 
 
 class Step(Record):
-    """One optimiser step; ``tokens`` counts from the first weights, after the step."""
+    """One optimiser step; ``tokens`` counts from the first weights, after the step.
+
+    ``loss`` is None for one that is no number; such a step is skipped.
+    """
 
     stage: str
     leg: str
     step: int
     tokens: int
-    loss: float
+    loss: float | None
     lr: float
     skipped: bool = False
 
