@@ -497,8 +497,8 @@ def test_a_later_stage_with_a_new_class_is_refused_before_anything_is_written(
         continue_run(run.folder, [str(tmp_path / "films.npz")], 800, "films", Listener())
 
 
-def test_labels_listed_from_the_start_let_a_later_stage_bring_them(tmp_path: Path) -> None:
-    named = {"train__objective": {"kind": "classification", "labels": [*"0123"]}}
+def test_labels_expected_from_the_start_may_come_in_a_later_stage(tmp_path: Path) -> None:
+    named = {"train__objective": {"kind": "classification", "expected": [*"23"]}}
     carry(two_classes(**named), tmp_path, tmp_path)
     longer = two_classes(stages=[CLASSES["stages"][0], MORE], **named)  # pyright: ignore
     run = run_of(carry(longer, tmp_path, tmp_path))

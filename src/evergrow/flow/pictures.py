@@ -271,8 +271,7 @@ def classes(recipe: Recipe, opened: Mapping[str, PictureSource]) -> list[str] | 
     """The classes that a recipe tells apart, in order; None when it classifies nothing.
 
     Raises InputError for fewer than two, for a picture without a label or with one that is no
-    class, and for a class of which no picture is learnt, unless the recipe itself names it: a later
-    stage may bring some.
+    class, and for a class of which no picture is learnt, unless it is expected of a later stage.
     """
     config = recipe.picture_objective
     if not isinstance(config, ClassificationConfig):
@@ -284,7 +283,9 @@ def classes(recipe: Recipe, opened: Mapping[str, PictureSource]) -> list[str] | 
                 f"sources.{name}: has {missing} pictures without a label; give them one, or train "
                 "a masked autoencoder"
             )
-    found = list(config.labels or labels_of(used.values()))
+    expected = config.expected
+    there = config.labels or labels_of(used.values())
+    found = [*(label for label in there if label not in expected), *expected]
     if len(found) < 2:
         raise InputError(
             f"train.objective: classification needs two labels, the sources have {found}; "
@@ -298,10 +299,15 @@ def classes(recipe: Recipe, opened: Mapping[str, PictureSource]) -> list[str] | 
             )
     learnt = {x for name in recipe.streams for x in opened[name].labels["train"]}
     empty = [x for x in found if x not in learnt]
-    if empty and (config.labels is None or config.weights == "balanced"):
+    if unexpected := [x for x in empty if x not in expected]:
         raise InputError(
-            f"train.objective: no training picture has the label {empty[0]!r}; add some, or leave "
-            "the label out (and with weights: balanced out of train.objective.labels)"
+            f"train.objective: no training picture has the label {unexpected[0]!r}; remove it or "
+            "add pictures, or list it under expected when a later stage brings them"
+        )
+    if empty and config.weights == "balanced":
+        raise InputError(
+            f"train.objective.weights: balanced, but no picture has the expected label "
+            f"{empty[0]!r}, so nothing says how often it comes; use order: balanced"
         )
     return found
 
@@ -352,7 +358,7 @@ def refuse_other_classes(recipe: Recipe, root: Path, found: Sequence[str]) -> No
         raise InputError(
             f"{folder.parent}: its model tells {', '.join(known)} {what}, and its head cannot "
             "change; leave such pictures out with only, or start a run of another name that lists "
-            "all labels in train.objective.labels from the start"
+            "them under train.objective.expected from the start"
         )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from evergrow.config import Config, PositiveCount
-from evergrow.images.config import AugmentConfig, Labels
+from evergrow.images.config import AugmentConfig, Label, Labels
 
 
 class OptimizerConfig(Config):
@@ -47,8 +47,12 @@ class ClassificationConfig(Config):
     kind: Literal["classification"] = "classification"
     labels: Labels | None = Field(
         default=None,
-        description="all that may occur, in order, in later stages too; default: those of the "
-        "sources",
+        description="all that occur, in order; default: those of the sources",
+    )
+    expected: list[Label] = Field(
+        default=[],
+        description="more labels, which no picture has yet: the head cannot grow when a later "
+        "stage brings them",
     )
     weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: every class weighs the same in the loss"
