@@ -27,8 +27,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, it is not there
 
 from curation.documents import ENDINGS, LEFT_OUT
-from evergrow.flow import Listener, curate, load_corpus_recipe
-from evergrow.flow.listener import Progress
 
 Texts = Iterator[tuple[str, str]]  # of names and texts
 MAP_STAGES = ("ingest", "measure", "write")
@@ -130,7 +128,14 @@ def run(folder: Path, workers: int) -> Measured:
 
 
 def child(folder: Path, workers: int) -> None:
-    """Curate, and print the seconds of every stage."""
+    """Curate, and print the seconds of every stage.
+
+    evergrow is imported here, since workers import this file: with the command they import no more
+    than their task needs.
+    """
+    from evergrow.flow import Listener, curate, load_corpus_recipe
+    from evergrow.flow.listener import Progress
+
     began: dict[str, float] = {}
     seconds: dict[str, float] = {}
 

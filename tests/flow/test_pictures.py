@@ -23,7 +23,7 @@ from evergrow.flow.pictures import in_turn
 from evergrow.flow.summary import summarise_run
 from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
 from evergrow.flow.work import open_work
-from evergrow.models.vision import refuse_blind_tables
+from evergrow.models.vision import drawn_anew, refuse_blind_tables
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.report import write_report
 from evergrow.run import Run
@@ -287,6 +287,12 @@ def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Pat
     kept = load_file(lived.folder / "releases" / "high" / "model.safetensors")
     name = "vit.embeddings.patch_embeddings.projection.weight"
     assert torch.equal(opened.model.state_dict()[name], kept[name])
+    twin = drawn_anew(opened.model, 0)
+    assert not torch.equal(twin.state_dict()[name], kept[name])
+    first = {p["features"]: p["accuracy"] for p in run.read("probes") if p["stage"] is None}
+    assert first.keys() == {"model", "pixels", "random"} and first["random"] < first["pixels"]
+    page = write_report(run.folder.parent).read_text(encoding="utf-8")
+    assert "random weights" in page[: page.index("plotly.js v")]
 
 
 def copied(lived: Run, folder: Path) -> Run:

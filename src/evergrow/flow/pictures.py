@@ -27,7 +27,7 @@ from evergrow.images.sheet import cam_sheet, reconstruction_sheet
 from evergrow.models.load_vision import Labels, labels_in, vision_from_config
 from evergrow.models.pixels import model_input
 from evergrow.models.save import save_vision_release
-from evergrow.models.vision import PictureForm, refuse_patch
+from evergrow.models.vision import PictureForm, drawn_anew, refuse_patch
 from evergrow.recipe import Recipe
 from evergrow.run import Manifest, Run
 from evergrow.stream.order import key_of
@@ -197,12 +197,16 @@ class Pictures:
     def probes(self, model: nn.Module, names: Collection[str], first: bool, say: Say) -> list[Line]:
         if first:
             self._say_unprobed(names, say)
-        seen = {"features": "model", "of": model}, {"features": "pixels", "of": None}
+        seen: dict[str, nn.Module | None] = {"model": model}
+        if first:
+            seen["pixels"] = None
+        if first and self._recipe.model.from_ is not None:
+            seen["random"] = drawn_anew(model, self._seed)
         return [
-            {"source": name, "features": each["features"], **line}
-            for each in seen[: 2 if first else 1]
+            {"source": name, "features": features, **line}
+            for features, of in seen.items()
             for name in names
-            for line in probe_lines(each["of"], self._opened[name])
+            for line in probe_lines(of, self._opened[name])
         ]
 
     def _say_unprobed(self, names: Collection[str], say: Say) -> None:

@@ -1,5 +1,6 @@
 """Vision models of transformers: made from scratch from a seed, with the tables they need."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,6 +157,13 @@ def draw_vision_weights(model: PreTrainedModel, seed: int) -> None:
             nn.init.trunc_normal_(parameter, 0.0, 0.02, -0.04, 0.04, generator)
     set_position_tables(model)
     model.config.architectures = [type(model).__name__]  # config.json alone says what it is
+
+
+def drawn_anew(model: nn.Module, seed: int) -> PreTrainedModel:
+    """A model of the same shape with random weights, to compare a loaded one with."""
+    twin: Any = copy.deepcopy(model)
+    draw_vision_weights(twin, seed)
+    return twin.eval()
 
 
 def sincos_table(width: int, side: int) -> Tensor:

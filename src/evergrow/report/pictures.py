@@ -72,9 +72,14 @@ def share_tables(folder: RunFolder) -> list[tuple[str, ShareTable]]:
 
 
 def probe_rows(folder: RunFolder, arm: Arm, kind: str) -> list[ShareRow]:
-    """Rows pixels, first weights and every release; columns the sources; of the first seed."""
+    """Rows pixels, random weights beside loaded ones, first weights and every release; columns the
+    sources; of the first seed."""
     own = [p for p in arm.first.probes if p.probe == kind]
-    places = [("raw pixels", None, "pixels"), ("first weights", None, "model")]
+    places: list[tuple[str, str | None, str]] = [
+        ("raw pixels", None, "pixels"),
+        ("random weights", None, "random"),
+        ("first weights", None, "model"),
+    ]
     places += [(f"after {stage.name}", stage.name, "model") for stage in arm.stages]
     rows = []
     for label, stage, features in places:
