@@ -8,7 +8,7 @@ from evergrow.config import Config, Fraction, PositiveCount
 
 Installed = Literal["english", "python", "cpp"]
 Format = Literal["auto", "text", "jsonl", "csv", "tsv", "parquet", "html", "warc"]
-VERSION = 2  # of reading; raise by hand when the same files and settings give other documents
+VERSION = 3  # of reading; raise by hand when the same files and settings give other documents
 WITHOUT_ROWS = ("text", "html", "warc")
 
 

@@ -56,8 +56,9 @@ def read_installed(
         except (UnicodeDecodeError, SyntaxError):
             continue
         for place, text in enumerate(texts):
-            key = f"{name}#{place}" if place else None
-            yield Document.of(text, source, name, key=key, file_name=name)
+            key = f"{name}#{place}" if place else name
+            is_file = kind != "english"  # docstrings are prose, whatever they stand in
+            yield Document.of(text, source, name, key=key, file_name=name if is_file else None)
 
 
 def installed_path(kind: Installed, name: str) -> Path:
