@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from flow.test_pictures import PER_STEP, digits
 from flow.tiny import carry, run_of
+from flow.tiny_pictures import PER_STEP, digits
 from images.make import noise, write_dicom, write_png
 from PIL import Image
 
@@ -355,9 +355,12 @@ def test_finished_data_is_not_audited_again(
 ) -> None:
     recipe = digits(stages__1__images=2 * PER_STEP, stages__0__images=2 * PER_STEP)
     carry(recipe, tmp_path, tmp_path)
+    called: list[str] = []
     for name in ("audit", "stored_entries", "difference_hash"):
-        monkeypatch.setattr(f"evergrow.flow.prepare_pictures.{name}", None)
+        place = f"evergrow.flow.prepare_pictures.{name}"
+        monkeypatch.setattr(place, lambda *given, name=name: called.append(name))
     carry(recipe, tmp_path, tmp_path)
+    assert called == []
 
 
 def test_the_digits_of_the_study_are_those_that_were_measured(tmp_path: Path) -> None:

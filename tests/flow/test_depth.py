@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from flow.test_pictures import PER_STEP as PICTURES
-from flow.test_pictures import UNFREEZE, classifier
 from flow.tiny import PER_STEP, assert_same, carry, killed_at, run_of, tiny
+from flow.tiny_pictures import PER_STEP as PICTURES
+from flow.tiny_pictures import UNFREEZE, classifier
 from safetensors.torch import load_file
 from torch import Tensor
 

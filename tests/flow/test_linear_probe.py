@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flow.test_pictures import PER_STEP, classifier
 from flow.tiny import carry, run_of
+from flow.tiny_pictures import PER_STEP, classifier
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from flow.test_pictures import PER_STEP, digits, page_of
 from flow.tiny import carry, run_of
+from flow.tiny_pictures import PER_STEP, digits, page_of
 
 from evergrow.run import Run
 

@@ -1,5 +1,6 @@
 """A Run on pictures: reconstruction or classification, with probes beside it."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -85,11 +86,9 @@ class Pictures:
         return classes(self._recipe, self._opened)
 
     @cached_property
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> Mapping[str, int]:
         """Training pictures of each label in the sources that are learnt."""
-        sources = [self._opened[name] for name in self._recipe.streams]
-        labels = [str(x) for source in sources for x in source.labels["train"]]
-        return {label: labels.count(label) for label in dict.fromkeys(labels)}
+        return num_learnt(self._recipe, self._opened)
 
     @cached_property
     def _items(self) -> dict[str, list[int]] | None:
@@ -301,19 +300,20 @@ def classes(recipe: Recipe, opened: Mapping[str, PictureSource]) -> list[str] | 
                 f"sources.{name}: has the label {min(map(str, strange))!r}, which is not among "
                 f"{', '.join(found)}; add it or leave it out with only"
             )
-    learnt = {x for name in recipe.streams for x in opened[name].labels["train"]}
-    empty = [x for x in found if x not in learnt]
-    if unexpected := [x for x in empty if x not in expected]:
+    learnt = num_learnt(recipe, opened)
+    if unexpected := [x for x in found if x not in learnt and x not in expected]:
         raise InputError(
             f"train.objective: no training picture has the label {unexpected[0]!r}; remove it or "
             "add pictures, or list it under expected when a later stage brings them"
         )
-    if empty and config.weights == "balanced":
-        raise InputError(
-            f"train.objective.weights: balanced, but no picture has the expected label "
-            f"{empty[0]!r}, so nothing says how often it comes; use order: balanced"
-        )
+    if config.weights == "balanced":
+        balanced_weights(learnt, found)  # which refuses an expected label that has no picture yet
     return found
+
+
+def num_learnt(recipe: Recipe, opened: Mapping[str, PictureSource]) -> Mapping[str, int]:
+    """Training pictures of each label in the sources that are learnt."""
+    return Counter(str(x) for name in recipe.streams for x in opened[name].labels["train"])
 
 
 def form_of(opened: Mapping[str, PictureSource]) -> PictureForm:

@@ -1,0 +1,177 @@
+"""Recipes that tell classes: layers that open, weighted orders, heads, labels that come later."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from evergrow.errors import InputError
+from evergrow.flow import checkpoints
+from evergrow.flow.dry import draw_plan
+from evergrow.flow.listener import Listener
+from evergrow.flow.pictures import in_turn
+from evergrow.flow.verbs import continue_run
+from evergrow.flow.work import open_work
+from evergrow.train.depth import resnet_group
+
+from .tiny import assert_same, carry, killed_at, run_of
+from .tiny_pictures import (
+    CLASSES,
+    MORE,
+    PER_STEP,
+    UNFREEZE,
+    classifier,
+    page_of,
+    save_films,
+    two_classes,
+)
+
+
+def test_killed_while_layers_open_it_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = classifier(**UNFREEZE)
+    whole = run_of(carry(recipe, tmp_path / "whole", tmp_path))
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 2, True):
+        carry(recipe, tmp_path / "killed", tmp_path)
+    assert_same(run_of(carry(recipe, tmp_path / "killed", tmp_path)).folder, whole.folder)
+
+
+def test_what_is_frozen_keeps_its_bits_and_its_statistics(tmp_path: Path) -> None:
+    run = run_of(carry(classifier(**UNFREEZE), tmp_path, tmp_path))
+    model = open_work(run.folder, 0, Listener(), fresh=True)
+    model.writer.close()
+    before = model.model.state_dict()
+    after = load_file(run.folder / "releases" / "all" / "model.safetensors")
+    same = {resnet_group(n) for n in after if torch.equal(after[n], before[n])}
+    moved = {resnet_group(n) for n in after if not torch.equal(after[n], before[n])}
+    assert same >= {"embed"} and "embed" not in moved
+    assert moved == {"0", "1", "head"}
+
+
+def test_a_classifier_learns_and_says_what_it_told_wrong(tmp_path: Path) -> None:
+    recipe = classifier(
+        model={"preset": "vit", "hidden": 32, "layers": 2, "heads": 2, "patch": 4},
+        stages__0__images=150 * PER_STEP,
+        schedule={"kind": "cosine", "peak_lr": 2e-3},
+        train__augment={"crop": 0.7, "rotate": 10, "cutmix": 0.3},
+        train__objective={"kind": "classification", "order": "balanced"},
+        evaluate__every=0,
+    )
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    start, end = (e for e in run.read("evals") if e["leg"] in ("start", "release"))
+    assert end["accuracy"] > start["accuracy"] + 0.2
+    assert end["loss"] < start["loss"]
+    _, sheet = run.read("samples")
+    cases = sheet["cases"]
+    assert all(c["is"] == c["told"] for c in cases[: sheet["num_right"]])
+    assert all(c["is"] != c["told"] for c in cases[sheet["num_right"] :])
+    page = page_of(run)
+    wrong = cases[sheet["num_right"]]
+    assert f"right: {cases[0]['told']}" in page
+    assert f"wrong: {wrong['is']} told as {wrong['told']}" in page
+    assert f'<data value="{end["accuracy"]}">' in page and "Told right" in page
+    assert "AutoModelForImageClassification" in page
+
+
+def test_in_a_weighted_order_a_rare_class_is_read_as_often(tmp_path: Path) -> None:
+    films = np.random.default_rng(0).integers(0, 256, (170, 8, 8), dtype=np.uint8)
+    save_films(tmp_path, images=films, labels=np.array([0] * 130 + [1] * 40))
+    recipe = classifier(
+        sources={"all": {"images": ["films.npz"]}},
+        train__objective={"kind": "classification", "order": "balanced"},
+        stages__0__images=2 * PER_STEP,
+    )
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    (num_items,) = work.data.sizes.values()
+    labels = work.data._opened["all"].labels["train"]  # pyright: ignore
+    assert num_items == 2 * labels.count("0")
+    read = sum(
+        work.batch_at(step).targets_NK.sum(0) for step in range(1, num_items // PER_STEP + 1)
+    )
+    assert abs(int(read[0] - read[1])) <= PER_STEP  # an epoch, but for its last steps
+    assert labels.count("1") < 0.5 * labels.count("0")
+
+
+def test_a_later_stage_with_a_new_class_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    run = run_of(carry(two_classes(), tmp_path, tmp_path))
+    before = (run.folder / "manifest.json").read_bytes()
+    longer = two_classes(stages=[CLASSES["stages"][0], MORE])  # pyright: ignore
+    with pytest.raises(InputError, match="its model tells 0, 1 and not '2', and its head cannot"):
+        carry(longer, tmp_path, tmp_path)
+    assert (run.folder / "manifest.json").read_bytes() == before
+    assert run_of(carry(two_classes(), tmp_path, tmp_path)).manifest.status == "done"
+    films = np.random.default_rng(0).integers(0, 256, (80, 16, 16), dtype=np.uint8)
+    save_films(tmp_path, images=films, labels=np.array([1, 7] * 40))
+    with pytest.raises(InputError, match="and not '7'"):
+        continue_run(run.folder, [str(tmp_path / "films.npz")], 800, "films", Listener())
+
+
+def test_an_expected_label_has_no_balanced_weight(tmp_path: Path) -> None:
+    asked = {"kind": "classification", "expected": ["2"], "weights": "balanced"}
+    with pytest.raises(InputError, match="training picture of every label, '2' has none"):
+        carry(two_classes(train__objective=asked), tmp_path, tmp_path)
+    assert not list(tmp_path.glob("digits/main"))
+
+
+def test_labels_expected_from_the_start_may_come_in_a_later_stage(tmp_path: Path) -> None:
+    named = {"train__objective": {"kind": "classification", "expected": [*"23"]}}
+    carry(two_classes(**named), tmp_path, tmp_path)
+    longer = two_classes(stages=[CLASSES["stages"][0], MORE], **named)  # pyright: ignore
+    run = run_of(carry(longer, tmp_path, tmp_path))
+    assert [s.status for s in run.manifest.stages] == ["done"] * 2
+
+
+def test_the_part_and_the_maps_of_sorted_files_show_every_class(tmp_path: Path) -> None:
+    """Held-out films of one class after the other, as folders of labels have them."""
+    films = np.random.default_rng(0).integers(0, 256, (300, 16, 16), dtype=np.uint8)
+    labels = np.repeat([0, 1, 2], 40)
+    save_films(
+        tmp_path,
+        train_images=films[:180],
+        train_labels=np.repeat([0, 1, 2], 60),
+        test_images=films[180:],
+        test_labels=labels,
+    )
+    recipe = classifier(sources={"all": {"images": ["films.npz"]}}, stages__0__images=2 * PER_STEP)
+    run = run_of(carry(recipe, tmp_path, tmp_path))
+    work = open_work(run.folder, 0, Listener(), fresh=True)
+    work.writer.close()
+    data: Any = work.data
+    part = data._held_out("all", partial=True)
+    assert len(part.labels) == 20 and set(part.labels) == {"0", "1", "2"}
+    assert data._held_out("all", partial=True).items == part.items == sorted(part.items)
+    wrong = [c["is"] for c in run.read("samples")[-1]["cases"]]
+    assert len(set(wrong)) == 3
+    assert in_turn([0, 1, 2, 3, 4], ["b", "b", "b", "a", "c"]) == [3, 0, 4, 1, 2]
+
+
+def test_a_head_that_is_drawn_anew_is_said_on_the_screen(tmp_path: Path) -> None:
+    first = run_of(carry(two_classes(), tmp_path / "first", tmp_path))
+    said: list[str] = []
+    recipe = classifier(
+        model={"from": str(first.folder)},
+        train__objective={"kind": "classification", "labels": ["1", "0"]},
+        sources={"all": {"pictures": "digits", "size": 16, "only": ["0", "1"]}},
+    )
+    with pytest.raises(InputError, match="reads pictures of 8 pixels"):
+        carry(recipe, tmp_path / "other", tmp_path, Listener(say=said.append))
+    recipe = recipe.model_copy(update={"sources": {"all": two_classes().sources["all"]}})
+    run = run_of(carry(recipe, tmp_path / "next", tmp_path, Listener(say=said.append)))
+    start = next(e for e in run.read("evals") if e["leg"] == "start")
+    end = [e for e in first.read("evals") if e["leg"] == "release"][-1]
+    assert start["accuracy"] == end["accuracy"] and start["loss"] == pytest.approx(end["loss"])
+    assert any("is kept, its outputs put in the order 1, 0" in s for s in said)
+
+
+def test_a_dry_run_of_a_resnet_whose_maps_shrink_to_one_value(tmp_path: Path) -> None:
+    recipe = classifier(model={"preset": "resnet", "hidden": 64, "layers": 4})
+    recipe = recipe.model_copy(update={"sources": {"all": two_classes().sources["all"]}})
+    assert draw_plan(recipe, tmp_path, Listener()).memory_bytes > 0
