@@ -101,12 +101,12 @@ def kill(folder: Path, more: int, seconds: float, number: int) -> bool:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every byte of both corpora, by path."""
+    """Every byte of both corpora, by path; not what their raw files hashed to and when."""
     root = folder / ROOT
     return {
         p.relative_to(root).as_posix(): p.read_bytes()
         for p in sorted(root.rglob("*"))
-        if p.is_file()
+        if p.is_file() and not p.name.startswith(".")
     }
 
 
@@ -138,7 +138,7 @@ def full_disk(folder: Path, most: int) -> None:
             if "counts" in data and (done := recorded(corpus, name)) is not None:
                 marked += 1
                 wrong += not all(file.is_whole(corpus) for file in done.files)
-    hidden = len(list((folder / ROOT).rglob(".*")))
+    hidden = len(list((folder / ROOT).rglob(".*.writing-*")))
     print(f"full disk at {most:,} bytes a file: exit {code}, {marked} units marked done, {last}")
     if code != 1 or wrong or hidden:
         sys.exit(f"{wrong} units are marked done and are not; {hidden} files are half-written")

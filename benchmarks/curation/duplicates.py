@@ -34,15 +34,18 @@ from curation.planted import (
     wilson,
     word_runs,
 )
+from evergrow.corpus.curate.config import NearConfig
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.clusters import KEPT, cluster, rank_documents
 from evergrow.corpus.duplicates.identifiers import identifiers
+from evergrow.corpus.duplicates.likeness import Likeness
 from evergrow.corpus.duplicates.signatures import (
     MinHash,
     band_hashes,
     bands_of,
     minhash,
-    similarity,
+    signatures_of,
+    similarities,
 )
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.words import split_words
@@ -117,10 +120,13 @@ def planted_recall(texts: Sequence[str]) -> None:
         pairs += pair
         truths.append(jaccard(*(shingles(d.text) for d in pair)))
     table = measure_documents(pairs, [minhash()])["minhash"]
-    bands_PB, signatures = bands_of(table["bands"]), table["signature"].to_pylist()
+    bands_PB, signatures_PS = bands_of(table["bands"]), signatures_of(table["signature"])
     hit = np.any(bands_PB[::2] == bands_PB[1::2], axis=1)
     truth = np.array(truths)
-    errors = [similarity(*signatures[2 * i : 2 * i + 2]) - s for i, s in enumerate(truths)]
+    errors = [
+        similarities(signatures_PS[2 * i], signatures_PS[2 * i + 1 : 2 * i + 2])[0] - s
+        for i, s in enumerate(truths)
+    ]
     print(f"\n{NUM_PAIRS} planted pairs; estimate of the similarity: mean error ", end="")
     print(f"{np.mean(errors):+.4f}, root mean square {np.sqrt(np.mean(np.square(errors))):.4f}, ")
     print(f"theory {np.sqrt(np.mean(truth * (1 - truth) / 112)):.4f}")
@@ -144,10 +150,23 @@ def real_pairs(texts: Sequence[str]) -> None:
     """All pairs of a real set, by true similarity: how many share a band, how many both stay."""
     documents = [Document.of(text, "data", str(i)) for i, text in enumerate(texts)]
     sets = [shingles(text) for text in texts]
-    bands_DB = bands_of(measure_documents(documents, [minhash()])["minhash"]["bands"])
+    table = measure_documents(documents, [minhash()])["minhash"]
+    bands_DB, signatures_DS = bands_of(table["bands"]), signatures_of(table["signature"])
     num_bytes = np.array([document.num_bytes for document in documents])
-    everyone = np.ones(len(texts), bool)
-    repeat_of = cluster(bands_DB, rank_documents("longest", num_bytes), everyone)
+    rank = rank_documents("longest", table["characters"].to_numpy(), num_bytes)
+    exact: dict[tuple[int, int], float] = {}
+    likeness = Likeness(
+        at_least=NearConfig().similarity,
+        permutations=112,
+        signatures_of=signatures_DS.__getitem__,
+        exact=exact,
+        compare=lambda pairs: exact.update(
+            {(one, other): jaccard(sets[one], sets[other]) for one, other in pairs}
+        ),
+    )
+    found = cluster(bands_DB.T, likeness, rank, np.ones(len(texts), bool))
+    repeat_of = found.repeat_of_D
+    print(f"\n{found.num_found} pairs shared a band, {found.num_compared} were compared", end="")
     pairs = [
         (i, j)
         for i, one in enumerate(sets)
@@ -189,7 +208,7 @@ def _shared_by_draw(texts: Sequence[str], one_P: np.ndarray, other_P: np.ndarray
     rows = []
     for seed in range(DRAWS):
         signer = MinHash(112, 14, 5, seed=seed)
-        bands = [band_hashes(signer.signature(h), 14) for h in hashes]
+        bands = [band_hashes(signer.values(h), 14) for h in hashes]
         bands_DB = np.array(bands)
         rows.append(np.any(bands_DB[one_P] == bands_DB[other_P], axis=1))
     return np.array(rows)

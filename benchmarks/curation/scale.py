@@ -134,7 +134,7 @@ def child(folder: Path, workers: int) -> None:
     than their task needs.
     """
     from evergrow.flow import Listener, curate, load_corpus_recipe
-    from evergrow.flow.listener import Progress
+    from evergrow.listener import Progress
 
     began: dict[str, float] = {}
     seconds: dict[str, float] = {}

@@ -20,7 +20,7 @@ def test_a_source_is_files_or_trees_or_installed() -> None:
 
 
 def test_settings_that_would_not_be_used_are_refused() -> None:
-    rows = "belong to files of rows (jsonl, csv, tsv, parquet); remove them, got "
+    rows = "belong to files of rows (jsonl, json, csv, tsv, parquet, arrow); remove them, got "
     for data, told in (
         ({"installed": "cpp", "text_field": "body"}, f"text_field {rows}installed"),
         ({"trees": ["a"], "format": "text"}, f"format {rows}trees"),

@@ -3,7 +3,7 @@
 import pytest
 
 from evergrow.corpus.document import Document
-from evergrow.corpus.edits import EDITS, Edit, apply, edit
+from evergrow.corpus.edits import EDITS, Edit, apply, edit, withheld
 from evergrow.errors import InputError
 
 TEXT = "Ask a@b.io about it.[3]\nno end\nFrom 8.8.8.8 it came.\r\nToken hf_" + "aBcD" * 8 + " {\n"
@@ -62,3 +62,13 @@ def test_nothing_to_edit_is_the_same_document() -> None:
 def test_an_unknown_edit_is_refused() -> None:
     with pytest.raises(InputError, match=r"expected some of c4_lines, .*, got 'mask'"):
         edit(Document.of("a", "s", "p"), ["mask"])
+
+
+def test_every_edit_says_what_it_is_for_and_leaves_the_rest_alone() -> None:
+    text = TEXT + "Call +49 30 901820, pay by 4111111111111111 or DE89370400440532013000.\n"
+    for name, rule in EDITS.items():
+        for domain, path in (("prose", "a.txt"), ("code", "a.py")):
+            document = Document.of(text, "s", path)
+            is_for = domain in rule.domains
+            assert (edit(document, [name])[0] is not document) == is_for, (name, domain)
+            assert withheld(document, [name]) == [] if is_for else [name]

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from evergrow.corpus import parts, unpack
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document, content_hash
-from evergrow.corpus.files import NAMELESS, OUTSIDE, SourceFile
+from evergrow.corpus.files import NAMELESS, SourceFile
+from evergrow.corpus.globs import OUTSIDE
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import BOMB, BROKEN, read_documents, read_files, source_files
 from evergrow.corpus.repeats import KnownDocuments
@@ -107,7 +109,7 @@ def test_a_file_with_a_fault_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "glob/out.txt").symlink_to("../secret")
     (tmp_path / "glob/fine.txt").write_text("fine")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/glob/caf\xe9.txt")).write_text("x")
-    files = source_files(SourceConfig(files=["glob/*"]), tmp_path, "web")
+    files = source_files(SourceConfig(files=["glob/*"]), tmp_path, "web").files
     quarantine = Quarantine("web")
     documents = list(read_files(SourceConfig(files=["glob/*"]), files, quarantine))
     assert [d.text for d in documents] == ["fine"]
@@ -193,6 +195,25 @@ def test_a_broken_or_packed_parquet_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").rename(tmp_path / "a.parquet.gz")
     with pytest.raises(InputError, match=r"Parquet compresses inside; unpack the file"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "zip"])
+def test_what_is_read_from_its_end_must_not_have_changed(tmp_path: Path, suffix: str) -> None:
+    path, table = tmp_path / f"a.{suffix}", pa.table({"text": ["one"]})
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    elif suffix == "arrow":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", "one")
+    files = [SourceFile.at(path, tmp_path)]
+    config = SourceConfig(files=["*"])
+    assert [d.text for d in read_files(config, files, Quarantine("web"))] == ["one"]
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(InputError, match="changed while it was being read"):
+        list(read_files(config, files, Quarantine("web")))
 
 
 def test_the_beginning_of_the_stream_is_spread_over_the_files(tmp_path: Path) -> None:

@@ -40,10 +40,20 @@ def test_a_long_line_is_kept_where_it_comes_first() -> None:
 def test_lines_repeat_inside_a_document_too_and_short_ones_may() -> None:
     lines = KnownPieces()
     dropped = Dropped()
-    assert (
-        without_repeated_lines("12345\n1234\n12345\n1234", 5, lines, dropped) == "12345\n1234\n1234"
-    )
-    assert dropped.repeated_lines == 1
+    [document] = documents("12345\n1234\n12345\n1234")
+    assert without_repeated_lines(document, 5, lines, dropped).text == "12345\n1234\n1234"
+    assert (dropped.repeated_lines, dropped.code_documents) == (1, 0)
+
+
+def test_code_keeps_its_lines_and_is_counted() -> None:
+    function = "def read_all_of_the_files(paths, encoding):\n    return [read(p) for p in paths]\n"
+    texts = [f"# {LICENCE}\n{function}a = 1\n", f"# {LICENCE}\n\n{function}b = 2\n"]
+    files = [Document.of(text, "web", f"{i}.py") for i, text in enumerate(texts)]
+    dropped = Dropped()
+    kept = list(without_repeats(files, 40, KnownDocuments(), dropped))
+    assert [d.text for d in kept] == [texts[0], f"{function}b = 2\n"]
+    assert (dropped.repeated_lines, dropped.code_documents) == (1, 2)
+    assert dropped.repeated_line_bytes == len(LICENCE) + 4
 
 
 def test_a_document_emptied_or_made_equal_by_lost_lines_is_dropped() -> None:

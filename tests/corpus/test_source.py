@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from evergrow.corpus import hashes
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
+from evergrow.corpus.globs import HIDDEN
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.repeats import Dropped, KnownDocuments
 from evergrow.corpus.source import SourceReading, are_gone, changed_files, source_documents
@@ -101,3 +103,29 @@ def test_a_tree_is_a_source_that_is_read_and_compared_like_files(tmp_path: Path)
         "code/a.py changed",
         "code/new.py is new",
     ]
+
+
+def test_a_source_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    for name in ("a.txt", ".drafts/b.txt", ".c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "d.txt").write_bytes(bytes(100))
+    documents, reading = read(SourceConfig(files=["**/*.txt"]), tmp_path)
+    assert [d.text for d in documents] == ["a.txt"]
+    assert reading.quarantine.skipped == {HIDDEN: 2, "files of zeros": 1}
+
+
+def test_changes_are_found_by_size_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashes, "SETTLED_NS", 0)
+    (tmp_path / "a.txt").write_text("one")
+    config, record = SourceConfig(files=["*.txt"]), tmp_path / "record.json"
+    reading = SourceReading(Quarantine("web"))
+    list(source_documents(config, tmp_path, KnownDocuments(), reading, record))
+    before = [file.record() for file in reading.files]
+    with monkeypatch.context() as without_reading:
+        without_reading.setattr(hashes, "_checksum", None)
+        assert changed_files(config, tmp_path, "web", before, record) == []
+    (tmp_path / "a.txt").write_text("two")
+    assert changed_files(config, tmp_path, "web", before, record) == ["a.txt changed"]

@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import io
+import lzma
 import tracemalloc
 from pathlib import Path
 
@@ -7,14 +9,18 @@ import pyarrow as pa
 import pytest
 
 from evergrow.corpus import unpack
+from evergrow.corpus.decoders import PACKED, zstd
 from evergrow.corpus.files import SourceFile
+from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.unpack import (
+    BEHIND,
     Line,
     PackingBroken,
     UnpacksTooLarge,
     open_unpacked,
     read_lines,
 )
+from evergrow.errors import InputError
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
@@ -42,7 +48,7 @@ def test_an_error_of_the_disk_or_the_net_is_no_damage(tmp_path: Path) -> None:
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        unpack._Bounded(pa.PythonFile(Lost(), "r"), "gzip").read(1)
+        unpack._Unpacked(Lost(), PACKED[".gz"]).read(1)
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
@@ -99,3 +105,83 @@ def test_a_line_of_200_mb_takes_the_memory_of_its_beginning(tmp_path: Path) -> N
     tracemalloc.stop()
     assert lines == [(0, 200 * 10**6 + 1), (200 * 10**6 + 1, 3)]
     assert peak < 8 * 2**20
+
+
+LONG_WINDOW = {zstd.CompressionParameter.enable_long_distance_matching: 1}
+LONG_WINDOW |= {zstd.CompressionParameter.window_log: 28}
+ROWS = b"".join(b"row %d of the file\n" % (i * i) for i in range(3000))
+
+
+def unpacked(folder: Path, name: str, data: bytes) -> tuple[bytes, Quarantine]:
+    (folder / name).write_bytes(data)
+    quarantine = Quarantine("web")
+    with open_unpacked(SourceFile.at(folder / name, folder), quarantine) as stream:
+        return stream.read(), quarantine
+
+
+PACKERS = {
+    "gz": gzip.compress,
+    "zst": zstd.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_every_packing_has_members_padding_and_things_behind(tmp_path: Path, suffix: str) -> None:
+    pack = PACKERS[suffix]
+    whole = pack(ROWS) + pack(b"second member")
+    expected = ROWS + b"second member"
+    for number, (behind, flags) in enumerate(
+        [(b"", {}), (b"\0" * 40_000, {}), (b"garbage", {BEHIND: 1}), (b"\0\0 x", {BEHIND: 1})]
+    ):
+        read, quarantine = unpacked(tmp_path, f"{number}.txt.{suffix}", whole + behind)
+        assert read == expected
+        assert quarantine.flags == flags
+        assert quarantine.records == []
+    assert unpacked(tmp_path, f"p.txt.{suffix}", whole + b"\0" * 700 + pack(b"3"))[0][-1:] == b"3"
+
+
+def test_what_stands_behind_is_told_with_its_beginning(tmp_path: Path) -> None:
+    _, quarantine = unpacked(tmp_path, "a.txt.gz", gzip.compress(ROWS) + b"garbage")
+    [told] = quarantine.flagged
+    assert (told.path, told.offset, told.head) == ("a.txt.gz", len(ROWS), "b'garbage'")
+
+
+def test_frames_of_zstd_may_look_back_far_and_be_passed_over(tmp_path: Path) -> None:
+    data = zstd.compress(ROWS, options=LONG_WINDOW)
+    compressor = zstd.ZstdCompressor(options=LONG_WINDOW)  # unlike this, tells no size: a window
+    data += compressor.compress(ROWS) + compressor.flush()
+    skippable = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+    assert unpacked(tmp_path, "a.txt.zst", data + skippable)[0] == ROWS * 2
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_every_packing_that_breaks_off_says_so(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(PackingBroken) as broken:
+        unpacked(tmp_path, f"a.txt.{suffix}", PACKERS[suffix](ROWS)[:-9])
+    assert broken.value.offset <= len(ROWS)
+    with pytest.raises(PackingBroken):
+        unpacked(tmp_path, f"b.txt.{suffix}", b"no such data at all")
+
+
+@pytest.mark.parametrize("name", ["a.log", "a.log.gz"])
+def test_what_is_appended_after_the_checksum_is_not_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(ROWS) if name.endswith("gz") else ROWS)
+    file = SourceFile.at(path, tmp_path)
+    with path.open("ab") as log:
+        log.write(gzip.compress(b"later") if name.endswith("gz") else b"later")
+    with open_unpacked(file) as stream:
+        assert stream.read() == ROWS
+
+
+@pytest.mark.parametrize("other", [b"x" * len(ROWS), ROWS[:-5]])
+def test_a_file_that_is_another_when_it_is_read_is_refused(tmp_path: Path, other: bytes) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(ROWS)
+    file = SourceFile.at(path, tmp_path)
+    path.write_bytes(other)
+    told = r"a\.txt: changed while it was being read; run again when nothing writes to it"
+    with pytest.raises(InputError, match=told), open_unpacked(file) as stream:
+        stream.read()

@@ -5,13 +5,19 @@ from typing import NamedTuple
 
 from evergrow.corpus.document import Document
 from evergrow.corpus.signals.c4 import CITATION, judged_lines
-from evergrow.corpus.signals.personal import Kind, find_personal
-from evergrow.corpus.signals.programming import domain_of
+from evergrow.corpus.signals.personal import FINDERS, Kind
+from evergrow.corpus.signals.programming import Domain, domain_of
 from evergrow.errors import InputError
 
-VERSION = 2  # raised by hand when the same edits would give another text
-MASKS = ("mask_emails", "mask_ip_addresses", "mask_keys")
-MASKED = {"email": "<EMAIL>", "ip_address": "<IP_ADDRESS>", "key": "<KEY>"}  # as StarCoder has it
+VERSION = 3  # raised by hand when the same edits would give another text
+MASKED: dict[Kind, str] = {  # the first three as StarCoder has them
+    "email": "<EMAIL>",
+    "ip_address": "<IP_ADDRESS>",
+    "key": "<KEY>",
+    "phone": "<PHONE>",
+    "card": "<CARD>",
+    "iban": "<IBAN>",
+}
 
 
 class Edit(NamedTuple):
@@ -27,17 +33,25 @@ def edit(document: Document, edits: Sequence[str]) -> tuple[Document, list[Edit]
     """The document with these edits made in one pass, and the spans, from left to right.
 
     Where two spans overlap, the one that begins first counts whole, of two that begin together the
-    longer, and the other from where that ends. C4's edits leave code alone. Raises InputError for
-    an edit that does not exist.
+    longer, and the other from where that ends. An edit that is not for the document's domain leaves
+    it alone (``withheld`` names it). Raises InputError for an edit that does not exist.
     """
-    found: list[Edit] = []
-    for name in edits:
-        if name not in EDITS:
-            raise InputError(f"edits: expected some of {', '.join(EDITS)}, got {name!r}")
-        if name in MASKS or domain_of(document) == "prose":
-            found += EDITS[name](document.text)
-    spans = _apart(found)
+    _refuse_unknown(edits)
+    domain = domain_of(document)
+    asked = [EDITS[name] for name in edits if domain in EDITS[name].domains]
+    spans = _apart([span for one in asked for span in one.find(document.text)])
     return document.edited(apply(document.text, spans)), spans
+
+
+def withheld(document: Document, edits: Sequence[str]) -> list[str]:
+    """The edits among these that are not for documents of this one's domain."""
+    domain = domain_of(document)
+    return [name for name in edits if domain not in EDITS[name].domains]
+
+
+def _refuse_unknown(edits: Sequence[str]) -> None:
+    if unknown := next((name for name in edits if name not in EDITS), None):
+        raise InputError(f"edits: expected some of {', '.join(EDITS)}, got {unknown!r}")
 
 
 def apply(text: str, edits: Sequence[Edit]) -> str:
@@ -75,16 +89,26 @@ def _citations(text: str) -> list[Edit]:
 
 def _mask(kind: Kind) -> Callable[[str], list[Edit]]:
     def mask(text: str) -> list[Edit]:
-        found = (place for place in find_personal(text) if place.kind == kind)
-        return [Edit(f"mask.{kind}", place.start, place.end, MASKED[kind]) for place in found]
+        return [Edit(f"mask.{kind}", *span, MASKED[kind]) for span in FINDERS[kind](text)]
 
     return mask
 
 
-EDITS: dict[str, Callable[[str], list[Edit]]] = {
-    "c4_lines": _c4_lines,
-    "citations": _citations,
-    "mask_emails": _mask("email"),
-    "mask_ip_addresses": _mask("ip_address"),
-    "mask_keys": _mask("key"),
+class EditRule(NamedTuple):
+    """What an edit finds in a text, and the domains that it is for."""
+
+    find: Callable[[str], list[Edit]]
+    domains: tuple[Domain, ...] = ("prose", "code")
+
+
+EDITS: dict[str, EditRule] = {
+    "c4_lines": EditRule(_c4_lines, ("prose",)),
+    "citations": EditRule(_citations, ("prose",)),
+    "mask_emails": EditRule(_mask("email")),
+    "mask_ip_addresses": EditRule(_mask("ip_address")),
+    "mask_keys": EditRule(_mask("key")),
+    "mask_phones": EditRule(_mask("phone")),
+    "mask_cards": EditRule(_mask("card")),
+    "mask_ibans": EditRule(_mask("iban")),
 }
+MASKS = tuple(name for name in EDITS if name.startswith("mask_"))

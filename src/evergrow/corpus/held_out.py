@@ -6,9 +6,11 @@ held-out part stays together. In a large corpus hardly any document is that long
 occurs twice is never held out, so every byte is either trained on or held out.
 """
 
-from collections import Counter
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.document import Document
@@ -18,7 +20,7 @@ from evergrow.errors import InputError
 BYTES_PER_TOKEN = 5  # an upper bound before a tokenizer exists: usual are 2.5 to 4.5
 MIN_DOCUMENTS = 32  # a bootstrap over documents needs some
 # Of a source that is only ever measured, everything is held out; no recipe can ask for it.
-EVERYTHING = HeldOutConfig.model_construct(fraction=1.0, tokens=1)
+EVERYTHING = HeldOutConfig.model_construct(fraction=1.0, tokens=1, most_tokens=1 << 40)
 MIN_PART_BYTES = 256  # shorter parts hold no context to predict from
 
 
@@ -31,8 +33,12 @@ class Split:
 
 
 def held_out_bytes(config: HeldOutConfig, num_bytes: int) -> int:
-    """Bytes to hold out of ``num_bytes``: the larger of the fraction and 5 bytes a token."""
-    return max(round(config.fraction * num_bytes), config.tokens * BYTES_PER_TOKEN)
+    """Bytes to hold out of ``num_bytes``: the fraction, within the least and the most tokens.
+
+    At 5 bytes a token for the least, and the same for the most.
+    """
+    share = min(round(config.fraction * num_bytes), config.most_tokens * BYTES_PER_TOKEN)
+    return max(share, config.tokens * BYTES_PER_TOKEN)
 
 
 def choose_held_out(
@@ -50,21 +56,41 @@ def choose_held_out(
             f"to hold out {config.tokens:,} tokens; give it more text or lower held_out.tokens"
         )
     part_bytes = max(MIN_PART_BYTES, wanted // MIN_DOCUMENTS)
-    times: Counter[str] = Counter()
-    sizes: dict[str, int] = {}
+    return Split(_chosen(documents, part_bytes, wanted), part_bytes)
+
+
+def _chosen(
+    documents: Callable[[], Iterable[Document]], part_bytes: int, wanted: int
+) -> frozenset[str]:
+    """The parts of lowest hash, none of which occurs twice, that make up ``wanted`` bytes.
+
+    Of each part 64 bits of its hash and its size are kept until they are chosen: with what sorting
+    them takes under 40 bytes.
+    """
+    prefixes, sizes = array("Q"), array("I")
+    for part in _parts(documents, part_bytes):
+        prefixes.append(int(part.content_hash[:16], 16))
+        sizes.append(part.num_bytes if part.text.strip() else 0)
+    order = np.argsort(np.frombuffer(prefixes, np.uint64))
+    found = np.frombuffer(prefixes, np.uint64)[order]
+    kept = np.frombuffer(sizes, np.uint32)[order]
+    del order, prefixes, sizes
+    again = found[1:] == found[:-1]
+    kept[1:][again] = 0
+    kept[:-1][again] = 0
+    totals = np.cumsum(kept, dtype=np.int64)
+    chosen = found[(kept > 0) & (totals - kept < wanted)]
+    wanted_prefixes = set(chosen.tolist())
+    return frozenset(
+        part.content_hash
+        for part in _parts(documents, part_bytes)
+        if int(part.content_hash[:16], 16) in wanted_prefixes
+    )
+
+
+def _parts(documents: Callable[[], Iterable[Document]], part_bytes: int) -> Iterator[Document]:
     for document in documents():
-        for part in cut(document, part_bytes):
-            times[part.content_hash] += 1
-            if part.text.strip():
-                sizes[part.content_hash] = part.num_bytes
-    chosen, total = set(), 0
-    for digest in sorted(sizes):
-        if total >= wanted:
-            break
-        if times[digest] == 1:
-            chosen.add(digest)
-            total += sizes[digest]
-    return Split(frozenset(chosen), part_bytes)
+        yield from cut(document, part_bytes)
 
 
 def split_documents(documents: Iterable[Document], split: Split) -> Iterator[tuple[Document, bool]]:

@@ -1,6 +1,6 @@
 """Files to Documents, streaming and in a fixed order; the formats stand in formats/."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -9,9 +9,13 @@ from pathlib import Path
 from evergrow.corpus import parts
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import SourceFile, in_order, match_files
+from evergrow.corpus.encodings import LFS_POINTERS, NotText, OtherEncoding
+from evergrow.corpus.files import Found, SourceFile, described, in_order, tree_name
 from evergrow.corpus.formats import READERS, format_of
+from evergrow.corpus.formats.archives import MEMBERS
 from evergrow.corpus.formats.tree import Tree, open_tree, read_tree_file, tree_files
+from evergrow.corpus.globs import match_files
+from evergrow.corpus.hashes import recorded_hashes
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, PackingBroken, UnpacksTooLarge
 from evergrow.errors import InputError
@@ -21,15 +25,19 @@ BOMB = f"files that unpack to more than {FREE_BYTES // 2**20} MiB and {MAX_RATIO
 BROKEN = "packed data that is damaged or breaks off"
 
 
-def source_files(config: SourceConfig, base: Path, source: str) -> list[SourceFile]:
+def source_files(
+    config: SourceConfig, base: Path, source: str, hashes: Path | None = None
+) -> Found:
     """The files that a source's globs and trees name, each read once for its checksum.
 
+    A file that the record ``hashes`` knows by size and times is not read; afterwards it knows all.
     Raises InputError for what is missing, empty or a folder. Not for installed sources.
     """
-    if config.trees:
-        return tree_files(config, base, source)
-    matches = match_files(config.files, base, source)
-    return [SourceFile.at(path, base, fault=fault) for path, fault in matches.items()]
+    with recorded_hashes(hashes) as known:
+        if config.trees:
+            return Found(tree_files(config, base, source, known), Counter())
+        matches = match_files(config.files, base, source)
+        return Found(described(matches.files, base, known), matches.skipped)
 
 
 def read_documents(
@@ -39,7 +47,8 @@ def read_documents(
 
     Raises InputError past the quarantine's share of bad documents.
     """
-    files = source_files(config, base, quarantine.source)
+    files, skipped = source_files(config, base, quarantine.source)
+    quarantine.skipped += skipped
     yield from read_files(config, files, quarantine)
     quarantine.check()
     refuse_broken(quarantine.source, quarantine.reasons[BROKEN], len(files))
@@ -92,12 +101,19 @@ def _opened(
     try:
         if file.fault is not None:
             quarantine.add(file.name, 0, *file.fault)
-        elif file.tree is None:
+        elif file.tree is not None:
+            if file.tree not in trees:
+                trees[file.tree] = open_tree(file.tree, tree_name(file), quarantine)
+            yield from read_tree_file(file, trees[file.tree], config, quarantine)
+        elif (members := MEMBERS.get(file.suffixes[0])) is None:
             yield from READERS[format_of(file, config)](file, config, quarantine)
         else:
-            if file.tree not in trees:
-                trees[file.tree] = open_tree(file.tree, _recorded_tree(file), quarantine)
-            yield from read_tree_file(file, trees[file.tree], config, quarantine)
+            for member in members(file, quarantine):
+                yield from _opened_member(member, config, quarantine, trees)
+    except NotText as other:
+        _leave_out(file, other.kind, config, quarantine)
+    except OtherEncoding as other:
+        quarantine.add(file.name, 0, *other.fault)
     except UnpacksTooLarge as bomb:
         way_out = "unpack it yourself if it is to be trusted, or leave it out of `files`"
         quarantine.add(file.name, 0, BOMB, way_out, b"", bomb.num_bytes)
@@ -106,6 +122,22 @@ def _opened(
         quarantine.add(file.name, broken.offset, BROKEN, way_out)
 
 
-def _recorded_tree(file: SourceFile) -> str:
-    assert isinstance(file.path, Path) and file.tree is not None
-    return file.name.removesuffix(file.path.relative_to(file.tree).as_posix())
+def _opened_member(
+    member: SourceFile, config: SourceConfig, quarantine: Quarantine, trees: dict[Path, Tree]
+) -> Iterator[Document]:
+    """The documents of a file in an archive, unless it can only be read from its end."""
+    if member.suffixes[0] in MEMBERS or format_of(member, config) in ("parquet", "arrow"):
+        quarantine.skipped["archives, Parquet and Arrow files in archives"] += 1
+    else:
+        yield from _opened(member, config, quarantine, trees)
+
+
+def _leave_out(file: SourceFile, kind: str, config: SourceConfig, quarantine: Quarantine) -> None:
+    """Count what a file is in place of text; it is a bad document where its name or the source
+    says that it holds rows or pages."""
+    claimed = format_of(file, config)
+    if claimed == "text" or file.tree is not None:
+        quarantine.skipped[kind] += 1
+        return
+    way_out = "fetch them with git lfs pull" if kind == LFS_POINTERS else "leave them out"
+    quarantine.add(file.name, 0, f"{kind} in place of {claimed}", way_out)

@@ -1,6 +1,6 @@
 """One source from its files to clean documents: read, without repeats, up to its size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,11 @@ class SourceReading:
 
 
 def source_documents(
-    config: SourceConfig, base: Path, earlier: KnownDocuments, reading: SourceReading
+    config: SourceConfig,
+    base: Path,
+    earlier: KnownDocuments,
+    reading: SourceReading,
+    hashes: Path | None = None,
 ) -> Iterator[Document]:
     """The documents of a source that ``earlier`` ones lack, without repeats, up to max_bytes.
 
@@ -39,7 +43,9 @@ def source_documents(
     if config.installed:
         raw = read_installed(config.installed, name, reading.files)
     else:
-        reading.files += source_files(config, base, name)
+        files, skipped = source_files(config, base, name, hashes)
+        reading.files += files
+        reading.quarantine.skipped += skipped
         raw = read_files(config, reading.files, reading.quarantine)
     with closing(raw):
         new = without_repeats(raw, config.drop_repeated_lines, earlier, reading.dropped)
@@ -63,17 +69,29 @@ def refuse_unused(name: str, what: str, field: str | None, count: int) -> None:
 
 
 def changed_files(
-    config: SourceConfig, base: Path, name: str, recorded: list[dict[str, object]]
+    config: SourceConfig,
+    base: Path,
+    name: str,
+    recorded: list[dict[str, object]],
+    hashes: Path | None = None,
 ) -> list[str]:
     """What differs between the files of a source now and those that a manifest recorded.
 
-    Every file is read for its checksum. Of an installed source only the recorded files are.
+    Every file that the record ``hashes`` does not know is read for its checksum. Of an installed
+    source only the recorded files are.
     """
     if config.installed:
         paths = {str(r["path"]): installed_path(config.installed, str(r["path"])) for r in recorded}
         now = {n: _record(p, n) for n, p in paths.items() if p.exists()}
     else:
-        now = {file.name: file.record() for file in source_files(config, base, name)}
+        now = {file.name: file.record() for file in source_files(config, base, name, hashes).files}
+    return differences(now, recorded)
+
+
+def differences(
+    now: Mapping[str, Mapping[str, object]], recorded: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """What differs, in words, between the records of files now, by name, and those made before."""
     before = {str(r["path"]): r for r in recorded}
     changed = [f"{n} changed" for n in before if n in now and now[n] != before[n]]
     gone = [f"{n} is gone" for n in before if n not in now]

@@ -6,16 +6,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, final
 
-import pyarrow as pa
+from blake3 import blake3
 
 from evergrow.corpus.addresses import open_address
-from evergrow.corpus.files import COMPRESSIONS, SourceFile
+from evergrow.corpus.decoders import ERRORS, PACKED, Decoder, Packing
+from evergrow.corpus.files import SourceFile
+from evergrow.corpus.quarantine import Quarantine
+from evergrow.errors import InputError
 
 BUFFER_BYTES = 2**17
+INPUT_BYTES = 2**14
 STEP_BYTES = 2**12
+HEAD_BYTES = 16  # longer than what any packed data begins with
 FREE_BYTES = 64 * 2**20
 MAX_RATIO = 250  # judgement; text packs 3 to 20 times, logs 100, a gzip bomb 1,000, zstd's 20,000
 MAX_LINE_BYTES = 32 * 2**20  # 4 MiB of text, all of it escaped as \u0000, has 24
+BEHIND = "packed data with something else behind it"
 
 
 class UnpacksTooLarge(Exception):
@@ -47,58 +53,151 @@ class Line(NamedTuple):
 
 
 @final
-class _Bounded(io.RawIOBase):
-    """Unpacked bytes that stop with UnpacksTooLarge when they grow out of proportion.
+class _AsHashed(io.RawIOBase):
+    """The bytes that a file's checksum was taken of: none that were appended since.
 
-    They come in small steps, since a step that meets damage gives nothing.
+    Raises InputError at their end when they are others.
     """
 
-    def __init__(self, packed: pa.NativeFile, compression: str) -> None:
-        self._packed = packed
-        self._unpacked = pa.CompressedInputStream(packed, compression)
-        self._total = 0
+    def __init__(self, raw: BinaryIO, file: SourceFile) -> None:
+        self._raw = raw
+        self._file = file
+        self._left = file.num_bytes
+        self._digest = blake3()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        data = self._raw.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._digest.update(data)
+        self._left -= len(data)
+        if (not data or not self._left) and self._digest.hexdigest() != self._file.blake3:
+            raise changed(self._file)
+        return len(data)
+
+
+def changed(file: SourceFile) -> InputError:
+    """What to raise for a file that is not what its checksum says."""
+    return InputError(
+        f"{file.path}: changed while it was being read; run again when nothing writes to it"
+    )
+
+
+def refuse_changed(file: SourceFile) -> None:
+    """Raise InputError for a file that was written to since its checksum was taken; for what is
+    not read from one end to the other."""
+    if file.mtime_ns is None or not isinstance(file.path, Path):
+        return
+    stat = file.path.stat()
+    if (stat.st_size, stat.st_mtime_ns) != (file.num_bytes, file.mtime_ns):
+        raise changed(file)
+
+
+@final
+class _Unpacked(io.RawIOBase):
+    """Unpacked bytes that stop with UnpacksTooLarge when they grow out of proportion.
+
+    They come in small steps, since a step that meets damage gives nothing. Zeros behind the last
+    member are padding; anything else there is left out, and ``behind`` begins it.
+    """
+
+    def __init__(self, packed: BinaryIO, packing: Packing) -> None:
+        self._packed = packed
+        self._packing = packing
+        self._decoder: Decoder | None = packing.decoder()
+        self._rest = b""
+        self._num_packed = self.num_bytes = 0
+        self.behind = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        data = b""
+        while not data and self._decoder is not None:
+            data = self._step(self._decoder, min(len(buffer), STEP_BYTES))
+            if self._decoder.eof:
+                self._decoder = self._following(self._decoder.unused_data)
+        buffer[: len(data)] = data
+        self.num_bytes += len(data)
+        if self.num_bytes > max(FREE_BYTES, MAX_RATIO * self._num_packed):
+            raise UnpacksTooLarge(self.num_bytes)
+        return len(data)
+
+    def _step(self, decoder: Decoder, max_bytes: int) -> bytes:
+        asks = decoder.needs_input
+        given = self._input() if asks else b""
         try:
-            count = self._unpacked.readinto(memoryview(buffer)[:STEP_BYTES])
-        except OSError as error:
-            if type(error) is not OSError or error.errno is not None:  # the disk's or the net's
-                raise
-            raise PackingBroken(self._total) from error
-        self._total += count
-        if self._total > max(FREE_BYTES, MAX_RATIO * self._packed.tell()):
-            raise UnpacksTooLarge(self._total)
-        return count
+            data = decoder.decompress(given, max_bytes)
+        except ERRORS as error:
+            raise PackingBroken(self.num_bytes) from error
+        if asks and not given and not data and not decoder.eof:
+            raise PackingBroken(self.num_bytes)
+        return data
+
+    def _input(self) -> bytes:
+        given, self._rest = self._rest, b""
+        if not given:
+            given = self._packed.read(INPUT_BYTES)
+            self._num_packed += len(given)
+        return given
+
+    def _following(self, rest: bytes) -> Decoder | None:
+        """The decoder of the next member; None at the end."""
+        self._rest = rest
+        while len(self._rest.lstrip(b"\0")) < HEAD_BYTES:
+            rest, self._rest = self._rest.lstrip(b"\0"), b""
+            more = self._input()
+            self._rest = rest + more
+            if not more:
+                break
+        self._rest = self._rest.lstrip(b"\0")
+        if self._packing.begins(self._rest):
+            return self._packing.decoder()
+        self.behind = self._rest
+        return None
 
 
 @contextmanager
-def open_unpacked(file: SourceFile) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed when its name ends in .gz or .zst.
-
-    Reading raises PackingBroken and UnpacksTooLarge.
-    """
-    compression = COMPRESSIONS.get(file.suffixes[1])
+def open_raw(file: SourceFile) -> Iterator[BinaryIO]:
+    """The file's bytes as they stand, those that its checksum was taken of."""
     with ExitStack() as stack:
         if isinstance(file.path, Path):
-            if compression is None:
-                yield stack.enter_context(file.path.open("rb", buffering=BUFFER_BYTES))
-                return
-            packed = stack.enter_context(pa.OSFile(str(file.path)))
-        else:
+            raw = stack.enter_context(file.path.open("rb", buffering=0))
+        elif isinstance(file.path, str):
             raw = stack.enter_context(open_address(file.path))
-            if compression is None:
-                yield raw
-                return
-            packed = stack.enter_context(pa.PythonFile(raw, "r"))
-        yield io.BufferedReader(_Bounded(packed, compression), BUFFER_BYTES)
+        else:
+            raw = stack.enter_context(file.path.open())
+        if file.blake3 and ":" not in file.blake3:
+            raw = _AsHashed(raw, file)
+        yield io.BufferedReader(raw, BUFFER_BYTES)  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def open_unpacked(file: SourceFile, quarantine: Quarantine | None = None) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed when its name ends in .gz, .zst, .bz2 or .xz.
+
+    Reading raises PackingBroken and UnpacksTooLarge. What stands behind packed data is left out,
+    and flagged in ``quarantine``.
+    """
+    packing = PACKED.get(file.suffixes[1])
+    with open_raw(file) as raw:
+        if packing is None:
+            yield raw
+            return
+        unpacked = _Unpacked(raw, packing)
+        yield io.BufferedReader(unpacked, BUFFER_BYTES)
+        if unpacked.behind and quarantine is not None:
+            quarantine.flag(file.name, unpacked.num_bytes, BEHIND, ascii(unpacked.behind))
 
 
 def refuse_bomb(file: SourceFile) -> None:
     """Unpack the whole file for nothing. Raises UnpacksTooLarge, which otherwise would come when
-    the beginning is a document already."""
+    the beginning is a document already. What is in an archive is read only once."""
+    if not isinstance(file.path, Path | str):
+        return
     try:
         with open_unpacked(file) as stream:
             while stream.read(2**20):

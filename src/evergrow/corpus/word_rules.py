@@ -60,7 +60,7 @@ def split_chunk(chunk: str) -> list[str]:
     if chunk.isalpha():
         return [chunk]
     head, last = chunk[:-1], chunk[-1]
-    if last in _COMMON_ENDS and head.isalpha() and (last != "." or head[-1].islower()):
+    if last in _COMMON_ENDS and head.isalpha() and (last != "." or not head[-1].isupper()):
         return [*EXCEPTIONS.get(head, (head,)), last]
     if len(chunk) > MAX_PEELED:
         return _COARSE.findall(chunk)

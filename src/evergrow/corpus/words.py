@@ -6,7 +6,7 @@ after that, and so is what is known of a word.
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import final
@@ -14,7 +14,9 @@ from typing import final
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from evergrow.corpus.languages import identify
 from evergrow.corpus.punctuation import SENTENCE_ENDS
+from evergrow.corpus.unspaced import UNSPACED, runs, split_run
 from evergrow.corpus.word_rules import EXCEPTIONS, split_chunk
 
 # Distinct words or chunks in a thread, about 400 bytes each. Four times as many are no faster
@@ -64,6 +66,11 @@ class Words:
         """uint8 [W], bits: has a letter, a letter or digit; ends a sentence, is punctuation."""
         return self._chunks.vocabulary.kinds(self.ids_W)
 
+    @cached_property
+    def language(self) -> tuple[str, float]:
+        """ISO 639 code of the text's language, and its probability."""
+        return identify(self.text)
+
     @property
     def symbol(self) -> np.ndarray:
         """bool [W]: the word has neither letter nor digit."""
@@ -84,7 +91,10 @@ class Words:
 
 
 def split_words(text: str) -> Words:
-    """The words of a text, split as spaCy's English tokenizer splits; white space is no word."""
+    """The words of a text, split as spaCy's English tokenizer splits; white space is no word.
+
+    Scripts that put no spaces between words are split by ``unspaced.py``.
+    """
     return Words(text, _remembered())
 
 
@@ -175,13 +185,28 @@ class _Chunks(dict[str, bytes]):
         return _ids(b"".join(map(self.__getitem__, text.split())))
 
     def __missing__(self, chunk: str) -> bytes:
-        if chunk.isalpha() and chunk not in EXCEPTIONS:
+        if not chunk.isascii() and UNSPACED.search(chunk):
+            packed = b"".join(map(self.vocabulary.__getitem__, _unspaced_words(chunk)))
+        elif chunk.isalpha() and chunk not in EXCEPTIONS:
             packed = self.vocabulary[chunk]
         else:
             packed = b"".join(map(self.vocabulary.__getitem__, split_chunk(chunk)))
         if len(chunk) <= MAX_CHUNK:
             self[chunk] = packed
         return packed
+
+
+def _unspaced_words(chunk: str) -> Iterator[str]:
+    """The words of a chunk in which some stand without spaces between them."""
+    for run in runs(chunk):
+        yield from split_run(run) if UNSPACED.match(run) else split_chunk(run)
+
+
+def num_words(line: str) -> int:
+    """What white space parts; of scripts without spaces the words themselves."""
+    if line.isascii() or not UNSPACED.search(line):
+        return len(line.split())
+    return len(split_words(line))
 
 
 def _remembered() -> _Chunks:

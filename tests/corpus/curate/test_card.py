@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from corpus.curate.texts import make, prose, write_texts
 
+from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.card import EXAMPLE_CHARACTERS, year_of
 from evergrow.corpus.curate.corpus import Corpus
 
@@ -16,6 +17,24 @@ from evergrow.corpus.curate.corpus import Corpus
 )
 def test_years(date: str | None, year: str) -> None:
     assert year_of(date) == year
+
+
+def test_years_stand_in_order_and_others_by_size(tmp_path: Path) -> None:
+    rows = [
+        {"text": prose(80 + n, 60 + 20 * (n == 2)), "date": date, "license": name}
+        for n, (date, name) in enumerate(
+            [("2021", "MIT"), (None, None), ("1999-05", "CC0-1.0"), ("2010", "MIT")]
+        )
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = SourceConfig(files=["rows.jsonl"], date_field="date", license_field="license")
+    settings = {"sources": ["rows"], "decontaminate": None, "near": None}
+    made = make(tmp_path / "web", tmp_path, of={"rows": source}, **settings)
+    sizes = json.loads((made.folder / "card.json").read_text(encoding="utf-8"))["sizes"]
+    assert list(sizes["year"]) == ["1999", "2010", "2021", "unknown"]
+    assert list(sizes["license"]) == ["MIT", "CC0-1.0", "unknown"]
+    assert sizes["license"]["MIT"]["read_documents"] == 2
+    assert sizes["license"]["MIT"]["read_bytes"] == sum(len(rows[n]["text"]) for n in (0, 3))
 
 
 def test_sizes_lengths_and_duplicates(whole: Corpus) -> None:

@@ -5,15 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from evergrow.corpus.curate.columns import PASSED, SEVERAL, Columns, Judged
-from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.columns import PASSED, SEVERAL, Columns, Judged, NearColumns
+from evergrow.corpus.curate.config import CorpusConfig, NearConfig
 from evergrow.corpus.curate.decide import KEPT, Decided, Reason, decide
 from evergrow.corpus.curate.index import Index
+from evergrow.corpus.curate.texts import Compared
 from evergrow.corpus.curate.waterfall import duplicates, waterfall
+from evergrow.corpus.document import Document
 from evergrow.corpus.policies.rule import Rule
 
 RULES = [Rule("text.blank", "facts.blank", "blank", high=0), Rule("a", "x.y", "low", low=1)]
-NOTHING = Index.room_for(0, 1)
+NEAR = NearConfig(permutations=8, bands=1)
+NOTHING = Index.room_for(0, NEAR)
+SAME = Compared(lambda rows: ((row, Document.of("the same text", "s", "p")) for row in rows), 2)
 
 
 def columns_of(
@@ -35,7 +39,11 @@ def columns_of(
         bytes_D=np.array(sizes or [10] * num),
         kept_bytes_D=np.array(sizes or [10] * num),
         source_D=np.array(sources or [0] * num, np.int16),
-        bands_DB=np.array(bands, np.uint64)[:, None],
+        near=NearColumns(
+            np.array(bands, np.uint64)[:, None],
+            np.zeros((num, 8), np.uint8),
+            np.array(sizes or [10] * num),
+        ),
         contaminated_DS=np.array([[d in contaminated] for d in range(num)]),
         suites=["quiz"],
         dates=None,
@@ -64,7 +72,7 @@ def test_steps_are_asked_in_order_and_the_dropped_take_no_part() -> None:
     # 0 and 1 are one text; 0 fails a rule, so 1 stays. 2 and 3 are near; 2 is longer but leaked.
     columns = columns_of([1, 1, 2, 3, 4], [1, 1, 9, 9, 5], [10, 10, 30, 20, 10], {2})
     judged = judged_of([1, PASSED, PASSED, PASSED, PASSED])
-    decided = decide(columns, judged, NO_DOUBLES, NOTHING, config_of())
+    decided = decide(columns, judged, NO_DOUBLES, NOTHING, SAME, config_of())
     assert fates(decided) == ["a", "kept", "contamination.quiz", "kept", "kept"]
 
 
@@ -72,7 +80,7 @@ def test_repeats_keep_the_longest_and_name_it() -> None:
     columns = columns_of(
         [1, 1, 2, 3, 4], [1, 1, 9, 9, 9], [10, 10, 20, 30, 20], sources=[0, 1, 0, 1, 0]
     )
-    decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, NOTHING, config_of())
+    decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, NOTHING, SAME, config_of())
     assert fates(decided) == ["kept", "exact.document", "near.document", "kept", "near.document"]
     assert decided.partner_D.tolist() == [-1, 0, 3, -1, 3]
     found = duplicates(columns, decided, ["s", "t"])
@@ -83,7 +91,7 @@ def test_repeats_keep_the_longest_and_name_it() -> None:
 def test_any_counts_are_those_of_a_rule_asked_first() -> None:
     columns = columns_of([1, 1, 2, 3, 4], [1, 1, 9, 9, 5])
     decided = decide(
-        columns, judged_of([1, 1, PASSED, PASSED, PASSED]), NO_DOUBLES, NOTHING, config_of()
+        columns, judged_of([1, 1, PASSED, PASSED, PASSED]), NO_DOUBLES, NOTHING, SAME, config_of()
     )
     told = {s["rule"]: s for s in waterfall(columns, decided)["steps"]}
     assert (told["exact.document"]["documents"], told["exact.document"]["any_documents"]) == (0, 1)
@@ -95,11 +103,18 @@ def test_without_a_rule_later_steps_are_asked_again() -> None:
     columns = columns_of([1, 2, 1, 3, 4], [1, 2, 1, 3, 4])
     judged = judged_of([1, 0, PASSED, PASSED, PASSED], [1, SEVERAL, PASSED, PASSED, PASSED])
     without = decide(
-        columns, judged, NO_DOUBLES, NOTHING, config_of(), Reason("policy", "a"), False
+        columns, judged, NO_DOUBLES, NOTHING, SAME, config_of(), Reason("policy", "a"), False
     )
     assert [r == KEPT for r in without.reason_D] == [True, False, False, True, True]
     without = decide(
-        columns, judged, NO_DOUBLES, NOTHING, config_of(), Reason("exact", "exact.document"), False
+        columns,
+        judged,
+        NO_DOUBLES,
+        NOTHING,
+        SAME,
+        config_of(),
+        Reason("exact", "exact.document"),
+        False,
     )
     assert fates(without) == ["a", "text.blank", "kept", "kept", "kept"]
 
@@ -107,9 +122,11 @@ def test_without_a_rule_later_steps_are_asked_again() -> None:
 def test_earlier_documents_are_kept_already() -> None:
     hashes = np.array([[7, 7], [8, 8]], np.uint64)
     none = np.zeros(2, np.int32)
-    earlier = Index(hashes, hashes, hashes[:, :1] * np.uint64(10), none, none, ["s"], ["k"])
+    signatures = np.zeros((2, 8), np.uint8)
+    bands = hashes[:, :1] * np.uint64(10)
+    earlier = Index(hashes, hashes, bands, signatures, none, none, ["s"], ["k"])
     columns = columns_of([8, 1, 2, 3, 4], [1, 70, 2, 2, 4], [99, 99, 10, 20, 10])
-    decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, earlier, config_of())
+    decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, earlier, SAME, config_of())
     assert fates(decided) == ["exact.earlier", "near.earlier", "near.document", "kept", "kept"]
     assert decided.partner_D.tolist() == [-3, -2, 3, -1, -1]
     assert duplicates(columns, decided, ["s", "t"])["near"] == [[1, 0, 1], [0, 0, 0]]
@@ -122,7 +139,7 @@ def test_selections_nest_and_respect_their_limits() -> None:
     judged = judged_of([PASSED] * 5)
 
     def kept(**select: Any) -> list[int]:
-        decided = decide(columns, judged, NO_DOUBLES, NOTHING, config_of(select=select))
+        decided = decide(columns, judged, NO_DOUBLES, NOTHING, SAME, config_of(select=select))
         return np.flatnonzero(decided.reason_D == KEPT).tolist()
 
     assert kept(fraction=0.5) == [0, 1, 2]
@@ -135,7 +152,7 @@ def test_selections_nest_and_respect_their_limits() -> None:
 def test_an_id_that_comes_twice_goes() -> None:
     columns = columns_of([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
     double_D = np.array([False, True, False, False, False])
-    decided = decide(columns, judged_of([PASSED] * 5), double_D, NOTHING, config_of())
+    decided = decide(columns, judged_of([PASSED] * 5), double_D, NOTHING, SAME, config_of())
     assert fates(decided) == ["kept", "id.repeated", "kept", "kept", "kept"]
 
 
@@ -143,5 +160,5 @@ def test_the_newest_of_a_cluster_may_stay() -> None:
     columns = columns_of([1, 2, 3, 4, 5], [9, 9, 9, 4, 5], [30, 20, 10, 10, 10])
     dated = replace(columns, dates=["2020", "2024-02-01", None, None, None])
     config = config_of(near={"permutations": 8, "bands": 1, "keep": "newest"})
-    decided = decide(dated, judged_of([PASSED] * 5), NO_DOUBLES, NOTHING, config)
+    decided = decide(dated, judged_of([PASSED] * 5), NO_DOUBLES, NOTHING, SAME, config)
     assert fates(decided) == ["near.document", "kept", "near.document", "kept", "kept"]

@@ -7,7 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from evergrow.corpus.curate import index
+from evergrow.corpus.curate.config import NearConfig
 from evergrow.corpus.curate.index import Index, load_index, write_index
+
+TWO = NearConfig(permutations=2, bands=2)
 
 
 def index_of(numbers: list[int], corpus: str, bands: int = 2) -> Index:
@@ -18,6 +21,7 @@ def index_of(numbers: list[int], corpus: str, bands: int = 2) -> Index:
         ids_E2=pairs,
         hashes_E2=pairs + np.uint64(100),
         bands_EB=np.repeat(pairs[:, :1], bands, axis=1),
+        signatures_EP=np.repeat(pairs[:, :1], bands, axis=1).astype(np.uint8),
         source_E=np.arange(num, dtype=np.int32) % 2,
         corpus_E=np.zeros(num, np.int32),
         sources=["news", "code"],
@@ -50,7 +54,7 @@ def test_what_is_written_is_read_whatever_the_pieces(
     monkeypatch.setattr(index, "ROWS_AT_A_TIME", 2)
     first, second = index_of([1, 2, 3], "one"), index_of([4, 0], "two")
     folder = folder_of(tmp_path / "both", first, second)
-    assert told(load_index([folder], 2)) == [
+    assert told(load_index([folder], TWO)) == [
         (1, 101, 2, "news", "one"),
         (2, 102, 4, "code", "one"),
         (3, 103, 6, "news", "one"),
@@ -67,7 +71,7 @@ def test_two_indexes_that_share_documents_are_one(tmp_path: Path) -> None:
         folder_of(tmp_path / "a", index_of([1, 2], "one")),
         folder_of(tmp_path / "b", index_of([2, 5], "two")),
     ]
-    assert [(row[0], row[-1]) for row in told(load_index(folders, 2))] == [
+    assert [(row[0], row[-1]) for row in told(load_index(folders, TWO))] == [
         (1, "one"),
         (2, "one"),
         (5, "two"),
@@ -76,9 +80,9 @@ def test_two_indexes_that_share_documents_are_one(tmp_path: Path) -> None:
 
 def test_without_near_duplicates_there_are_no_bands(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "a", index_of([1, 2], "one", bands=0))
-    assert load_index([folder], 0).bands_EB.shape == (2, 0)
+    assert load_index([folder], None).bands_EB.shape == (2, 0)
     assert pq.read_table(folder / "index.parquet")["bands"].null_count == 2
-    assert len(load_index([], 3)) == 0
+    assert len(load_index([], TWO)) == 0
 
 
 def test_documents_without_bands_are_read_beside_others(tmp_path: Path) -> None:
@@ -86,4 +90,6 @@ def test_documents_without_bands_are_read_beside_others(tmp_path: Path) -> None:
         folder_of(tmp_path / "a", index_of([1, 2], "one", bands=0)),
         folder_of(tmp_path / "b", index_of([3], "two", bands=2)),
     ]
-    assert load_index(folders, 2).bands_EB.tolist() == [[0, 0], [0, 0], [3, 3]]
+    found = load_index(folders, TWO)
+    assert found.bands_EB.tolist() == [[0, 0], [0, 0], [3, 3]]
+    assert found.signatures_EP.tolist() == [[0, 0], [0, 0], [3, 3]]

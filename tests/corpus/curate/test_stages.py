@@ -2,6 +2,7 @@
 
 import json
 import resource
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,39 @@ def test_duplicates_are_told_by_source(whole: Corpus) -> None:
     assert found["sources"] == ["news", "notes", "earlier"]
     assert found["exact"] == [[0, 0, 0], [1, 0, 0]]
     assert found["near"] == [[1, 0, 0], [0, 0, 0]]
+    assert whole.manifest["near"] == {
+        "similarity": 0.7,
+        "pairs_found": 1,
+        "pairs_compared": 1,
+        "pairs_verified": 1,
+    }
+
+
+def test_prompts_of_one_template_are_no_repeats(tmp_path: Path) -> None:
+    """They share more bands than two of them share shingles."""
+    base = write_texts(tmp_path / "texts")
+    template = prose(500, 100)
+    for number in range(60):
+        (base / f"notes/p{number}.txt").write_text(template + prose(600 + number, 30))
+    settings = {"sources": ["notes"], "policy": {}, "decontaminate": None}
+    made = make(tmp_path / "web", base, **settings)
+    assert steps(made) == {"text.blank": 1}
+    near = made.manifest["near"]
+    assert near["pairs_found"] > near["pairs_compared"] > 100 * near["pairs_verified"] == 0
+    bands_alone = make(tmp_path / "bands", base, near={"similarity": 0}, **settings)
+    assert steps(bands_alone)["near.document"] > 10
+
+
+def test_the_shorter_spelling_of_equals_stays(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    said = "Grüße von den Bären an die Frösche und die Käfer über den Hügeln. " * 3
+    (base / "notes/a.txt").write_text(unicodedata.normalize("NFD", said), encoding="utf-8")
+    (base / "notes/b.txt").write_text(said, encoding="utf-8")
+    (base / "notes/c.txt").write_text(said.replace(" ", "\u200b "), encoding="utf-8")
+    made = make(tmp_path / "web", base, sources=["notes"], policy={}, decontaminate=None)
+    kept = {document.path for document in made.documents()}
+    assert kept & {"notes/a.txt", "notes/b.txt", "notes/c.txt"} == {"notes/b.txt"}
+    assert steps(made)["near.document"] == 2
 
 
 def test_two_workers_make_the_same_bytes(whole: Corpus, base: Path, tmp_path: Path) -> None:
@@ -191,6 +225,22 @@ def test_a_line_stays_in_a_document_that_stays(tmp_path: Path, workers: int) -> 
     assert {cut["notes/92.txt"], cut["notes/93.txt"]} == {texts["notes/92.txt"], ""}
 
 
+def test_code_is_cut_at_its_head_alone_and_counted(tmp_path: Path) -> None:
+    base = write_texts(tmp_path / "texts")
+    licence = "# Licensed under the terms that stand in the file LICENCE\n\n"
+    loop = "for every_file in sorted(all_of_the_files_that_are_here):\n    read({})\n"
+    for number in range(3):
+        (base / f"notes/{number}.py").write_text(licence + loop.format(number), encoding="utf-8")
+    policy = {"edits": ["c4_lines", "mask_emails"]}
+    made = make(tmp_path / "web", base, exact={"unit": "line"}, near=None, policy=policy)
+    kept = {document.path: document.text for document in made.documents()}
+    texts = [kept[f"notes/{number}.py"] for number in range(3)]
+    assert [text.removeprefix(licence) for text in texts] == [loop.format(n) for n in range(3)]
+    assert "".join(texts).count(licence) == 1
+    assert made.manifest["cut"]["code_documents"] == 3
+    assert made.manifest["withheld"] == {"c4_lines": 3}
+
+
 def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     texts = write_texts(tmp_path / "texts")
@@ -267,9 +317,12 @@ def test_memory_of_deciding_is_stated(whole: Corpus) -> None:
     arrays = [
         getattr(columns, n) for n in columns.__dataclass_fields__ if n.endswith(("_D", "_D2"))
     ]
-    arrays += [columns.bands_DB, columns.contaminated_DS, judged.first_D, judged.only_D]
+    near = columns.near
+    assert near is not None
+    arrays += [near.bands_DB, near.signatures_DP, near.characters_D]
+    arrays += [columns.contaminated_DS, judged.first_D, judged.only_D]
     arrays += [known.double_D]
     per_document = sum(a.nbytes for a in arrays) / len(columns)
     decided = known.decide()
     per_document += (decided.reason_D.nbytes + decided.partner_D.nbytes) / len(columns)
-    assert per_document == 65 + 8 * 14 + 1
+    assert per_document == 65 + 1 + (8 + 8 * 14 + 112)

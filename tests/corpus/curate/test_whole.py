@@ -124,12 +124,15 @@ def test_a_manifest_that_is_damaged_says_so_and_is_written_anew(
 ) -> None:
     path = make(tmp_path / "web", texts).folder / "corpus.json"
     before = path.read_bytes()
-    for text in (b"", before[:500], b"[]", b'{"format": 1}', b"\xff" + before):
+    for text in (b"", before[:500], b"[]", b'{"format": 2}', b"\xff" + before):
         path.write_bytes(text)
         with pytest.raises(InputError, match=r"corpus.json: damaged .* run its 'evergrow curate'"):
             Corpus.open(tmp_path / "web")
         make(tmp_path / "web", texts)
         assert path.read_bytes() == before
+    path.write_bytes(b'{"format": 1}')
+    with pytest.raises(InputError, match=r"format 1 is older than this evergrow reads \(2\); run"):
+        Corpus.open(tmp_path / "web")
 
 
 def test_an_earlier_corpus_must_have_its_own_index(texts: Path, tmp_path: Path) -> None:

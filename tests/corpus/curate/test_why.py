@@ -8,7 +8,7 @@ import pytest
 from corpus.curate.texts import ITEM, make, prose, write_texts
 
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.why import _gone, why
+from evergrow.corpus.curate.why import _gone, dropped_by, why
 from evergrow.corpus.document import document_id
 from evergrow.errors import InputError
 
@@ -52,9 +52,30 @@ def test_a_repeat_names_its_partner_and_the_partner_its_repeats(whole: Corpus) -
     assert exact["duplicate"]["path"] == "news/01.txt"
     assert (exact["duplicate"]["similarity"], exact["duplicate"]["kept"]) == (1.0, True)
     assert near["duplicate"]["path"] == "news/near.txt"
-    assert 0.8 < near["duplicate"]["similarity"] < 1
+    assert near["duplicate"]["similarity"] == 116 / 122  # shingles of five words
+    assert (near["decision"]["value"], near["decision"]["threshold"]) == (116 / 122, 0.7)
     partner = told_of(whole, near["duplicate"]["id"])
     assert partner["repeated_by"] == [{"id": near["id"], "stage": "near"}]
+
+
+def test_what_a_rule_dropped_is_listed(whole: Corpus, tmp_path: Path) -> None:
+    told = dropped_by(whole, "near.document", 20)
+    [one] = told["documents"]
+    assert (told["num_documents"], one["path"], one["threshold"]) == (1, "news/03.txt", 0.7)
+    assert one["partner"] == document_id("news", "news/near.txt")
+    base = write_texts(tmp_path / "texts")
+    for number in range(6):
+        (base / f"notes/low{number}.txt").write_text(prose(70 + number, 40))
+    made = make(tmp_path / "web", base)
+    told = dropped_by(made, "gopher.min_words", 4)
+    assert (told["num_documents"], len(told["documents"])) == (7, 4)
+    assert {(one["value"], one["threshold"]) for one in told["documents"]} == {(40, 50)}
+    assert len({one["id"] for one in told["documents"]}) == 4
+    assert dropped_by(made, "gopher.hashes", 4) == {
+        "rule": "gopher.hashes", "num_documents": 0, "documents": [],
+    }  # fmt: skip
+    with pytest.raises(InputError, match=r"no rule .* 'gopher.min_word'; did you mean .*min_words"):
+        dropped_by(made, "gopher.min_word", 4)
 
 
 def test_an_item_of_a_test_is_named(whole: Corpus) -> None:

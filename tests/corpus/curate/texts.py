@@ -97,11 +97,11 @@ def make(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every byte of a corpus, by path."""
+    """Every byte of a corpus, by path; not the times at which raw files were hashed."""
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file()
+        if p.is_file() and not p.name.endswith(".hashes.json")
     }
 
 

@@ -4,17 +4,48 @@ from blake3 import blake3
 
 from evergrow.corpus.duplicates import clusters
 from evergrow.corpus.duplicates.clusters import (
+    Clusters,
     between_sources,
-    cluster,
-    cluster_columns,
     digest_halves,
     rank_documents,
     repeats,
 )
+from evergrow.corpus.duplicates.likeness import Likeness
 
 
 def hashes(*rows: list[int]) -> np.ndarray:
     return np.array(rows, np.uint64)
+
+
+def cluster(
+    bands_DB: np.ndarray,
+    rank_D: np.ndarray,
+    allowed_D: np.ndarray,
+    num_fixed: int = 0,
+    signatures_DP: np.ndarray | None = None,
+) -> np.ndarray:
+    """Who repeats whom when all that share a band are alike, or with these signatures at 0.7."""
+    return clustered(bands_DB, rank_D, allowed_D, num_fixed, signatures_DP).repeat_of_D
+
+
+def clustered(
+    bands_DB: np.ndarray,
+    rank_D: np.ndarray,
+    allowed_D: np.ndarray,
+    num_fixed: int = 0,
+    signatures_DP: np.ndarray | None = None,
+) -> Clusters:
+    if signatures_DP is None:
+        signatures_DP = np.zeros((len(rank_D), 1), np.uint8)
+    likeness = Likeness(
+        at_least=0.7,
+        permutations=112,
+        signatures_of=signatures_DP.__getitem__,
+        exact={},
+        compare=lambda pairs: None,
+        first_with_text=len(rank_D),  # the estimates decide
+    )
+    return clusters.cluster(bands_DB.T, likeness, rank_D, allowed_D, num_fixed)
 
 
 def everyone(num: int) -> np.ndarray:
@@ -60,12 +91,30 @@ def test_nothing_at_all() -> None:
     assert cluster(np.empty((0, 14), np.uint64), np.arange(0), everyone(0)).tolist() == []
 
 
-@pytest.mark.parametrize("rounds", [0, 1, 20])
+def test_what_shares_a_band_stays_when_it_is_not_alike() -> None:
+    bands = hashes([1], [1], [1], [1])
+    signatures = np.full((4, 112), 7, np.uint8)
+    signatures[1, :34] = 8  # 78 of 112 agree: .695 without chance
+    signatures[2, :33] = 9  # 79 agree with the first: .704
+    signatures[3] = signatures[1]
+    found = clustered(bands, np.arange(4), everyone(4), signatures_DP=signatures)
+    assert found.repeat_of_D.tolist() == [-1, -1, 0, 1]
+    assert (found.num_found, found.num_compared) == (1 + 2 + 2, 5)
+
+
+def test_a_band_of_many_that_stay_takes_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "MAX_COMPARED", 3)
+    signatures = np.random.default_rng(0).integers(0, 256, (50, 112)).astype(np.uint8)
+    signatures[49], signatures[48] = signatures[0], signatures[40]
+    bands = np.ones((50, 2), np.uint64)
+    bands[40, 1] = bands[48, 1] = 5  # the pair shares a band of its own
+    found = clustered(bands, np.arange(50), everyone(50), signatures_DP=signatures)
+    assert np.flatnonzero(found.repeat_of_D >= 0).tolist() == [48, 49]
+    assert found.num_found < 50 * 4
+
+
 @pytest.mark.parametrize("num_fixed", [0, 700])
-def test_as_one_after_another_does(
-    monkeypatch: pytest.MonkeyPatch, rounds: int, num_fixed: int
-) -> None:
-    monkeypatch.setattr(clusters, "ROUNDS", rounds)
+def test_as_one_after_another_does(num_fixed: int) -> None:
     rng = np.random.default_rng(3)
     num = 3000
     bands = rng.integers(1, 3000, (num, 3)).astype(np.uint64)
@@ -99,7 +148,7 @@ def test_a_chain_of_a_hundred_thousand_keeps_every_other() -> None:
     pairs = np.repeat(np.arange(num // 2, dtype=np.uint64), 2) + np.uint64(1)
     shifted = np.roll(pairs, 1)
     shifted[0] = num
-    found = cluster_columns([pairs, shifted], np.arange(num), everyone(num))
+    found = cluster(np.stack([pairs, shifted], axis=1), np.arange(num), everyone(num))
     assert np.all(found[::2] == -1) and np.array_equal(found[1::2], np.arange(0, num, 2))
 
 
@@ -111,20 +160,20 @@ def test_exact_repeats_compare_128_bits() -> None:
 
 
 def test_ranks() -> None:
-    num_bytes = np.array([5, 9, 9, 1])
-    assert rank_documents("first", num_bytes).tolist() == [0, 1, 2, 3]
-    assert rank_documents("longest", num_bytes).tolist() == [2, 0, 1, 3]
+    characters, num_bytes = np.array([5, 9, 9, 1, 9]), np.array([50, 12, 11, 90, 11])
+    assert rank_documents("first", characters, num_bytes).tolist() == [0, 1, 2, 3, 4]
+    assert rank_documents("longest", characters, num_bytes).tolist() == [3, 2, 0, 4, 1]
 
 
 def test_the_newest_date_ranks_first_and_an_unknown_one_last() -> None:
     dates = ["2019", None, "2024-05", "2024-05-01T00:00:00+02:00", "last week", "2024-05-02"]
-    ranks = rank_documents("newest", np.zeros(6), dates)
+    ranks = rank_documents("newest", np.zeros(6), np.zeros(6), dates)
     assert ranks.tolist() == [3, 4, 1, 2, 5, 0]
 
 
 @pytest.mark.parametrize("date", ["2024-02-30", "0000", "2024-13"])
 def test_a_day_that_never_was_is_unknown(date: str) -> None:
-    assert rank_documents("newest", np.zeros(2), [date, "1970"]).tolist() == [1, 0]
+    assert rank_documents("newest", np.zeros(2), np.zeros(2), [date, "1970"]).tolist() == [1, 0]
 
 
 def test_sources_count_what_they_repeat_of_themselves_and_of_others() -> None:

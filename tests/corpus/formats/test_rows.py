@@ -2,6 +2,8 @@ import json
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evergrow.corpus.config import SourceConfig
@@ -209,3 +211,45 @@ def test_the_allowed_share_is_the_sources_own(tmp_path: Path) -> None:
         quarantine.check()
     quarantine.max_bad = 0.34
     quarantine.check()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "arrow"])
+def test_fields_in_fields_are_named_with_a_dot(tmp_path: Path, suffix: str) -> None:
+    rows = [
+        {"data": {"text": "one", "id": "a", "more": 1}, "told": {"by": {"whom": "x"}}},
+        {"data": {"text": "two", "id": "b", "more": 2}, "told": {"by": {"whom": "y"}}},
+    ]
+    path = tmp_path / f"rows.{suffix}"
+    table = pa.Table.from_pylist(rows)
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    elif suffix == "arrow":
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = SourceConfig(
+        files=["*"], text_field="data.text", id_field="data.id", meta_fields=["told.by.whom"]
+    )
+    file = SourceFile.at(path, tmp_path)
+    found = list(read_files(config, [file], Quarantine("web")))
+    assert [(d.text, d.key, d.meta) for d in found] == [
+        ("one", "a", '{"told.by.whom": "x"}'),
+        ("two", "b", '{"told.by.whom": "y"}'),
+    ]
+
+
+def test_a_name_with_a_dot_is_a_name_first(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"data.text": "flat", "data": {"text": "deep"}}\n')
+    config = SourceConfig(files=["*"], text_field="data.text")
+    file = SourceFile.at(tmp_path / "a.jsonl", tmp_path)
+    assert [d.text for d in read_files(config, [file], Quarantine("web"))] == ["flat"]
+
+
+def test_a_field_that_is_nowhere_inside_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"data": "flat"}\n{"data": {"text": "fine"}}\n')
+    config = SourceConfig(files=["*"], text_field="data.text")
+    quarantine = Quarantine("web", max_bad=1)
+    file = SourceFile.at(tmp_path / "a.jsonl", tmp_path)
+    assert [d.text for d in read_files(config, [file], quarantine)] == ["fine"]
+    assert [r.reason for r in quarantine.records] == ["text field 'data.text' that is missing"]

@@ -61,7 +61,7 @@ def read(
 ) -> tuple[dict[str, Document], Quarantine]:
     config = SourceConfig(trees=[trees])
     quarantine = Quarantine("repos", today=today)
-    documents = list(read_files(config, source_files(config, base, "repos"), quarantine))
+    documents = list(read_files(config, source_files(config, base, "repos").files, quarantine))
     assert len({d.id for d in documents}) == len(documents)
     return {d.path.removeprefix("code/"): d for d in documents}, quarantine
 
@@ -311,9 +311,9 @@ def test_a_commit_in_the_future_is_flagged(tmp_path: Path, git: Git) -> None:
 def test_trees_are_groups_of_their_own(tmp_path: Path) -> None:
     for tree in "ab":
         write(tmp_path / tree, {f"{i}.py": "x" * 100 for i in range(5)})
-    files = source_files(SourceConfig(trees=["*"]), tmp_path, "repos")
+    files = source_files(SourceConfig(trees=["*"]), tmp_path, "repos").files
     groups = file_groups(files, 250)
-    assert sorted("".join(sorted(file.name[0] for file in group)) for group in groups) == [
+    assert sorted("".join(sorted(file.name[0] for file in group)) for group in groups.values()) == [
         "aaaaa",
         "bbbbb",
     ]
@@ -332,3 +332,11 @@ def test_trees_that_are_not_there_are_refused(tmp_path: Path) -> None:
         assert str(error.value) == f"sources.repos.trees: {told}"
     with pytest.raises(InputError, match=r"empty holds no file; check the path"):
         source_files(SourceConfig(trees=["empty"]), tmp_path, "repos")
+
+
+def test_pointers_of_git_lfs_in_a_tree_are_counted(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214\nsize 12345\n"
+    write(tmp_path / "code", {"a.py": "a = 1\n", "model.bin": pointer, "data.jsonl": pointer})
+    documents, quarantine = read(tmp_path)
+    assert list(documents) == ["a.py"]
+    assert (quarantine.skipped, quarantine.records) == ({"Git LFS pointers": 2}, [])

@@ -92,6 +92,19 @@ def test_text_already_taken_is_taken_as_it_is(tmp_path: Path) -> None:
     assert [d.text for d in read(tmp_path, data, "a.warc.wet")[0]] == ["é text"]
 
 
+def test_an_answer_is_known_whatever_its_record_calls_it(tmp_path: Path) -> None:
+    data = record(http(), content="application/octet-stream")
+    data += record(http(), content="Application/HTTP; msgtype=response")
+    assert [d.text for d in read(tmp_path, data)[0]] == ["They grow."] * 2
+
+
+def test_records_may_end_their_lines_with_lf_alone(tmp_path: Path) -> None:
+    body = http().replace(b"\r\n", b"\n")
+    head, _, block = record(body).partition(b"\r\n\r\n")
+    data = head.replace(b"\r\n", b"\n") + b"\n\n" + block.replace(b"\r\n", b"\n")
+    assert [d.text for d in read(tmp_path, data * 2)[0]] == ["They grow."] * 2
+
+
 def test_what_is_no_page_is_skipped_and_counted(tmp_path: Path) -> None:
     data = record(http(kind="image/png")) + record(http(status="404 Not Found"))
     data += record(b"GET / HTTP/1.1\r\n\r\n", kind="request")
@@ -110,7 +123,7 @@ def test_bad_records_cost_themselves_and_say_why(tmp_path: Path) -> None:
         (record(http(), "file:///etc/passwd"), "addresses that are not http or https"),
         (record(http(), "../../etc/passwd"), "addresses that are not http or https"),
         (
-            record(http(b"no gzip", more="Content-Encoding: gzip\r\n")),
+            record(http(gzip.compress(PAGE)[:-9], more="Content-Encoding: gzip\r\n")),
             "HTTP answers that cannot be unpacked",
         ),
         (record(http(b"caf\xe9", "text/plain; charset=utf-8")), "bytes that are not UTF-8"),

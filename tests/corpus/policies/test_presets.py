@@ -1,13 +1,13 @@
 """Every rule of every preset meets a document that breaks it, and the reason is checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from evergrow.corpus.document import Document
 from evergrow.corpus.policies.presets import PRESETS
-from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, Rule, judge
+from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, LANGUAGE_SIGNAL, Rule, judge
 from evergrow.corpus.signals import GROUPS, measure_documents
 
 RULES = {rule.name: rule for rules in PRESETS.values() for rule in rules}
@@ -177,7 +177,7 @@ EVERY: dict[str, Bad] = {
 def failed(text: str, path: str, rules: list[Rule]) -> list[str]:
     """The names of the rules that the document fails."""
     document = Document.of(text, "source", path)
-    wanted = {rule.signal.partition(".")[0] for rule in rules} | {"programming"}
+    wanted = {signal.partition(".")[0] for rule in rules for signal in rule.signals}
     tables = measure_documents([document], [GROUPS[name] for name in wanted])
     columns = {
         f"{name}.{field}": table[field].to_numpy()
@@ -220,8 +220,18 @@ def test_a_rule_is_at_its_threshold_still_kept(rule: Rule) -> None:
     domain = "prose" if rule.domain == "any" else rule.domain
     values = np.array([threshold, beyond, np.nan])
     columns = {rule.signal: values, DOMAIN_SIGNAL: np.array([domain] * 3, object)}
+    columns[LANGUAGE_SIGNAL] = np.array(["en"] * 3, object)
     assert judge(columns, [rule]).tolist() == [[False], [True], [False]]
-    assert rule.moved(threshold) == rule
+    assert rule.moved(threshold) == replace(rule, by_language={})
+
+
+def test_a_language_has_its_own_threshold_until_it_is_moved() -> None:
+    rule = Rule("short", "a.b", "below {low:g}", low=3, by_language={"zh": 1})
+    columns = {"a.b": np.array([2, 2, 0.5]), LANGUAGE_SIGNAL: np.array(["en", "zh", "zh"], object)}
+    assert judge(columns, [rule])[:, 0].tolist() == [True, False, True]
+    assert judge(columns, [rule.moved(2.5)])[:, 0].tolist() == [True, True, True]
+    assert (rule.within("zh").low, rule.within("en").low) == (1, 3)
+    assert rule.signals == {"a.b", LANGUAGE_SIGNAL}
 
 
 def test_a_word_that_is_not_allowed_fails() -> None:

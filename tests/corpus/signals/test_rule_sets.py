@@ -1,5 +1,6 @@
 """C4, FineWeb, DCLM and OLMo 2: counted by hand."""
 
+# ruff: noqa: RUF001 -- every script
 import pytest
 
 from evergrow.corpus.document import Document
@@ -123,3 +124,11 @@ def test_olmo2_finds_what_stands_in_a_row(text: str, times: int, size: int) -> N
 def test_olmo2_shares_are_of_words_with_letters_or_digits() -> None:
     found = values_of("olmo2", "one one two three - - - -")
     assert (found["most_frequent_word"], found["two_most_frequent_words"]) == (2 / 4, 3 / 4)
+
+
+def test_lines_of_other_scripts_end_and_have_words() -> None:
+    for line in ("我们去公园散步，看到了许多花。", "हम सुबह बगीचे में गए।", "قال «هذا كتاب جديد جدا»"):
+        [judged] = judged_lines(line)
+        assert judged.verdict == "kept", line
+    chinese = "我们去公园散步。\n看到了许多花。\n今天天气很好。"
+    assert values_of("dclm", chinese)["removed_words"] == 0

@@ -3,16 +3,16 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.columns import text_signals
 from evergrow.corpus.curate.decide import KEPT, Decided
 from evergrow.corpus.curate.known import Known
+from evergrow.corpus.curate.texts import documents_at
 from evergrow.corpus.curate.units import StoredFile
 from evergrow.corpus.document import Document
 from evergrow.corpus.edits import MASKS, edit
@@ -21,17 +21,18 @@ from evergrow.disk import write_file
 CARD = "card.json"
 FORMAT = 1
 EXAMPLES = 3  # a rule
-ROWS_AT_A_TIME = 64  # of a shard, read to find them
 EXAMPLE_CHARACTERS = 200
 MASKED_CHARACTERS = 2_000  # masked before the cut, so that no half of an address is left
 UNKNOWN = "unknown"
+SIZES = ("read_documents", "read_bytes", "kept_documents", "kept_bytes")
 _YEAR = re.compile(r"(\d{4})(?!\d)")
 # What the card counts by, and the signal that says it; origin comes from the documents themselves.
 LABELS = {"language": "language.language", "domain": "programming.domain"}
 
 
 def write_card(known: Known, decided: Decided, counts: Mapping[str, Any]) -> StoredFile:
-    """Sizes by source, language, domain and year, lengths, duplicates, and examples by rule."""
+    """Sizes by source, language, domain, year and licence, lengths, duplicates, and examples by
+    rule."""
     card = {
         "format": FORMAT,
         **counts,
@@ -45,34 +46,48 @@ def write_card(known: Known, decided: Decided, counts: Mapping[str, Any]) -> Sto
 
 
 def _sizes(known: Known, decided: Decided) -> dict[str, dict[str, dict[str, int]]]:
-    """By what, by label: documents and bytes read and kept."""
+    """By what, by label: documents and bytes read and kept; years in order, else largest first."""
     columns = known.columns
     totals: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-    for number, shard in enumerate(known.shards):
+    for number in range(len(known.shards)):
         rows = slice(int(columns.starts[number]), int(columns.starts[number + 1]))
         kept = decided.reason_D[rows] == KEPT
         sizes = columns.bytes_D[rows]
-        counted = np.stack([np.ones(len(kept), np.int64), sizes, kept, np.where(kept, sizes, 0)])
+        counted_D4 = np.stack(
+            [np.ones(len(kept), np.int64), sizes, kept, np.where(kept, sizes, 0)], axis=1
+        )
         for what, labels in _labels(known, number):
-            for label in dict.fromkeys(labels):
-                mine = np.array([one == label for one in labels])
-                before = totals[what].get(label, np.zeros(4, np.int64))
-                totals[what][label] = before + counted[:, mine].sum(axis=1)
-        assert shard.name == columns.shards[number]
-    names = ("read_documents", "read_bytes", "kept_documents", "kept_bytes")
+            _add(totals[what], labels, counted_D4)
     return {
-        what: {label: dict(zip(names, map(int, four), strict=True)) for label, four in by.items()}
+        what: {n: dict(zip(SIZES, by[n].tolist(), strict=True)) for n in _order(what, by)}
         for what, by in totals.items()
     }
+
+
+def _add(totals: dict[str, np.ndarray], labels: Sequence[str], counted_D4: np.ndarray) -> None:
+    """Add the counts of a shard's documents to those of their labels."""
+    names, place_D = np.unique(np.array(labels, object), return_inverse=True)
+    mine = np.zeros((len(names), len(SIZES)), np.int64)
+    np.add.at(mine, place_D, counted_D4)
+    for name, four in zip(names.tolist(), mine, strict=True):
+        totals[name] = totals.get(name, 0) + four
+
+
+def _order(what: str, by: Mapping[str, np.ndarray]) -> list[str]:
+    """The labels as a person reads them: years from the first on, unknown ones last."""
+    if what == "year":
+        return sorted(by, key=lambda label: (not label.isdigit(), label))
+    return sorted(by, key=lambda label: (-int(by[label][1]), label))
 
 
 def _labels(known: Known, number: int) -> Iterator[tuple[str, list[str]]]:
     """What is counted by, with a label for every document of a shard."""
     shard = known.shards[number]
-    origin = pq.read_table(known.folder / shard.text.name, columns=["date"])
+    origin = pq.read_table(known.folder / shard.text.name, columns=["date", "license"])
     dates = origin["date"].to_pylist()
     yield "source", [shard.source] * len(dates)
     yield "year", [year_of(date) for date in dates]
+    yield "license", [license or UNKNOWN for license in origin["license"].to_pylist()]
     for what, signal in LABELS.items():
         values = text_signals(known.folder, shard, known.keys, signal)
         if values is not None:
@@ -107,27 +122,12 @@ def _examples(known: Known, decided: Decided) -> dict[str, list[dict[str, str]]]
         order = np.lexsort((ids_D2[:, 1], ids_D2[:, 0]))[:EXAMPLES]
         rule_of |= {int(row): reason.rule for row in rows[order]}
     found: dict[str, list[dict[str, str]]] = {}
-    for row, document in documents_at(known, sorted(rule_of)):
+    for row, document in documents_at(
+        known.folder, known.shards, known.columns.starts, sorted(rule_of)
+    ):
         example = {"id": document.id, "path": document.path, "text": excerpt(document)}
         found.setdefault(rule_of[row], []).append(example)
     return found
-
-
-def documents_at(known: Known, rows: list[int]) -> Iterator[tuple[int, Document]]:
-    """The documents of some rows, ascending; only their shards are read."""
-    columns = known.columns
-    places: dict[int, list[int]] = {}
-    for row in rows:
-        places.setdefault(columns.shard_of(row)[0], []).append(row)
-    for number, mine in places.items():
-        start = int(columns.starts[number])
-        path = known.folder / known.shards[number].text.name
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_AT_A_TIME, use_threads=False):
-                here = [row for row in mine if start <= row < start + len(batch)]
-                taken = batch.take(pa.array([row - start for row in here], pa.int64()))
-                yield from zip(here, (Document(**one) for one in taken.to_pylist()), strict=True)
-                start += len(batch)
 
 
 def excerpt(document: Document) -> str:

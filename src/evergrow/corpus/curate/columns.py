@@ -1,8 +1,9 @@
 """What deciding needs of every document, as arrays: no text.
 
-Letters in array names: D documents, R rules, B bands, S suites. With what is decided a document
-costs 65 bytes, 8 more a band (177 with 14 bands) and 1 a suite; finding repeats takes about 60 more
-while it works. One shard's signals are in memory at a time.
+Letters in array names: D documents, R rules, B bands, P permutations, S suites. With what is
+decided a document costs 65 bytes and 1 a suite; to find near duplicates 8 more, 8 a band and 1 a
+permutation (297 with 14 bands of 112), and about 60 while it works. One shard's signals are in
+memory at a time.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.config import CorpusConfig, NearConfig
 from evergrow.corpus.curate.measure import (
     CONTAMINATION,
     FACTS,
@@ -24,8 +25,8 @@ from evergrow.corpus.curate.measure import (
     read_signals,
 )
 from evergrow.corpus.duplicates.clusters import digest_halves
-from evergrow.corpus.duplicates.signatures import bands_of
-from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, Rule, judge
+from evergrow.corpus.duplicates.signatures import bands_of, signatures_of
+from evergrow.corpus.policies.rule import Rule, judge
 from evergrow.errors import EvergrowError
 
 PASSED, SEVERAL = -1, -2  # instead of the number of a rule
@@ -39,7 +40,7 @@ class Columns:
     ids_D2        uint64: the id's 128 bits; hashes_D2 the same of the text as kept
     bytes_D       as read; kept_bytes_D as kept, after edits
     source_D      the place of its source in the corpus' sources
-    bands_DB      uint64, or None without near duplicates
+    near          what near duplicates are found by; None without them
     contaminated_DS  bool: it holds an item of the suite
     dates         as the data spells them, only when they decide which duplicate stays
     """
@@ -51,7 +52,7 @@ class Columns:
     bytes_D: np.ndarray
     kept_bytes_D: np.ndarray
     source_D: np.ndarray
-    bands_DB: np.ndarray | None
+    near: "NearColumns | None"
     contaminated_DS: np.ndarray
     suites: list[str]
     dates: list[str | None] | None
@@ -63,6 +64,31 @@ class Columns:
         """The number of the shard that holds a row, and the row's place in it."""
         number = int(np.searchsorted(self.starts, row, "right")) - 1
         return number, row - int(self.starts[number])
+
+
+@dataclass(frozen=True)
+class NearColumns:
+    """bands_DB uint64 and signatures_DP uint8, zeros for a text shorter than a shingle; and
+    characters_D int64, the length of what a text says."""
+
+    bands_DB: np.ndarray
+    signatures_DP: np.ndarray
+    characters_D: np.ndarray
+
+    @classmethod
+    def room_for(cls, num: int, near: NearConfig) -> "NearColumns":
+        """Of ``num`` documents that are yet to be filled in."""
+        return cls(
+            np.empty((num, near.bands), np.uint64),
+            np.empty((num, near.permutations), np.uint8),
+            np.empty(num, np.int64),
+        )
+
+    def fill(self, rows: slice, table: pa.Table) -> None:
+        """Take the rows of a shard from its MinHash columns."""
+        self.bands_DB[rows] = bands_of(table["bands"])
+        self.signatures_DP[rows] = signatures_of(table["signature"])
+        self.characters_D[rows] = table["characters"].to_numpy()
 
 
 @dataclass(frozen=True)
@@ -102,7 +128,7 @@ def load_columns(
         bytes_D=np.empty(num, np.int64),
         kept_bytes_D=np.empty(num, np.int64),
         source_D=np.empty(num, np.int16),
-        bands_DB=None if near is None else np.empty((num, near.bands), np.uint64),
+        near=None if near is None else NearColumns.room_for(num, near),
         contaminated_DS=np.zeros((num, len(suites)), bool),
         suites=list(suites),
         dates=[] if near is not None and near.keep == "newest" else None,
@@ -136,9 +162,8 @@ def _fill(
     columns.kept_bytes_D[rows] = table["kept_bytes"].to_numpy()
     if columns.dates is not None:
         columns.dates.extend(origin["date"].to_pylist())
-    if columns.bands_DB is not None:
-        bands = read_signals(folder, keys[MINHASH], shard.name, ["bands"])["bands"]
-        columns.bands_DB[rows] = bands_of(bands)
+    if columns.near is not None:
+        columns.near.fill(rows, read_signals(folder, keys[MINHASH], shard.name))
     if CONTAMINATION in keys:
         hits = read_signals(folder, keys[CONTAMINATION], shard.name, ["hits"])["hits"]
         for row, found in enumerate(hits.to_pylist()):
@@ -151,9 +176,7 @@ def signal_columns(
     folder: Path, shard: Shard, keys: Mapping[str, str], rules: Sequence[Rule]
 ) -> dict[str, np.ndarray]:
     """``<group>.<field>`` to a shard's values, for all that ``rules`` look at."""
-    signals = {rule.signal for rule in rules} | {"facts.num_bytes"}
-    if any(rule.domain != "any" for rule in rules):
-        signals.add(DOMAIN_SIGNAL)
+    signals = {"facts.num_bytes"}.union(*(rule.signals for rule in rules))
     found: dict[str, np.ndarray] = {}
     for name in sorted(groups_needed(rules) | {FACTS}):
         fields = sorted(s.partition(".")[2] for s in signals if s.partition(".")[0] == name)

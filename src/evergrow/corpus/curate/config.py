@@ -17,7 +17,8 @@ class ExactConfig(Config):
 
     unit: Literal["document", "paragraph", "line"] = Field(
         default="document",
-        description="document: drop it; paragraph, line: cut them out where they come again, too",
+        description="document: drop it; paragraph, line: cut them out of prose where they come "
+        "again, too, and of code the comments that a file begins with",
     )
     min_characters: PositiveCount = Field(
         default=40, description="Shorter lines and paragraphs stay where they are"
@@ -25,14 +26,23 @@ class ExactConfig(Config):
 
 
 class NearConfig(Config):
-    """Documents that say nearly the same: MinHash of word shingles, banded."""
+    """Documents that say nearly the same: MinHash of word shingles, banded, then compared."""
 
     permutations: PositiveCount = Field(default=112, description="Hash functions of a signature")
     bands: PositiveCount = Field(
         default=14, description="Bands of a signature; two documents meet when one band agrees"
     )
+    similarity: Fraction = Field(
+        default=0.7,
+        description="Share of all shingles of two documents that both must have, as their "
+        "signatures estimate it; of those that met, the rest stay",
+    )
     shingle: PositiveCount = Field(default=5, description="Words in a row that are hashed as one")
-    keep: Keep = Field(default="longest", description="Which document of a cluster stays")
+    keep: Keep = Field(
+        default="longest",
+        description="Which document of a cluster stays; longest by letters and digits, so that no "
+        "spelling is preferred",
+    )
 
     @model_validator(mode="after")
     def _bands_divide(self) -> Self:
@@ -82,10 +92,11 @@ class CorpusConfig(Config):
         description="Folders of finished corpora whose documents are not taken again; earlier "
         "corpora of the recipe always are among them",
     )
-    signals: list[str] | None = Field(
-        default=None,
-        description="Signal groups measured besides those the policy needs; default: all, so that "
-        "any policy can be tried at once",
+    signals: list[str] = Field(
+        default=[],
+        description="Signal groups measured besides those the policy needs, so that another policy "
+        "can be tried at once: shape, repetition, c4, fineweb, dclm, olmo2, code, language, "
+        "personal",
     )
     as_of: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = Field(
         default=None,

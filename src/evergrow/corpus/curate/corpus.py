@@ -19,6 +19,8 @@ from evergrow.corpus.table import stored_documents
 from evergrow.disk import write_file
 from evergrow.errors import EvergrowError
 
+COUNTED = ("suites", "waterfall", "duplicates", "near", "warnings")  # by the deciding stage
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -110,8 +112,9 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
         "settings": parts.config.model_dump(mode="json", exclude={"executor", "max_epochs"}),
         "sources": {name: _source(parts, name) for name in parts.config.sources},
         "signals": dict(parts.keys),
-        "cut": {"pieces": cut["pieces"], "bytes": cut["bytes"]},
-        **{name: counts[name] for name in ("suites", "waterfall", "duplicates")},
+        "cut": {name: cut[name] for name in ("pieces", "bytes", "code_documents")},
+        "withheld": _counted([done.counts for done in parts.written], "withheld"),
+        **{name: counts[name] for name in COUNTED},
         "index": parts.settled_file("index.parquet").record(),
         "card": parts.settled_file("card.json").record(),
         "read": [file.record() for done in parts.ingested for file in done.files],
@@ -148,6 +151,6 @@ def _source(parts: Parts, name: str) -> dict[str, Any]:
 
 
 def _counted(done: Sequence[Mapping[str, Any]], what: str) -> dict[str, int]:
-    """By reason, over all units of a source."""
+    """By reason, over all of these units."""
     total: Counter[str] = sum((Counter(counts[what]) for counts in done), Counter())
     return dict(sorted(total.items()))

@@ -6,17 +6,20 @@ document that is gone itself. So a contaminated document is no reason to drop it
 selection comes after: what it leaves out may have been the one kept of several alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, final
 
 import numpy as np
 
-from evergrow.corpus.curate.columns import PASSED, Columns, Judged
-from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.columns import PASSED, Columns, Judged, NearColumns
+from evergrow.corpus.curate.config import CorpusConfig, NearConfig
 from evergrow.corpus.curate.index import Index
+from evergrow.corpus.curate.texts import Compared
 from evergrow.corpus.duplicates.clusters import KEPT as ALONE
-from evergrow.corpus.duplicates.clusters import cluster_columns, rank_documents, repeats
+from evergrow.corpus.duplicates.clusters import Clusters, cluster, rank_documents, repeats
+from evergrow.corpus.duplicates.likeness import Likeness
 
 KEPT = -1  # instead of the number of a reason
 NO_PARTNER = -1  # rows of earlier corpora are -2, -3, ...
@@ -37,6 +40,7 @@ class Decided:
     partner_D  int64: the row it repeats; -2 - e for row e of the earlier corpora; else NO_PARTNER
     any_documents, any_bytes  by reason: how many it would drop were it asked first; None unless
         asked for
+    near_found, near_compared  pairs that shared a band, and those of them whose texts were compared
     """
 
     reasons: list[Reason]
@@ -44,6 +48,8 @@ class Decided:
     partner_D: np.ndarray
     any_documents: np.ndarray | None
     any_bytes: np.ndarray | None
+    near_found: int
+    near_compared: int
 
 
 def reasons_of(judged: Judged, columns: Columns) -> list[Reason]:
@@ -67,6 +73,7 @@ def decide(
     judged: Judged,
     double_D: np.ndarray,
     earlier: Index,
+    compared: Compared,
     config: CorpusConfig,
     without: Reason | None = None,
     count_any: bool = True,
@@ -79,12 +86,11 @@ def decide(
         dropping.drop(
             Reason("contamination", f"contamination.{suite}"), columns.contaminated_DS[:, number]
         )
-    keep = config.near.keep if config.near else "first"
-    rank_D = rank_documents(keep, columns.kept_bytes_D, columns.dates)
+    find = _Repeats(columns, earlier, compared, config.near)
     if config.exact is not None:
-        dropping.drop_repeats("exact", _exact(columns, earlier, rank_D), earlier)
-    if columns.bands_DB is not None:
-        dropping.drop_repeats("near", _near(columns, earlier, rank_D), earlier)
+        dropping.drop_repeats("exact", find.exact, earlier)
+    if config.near is not None:
+        dropping.drop_repeats("near", find.near, earlier)
     _select(dropping, columns, config)
     return dropping.decided()
 
@@ -102,6 +108,8 @@ class _Dropping:
     partner_D: np.ndarray = field(init=False)
     any_documents: np.ndarray = field(init=False)
     any_bytes: np.ndarray = field(init=False)
+    near_found: int = 0
+    near_compared: int = 0
 
     def __post_init__(self) -> None:
         num, num_reasons = len(self.columns), len(self.reasons)
@@ -125,10 +133,14 @@ class _Dropping:
         self.reason_D[dropped_D] = number
         return dropped_D
 
-    def drop_repeats(self, stage: str, find: "_Repeats", earlier: Index) -> None:
+    def drop_repeats(
+        self, stage: str, find: Callable[[np.ndarray], Clusters], earlier: Index
+    ) -> None:
         """Drop what repeats a document that stays, of this corpus or an earlier one."""
-        found_D = find.among(self.allowed_D)
-        every_D = find.among(np.ones(len(found_D), bool)) if self.count_any else found_D
+        found_D, num_found, num_compared = find(self.allowed_D)
+        every_D = find(np.ones(len(found_D), bool)).repeat_of_D if self.count_any else found_D
+        self.near_found += num_found
+        self.near_compared += num_compared
         for rule, is_it in (("earlier", np.less), ("document", np.greater_equal)):
             reason = Reason(stage, f"{stage}.{rule}")
             fails_D = (found_D != ALONE) & is_it(found_D, len(earlier))
@@ -150,6 +162,8 @@ class _Dropping:
             self.partner_D,
             documents if self.count_any else None,
             num_bytes if self.count_any else None,
+            self.near_found,
+            self.near_compared,
         )
 
 
@@ -169,39 +183,58 @@ def _ask_rules(dropping: _Dropping, judged: Judged) -> None:
 @final
 @dataclass(frozen=True)
 class _Repeats:
-    """Finds what repeats what among the allowed documents: rows of earlier corpora come first."""
+    """Finds what repeats what among the allowed documents: rows of earlier corpora come first.
+
+    What is found names ALONE, a row of the earlier corpora, or their number plus a row of ours.
+    """
 
     columns: Columns
     earlier: Index
-    rank_D: np.ndarray
-    near: bool
+    compared: Compared
+    config: NearConfig | None
 
-    def among(self, allowed_D: np.ndarray) -> np.ndarray:
-        """int64 [D]: ALONE, a row of the earlier corpora, or their number plus a row of ours."""
+    def exact(self, allowed_D: np.ndarray) -> Clusters:
+        hashes = np.concatenate([self.earlier.hashes_E2, self.columns.hashes_D2])
         num = len(self.earlier)
-        rank = np.concatenate([np.arange(num), num + self.rank_D])
-        allowed = np.concatenate([np.ones(num, bool), allowed_D])
-        if self.near:
-            found = cluster_columns(self._bands(), rank, allowed, num_fixed=num)
-        else:
-            hashes = np.concatenate([self.earlier.hashes_E2, self.columns.hashes_D2])
-            found = repeats(hashes, rank, allowed, num_fixed=num)
-        return found[num:]
+        return Clusters(repeats(hashes, *self._among(allowed_D), num_fixed=num)[num:], 0, 0)
 
-    def _bands(self) -> Iterator[np.ndarray]:
+    def near(self, allowed_D: np.ndarray) -> Clusters:
+        near, config, num = self.columns.near, self.config, len(self.earlier)
+        assert near is not None and config is not None
+        likeness = Likeness(
+            at_least=config.similarity,
+            permutations=config.permutations,
+            signatures_of=partial(self._signatures, near),
+            exact=self.compared.exact,
+            compare=self.compared.compare,
+            first_with_text=num,
+        )
+        found = cluster(self._bands(near), likeness, *self._among(allowed_D), num_fixed=num)
+        return found._replace(repeat_of_D=found.repeat_of_D[num:])
+
+    def _among(self, allowed_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rank and permission of all rows."""
+        num, near = len(self.earlier), self.columns.near
+        rank_D = np.arange(len(allowed_D))
+        if near is not None and self.config is not None:
+            sizes = (near.characters_D, self.columns.kept_bytes_D)
+            rank_D = rank_documents(self.config.keep, *sizes, self.columns.dates)
+        rank = np.concatenate([np.arange(num), num + rank_D])
+        return rank, np.concatenate([np.ones(num, bool), allowed_D])
+
+    def _bands(self, near: NearColumns) -> Iterator[np.ndarray]:
         """One band of all at a time: 8 bytes a document more, not 8 a band."""
-        bands_DB, bands_EB = self.columns.bands_DB, self.earlier.bands_EB
-        assert bands_DB is not None
-        for band in range(bands_DB.shape[1]):
-            yield np.concatenate([bands_EB[:, band], bands_DB[:, band]])
+        for band in range(near.bands_DB.shape[1]):
+            yield np.concatenate([self.earlier.bands_EB[:, band], near.bands_DB[:, band]])
 
-
-def _exact(columns: Columns, earlier: Index, rank_D: np.ndarray) -> _Repeats:
-    return _Repeats(columns, earlier, rank_D, near=False)
-
-
-def _near(columns: Columns, earlier: Index, rank_D: np.ndarray) -> _Repeats:
-    return _Repeats(columns, earlier, rank_D, near=True)
+    def _signatures(self, near: NearColumns, rows: np.ndarray) -> np.ndarray:
+        """uint8 [rows, P], in their order."""
+        num = len(self.earlier)
+        found = np.empty((len(rows), near.signatures_DP.shape[1]), np.uint8)
+        is_ours = rows >= num
+        found[is_ours] = near.signatures_DP[rows[is_ours] - num]
+        found[~is_ours] = self.earlier.signatures_EP[rows[~is_ours]]
+        return found
 
 
 def _select(dropping: _Dropping, columns: Columns, config: CorpusConfig) -> None:

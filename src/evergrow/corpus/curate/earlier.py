@@ -7,9 +7,12 @@ from typing import Any
 
 from evergrow.corpus.curate.config import NearConfig
 from evergrow.corpus.curate.units import StoredFile
+from evergrow.corpus.duplicates.signatures import NAME as MINHASH
+from evergrow.corpus.duplicates.signatures import minhash
+from evergrow.corpus.signals.group import SignalGroup
 from evergrow.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "corpus.json"
 MADE = "corpora/made.json"  # the names of the corpora that a recipe has, as it was last made
 _FIELDS = {"name", "key", "parents", "settings", "sources", "signals", "suites", "waterfall"}
@@ -27,7 +30,7 @@ class Parent:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """``corpus.json`` of a finished corpus; InputError for none, a bad or a newer one."""
+    """``corpus.json`` of a finished corpus; InputError for none, a bad, newer or older one."""
     path = folder / MANIFEST
     if not path.exists():
         raise InputError(f"{folder}: no finished corpus here {_instead(folder)}")
@@ -60,7 +63,7 @@ def finished_corpora(root: Path) -> list[Path]:
 
 
 def parse_manifest(text: bytes, path: Path) -> dict[str, Any]:
-    """The manifest that stands at ``path``; InputError when it is damaged or newer."""
+    """The manifest that stands at ``path``; InputError when it is damaged, newer or older."""
     again = "run its 'evergrow curate' again, which writes it anew"
     try:
         manifest = json.loads(text)
@@ -74,9 +77,18 @@ def parse_manifest(text: bytes, path: Path) -> dict[str, Any]:
             f"{path}: format {number} is newer than this evergrow reads ({FORMAT}); "
             "upgrade evergrow"
         )
+    if number < FORMAT:
+        raise InputError(
+            f"{path}: format {number} is older than this evergrow reads ({FORMAT}); {again}"
+        )
     if missing := _FIELDS - manifest.keys():
         raise InputError(f"{path}: damaged ({', '.join(sorted(missing))} is missing); {again}")
     return manifest
+
+
+def group_of(near: NearConfig) -> SignalGroup:
+    """The signals that near duplicates are found by."""
+    return minhash(near.permutations, near.bands, near.shingle)
 
 
 def parent_at(folder: Path, near: NearConfig | None) -> Parent:
@@ -101,4 +113,9 @@ def parent_at(folder: Path, near: NearConfig | None) -> Parent:
                     f"cannot be found with {name} {getattr(near, name)}; give both the same, or "
                     "set near: null"
                 )
+        if manifest["signals"][MINHASH] != group_of(near).key:
+            raise InputError(
+                f"{folder}: its near duplicates were found by another version of evergrow; run its "
+                "'evergrow curate' again first, or set near: null"
+            )
     return Parent(folder, manifest["name"], manifest["key"], index.blake3)

@@ -4,20 +4,16 @@ A task is a small record that can be pickled and says all there is to do; its re
 on who does it or when. What a task raises for the user comes back whole.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, Protocol, Self, final
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.processes import deaf, end_with, spawning
 
 Kind = Literal["pool", "ray"]
-STOPS = (signal.SIGTERM, signal.SIGINT)
 MAX_WAITING = 4  # tasks handed to the pool a worker: bounds memory of results and of pickles
 
 
@@ -78,10 +74,8 @@ class Executor:
         if self.num_workers == 1 or len(tasks) == 1:
             return ((index, task.run()) for index, task in enumerate(tasks))
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                self.num_workers, context, _begin_worker, (os.getpid(),)
-            )
+            # It begins a process a task until there are so many.
+            self._pool = ProcessPoolExecutor(self.num_workers, spawning(), end_with, (os.getpid(),))
         return _in_pool(self._pool, tasks, self.num_workers)
 
 
@@ -119,22 +113,8 @@ def _in_pool(
 
 def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Any]:
     """Hand over a task; the signals to stop are this process' alone, from the first moment."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
+    with deaf():
         return pool.submit(_attempt, task)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_worker(parent: int) -> None:
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """A killed parent cannot tell its workers; they look, and end as suddenly as it did."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
 
 
 def _with_ray(tasks: Sequence[Task], num_workers: int) -> Iterator[tuple[int, Any]]:

@@ -1,11 +1,12 @@
 """The index of a corpus: what it ever kept, so that later corpora do not take it again.
 
 ``index.parquet`` holds a row a kept document: ``id``, ``content_hash`` (128 bits of that of the
-text as kept), ``bands``, ``source`` and ``corpus``, the key of the corpus that kept it; and the
-rows of the corpora it was itself compared with, so that the newest index is enough. In memory a
-document costs 40 bytes and 8 a band, 152 with 14 bands; two to three times that while it is read.
+text as kept), ``bands``, ``signature``, ``source`` and ``corpus``, the key of the corpus that kept
+it; and the rows of the corpora it was itself compared with, so that the newest index is enough. In
+memory a document costs 40 bytes, 8 a band and 1 a permutation, 264 with 14 bands of 112; two to
+three times that while it is read.
 
-Letters in array names: E documents, B bands.
+Letters in array names: E documents, B bands, P permutations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergrow.corpus.curate.config import NearConfig
 from evergrow.corpus.curate.units import StoredFile, table_writer
 from evergrow.corpus.duplicates.clusters import digest_halves, doubles
-from evergrow.corpus.duplicates.signatures import bands_of
+from evergrow.corpus.duplicates.signatures import bands_of, signatures_of
 
 INDEX = "index.parquet"
 ROWS_AT_A_TIME = 1 << 16
@@ -29,25 +31,29 @@ class Index:
     """E documents that corpora kept.
 
     ids_E2, hashes_E2  uint64: 128 bits of the id, and of the hash of the text as kept
-    bands_EB           uint64; B is 0 without near duplicates, 0 stands for a text without words
+    bands_EB           uint64; B is 0 without near duplicates, 0 stands for a text without bands
+    signatures_EP      uint8; P is 0 without near duplicates
     source_E, corpus_E int32: places in ``sources``, and in ``corpora``, keys of corpora
     """
 
     ids_E2: np.ndarray
     hashes_E2: np.ndarray
     bands_EB: np.ndarray
+    signatures_EP: np.ndarray
     source_E: np.ndarray
     corpus_E: np.ndarray
     sources: list[str]
     corpora: list[str]
 
     @classmethod
-    def room_for(cls, num: int, num_bands: int) -> "Index":
+    def room_for(cls, num: int, near: NearConfig | None) -> "Index":
         """Of ``num`` documents that are yet to be filled in."""
+        bands, permutations = (near.bands, near.permutations) if near else (0, 0)
         return cls(
             ids_E2=np.empty((num, 2), np.uint64),
             hashes_E2=np.empty((num, 2), np.uint64),
-            bands_EB=np.empty((num, num_bands), np.uint64),
+            bands_EB=np.empty((num, bands), np.uint64),
+            signatures_EP=np.empty((num, permutations), np.uint8),
             source_E=np.empty(num, np.int32),
             corpus_E=np.empty(num, np.int32),
             sources=[],
@@ -59,8 +65,11 @@ class Index:
 
     def take(self, rows: np.ndarray) -> "Index":
         """Of these rows alone."""
-        arrays = ("ids_E2", "hashes_E2", "bands_EB", "source_E", "corpus_E")
+        arrays = ("ids_E2", "hashes_E2", "bands_EB", "signatures_EP", "source_E", "corpus_E")
         return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+
+    def _has_bands(self, rows: slice) -> np.ndarray:
+        return np.any(self.bands_EB[rows], axis=1)
 
     def tables(self) -> Iterator[pa.Table]:
         """Its rows as ``index.parquet`` has them, some at a time."""
@@ -70,29 +79,30 @@ class Index:
                 [
                     _hex(self.ids_E2[rows]),
                     _binary(self.hashes_E2[rows]),
-                    _bands(self.bands_EB[rows]),
+                    _known(self.bands_EB[rows], there := self._has_bands(rows)),
+                    _known(self.signatures_EP[rows], there),
                     _named(self.source_E[rows], self.sources),
                     _named(self.corpus_E[rows], self.corpora),
                 ],
-                schema=_schema(self.bands_EB.shape[1]),
+                schema=_schema(self),
             )
 
 
 def write_index(folder: Path, indexes: Sequence[Index]) -> StoredFile:
     """``index.parquet`` with the rows of all, in order; they have equally many bands."""
-    with table_writer(folder / INDEX, _schema(indexes[0].bands_EB.shape[1])) as writer:
+    with table_writer(folder / INDEX, _schema(indexes[0])) as writer:
         for table in (table for index in indexes for table in index.tables()):
             writer.write_table(table)
     return StoredFile.at(folder, INDEX, sum(map(len, indexes)))
 
 
-def load_index(folders: Sequence[Path], num_bands: int) -> Index:
+def load_index(folders: Sequence[Path], near: NearConfig | None) -> Index:
     """All that the indexes in these folders hold, each document once, the first of equal ones."""
     files = [
         pq.ParquetFile(folder / INDEX, read_dictionary=["source", "corpus"]) for folder in folders
     ]
-    index = Index.room_for(sum(file.metadata.num_rows for file in files), num_bands)
-    columns = ["id", "content_hash", "source", "corpus", *(["bands"] if num_bands else [])]
+    index = Index.room_for(sum(file.metadata.num_rows for file in files), near)
+    columns = ["id", "content_hash", "source", "corpus", *(["bands", "signature"] if near else [])]
     start = 0
     for file in files:
         with file:
@@ -114,6 +124,7 @@ def _fill(index: Index, rows: slice, batch: pa.RecordBatch) -> None:
     if index.bands_EB.shape[1]:
         known = batch["bands"].null_count < len(batch)  # a corpus without near duplicates has none
         index.bands_EB[rows] = bands_of(batch["bands"]) if known else 0
+        index.signatures_EP[rows] = signatures_of(batch["signature"]) if known else 0
 
 
 def _places(column: pa.DictionaryArray, names: list[str]) -> np.ndarray:
@@ -124,12 +135,13 @@ def _places(column: pa.DictionaryArray, names: list[str]) -> np.ndarray:
     return places[column.indices.to_numpy()]
 
 
-def _schema(num_bands: int) -> pa.Schema:
+def _schema(index: Index) -> pa.Schema:
     return pa.schema(
         [
             ("id", pa.string()),
             ("content_hash", pa.binary(16)),
-            ("bands", pa.binary(8 * max(num_bands, 1))),
+            ("bands", pa.binary(max(8 * index.bands_EB.shape[1], 1))),
+            ("signature", pa.binary(max(index.signatures_EP.shape[1], 1))),
             ("source", pa.string()),
             ("corpus", pa.string()),
         ]
@@ -143,16 +155,18 @@ def _hex(ids_E2: np.ndarray) -> pa.Array:
 
 
 def _binary(values_EX: np.ndarray, valid: pa.Buffer | None = None) -> pa.Array:
-    data = pa.py_buffer(values_EX.astype("<u8").tobytes())
-    kind = pa.binary(8 * values_EX.shape[1])
+    little = values_EX.astype(values_EX.dtype.newbyteorder("<"))
+    kind = pa.binary(little.itemsize * little.shape[1])
+    data = pa.py_buffer(little.tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(values_EX), [valid, data])
 
 
-def _bands(bands_EB: np.ndarray) -> pa.Array:
-    if not bands_EB.shape[1]:
-        return pa.nulls(len(bands_EB), pa.binary(8))
-    there = np.packbits(bands_EB.any(axis=1), bitorder="little")
-    return _binary(bands_EB, pa.py_buffer(there.tobytes()))
+def _known(values_EX: np.ndarray, there_E: np.ndarray) -> pa.Array:
+    """The rows that are there; null for the others."""
+    if not values_EX.shape[1]:
+        return pa.nulls(len(values_EX), pa.binary(1))
+    there = np.packbits(there_E, bitorder="little")
+    return _binary(values_EX, pa.py_buffer(there.tobytes()))
 
 
 def _named(places_E: np.ndarray, names: Sequence[str]) -> pa.Array:

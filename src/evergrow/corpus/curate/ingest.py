@@ -1,14 +1,14 @@
 """The first stage: groups of a source's files to shards of documents, and what could not be read.
 
-Files are grouped by their sizes alone, so neither workers nor interruptions change a shard. A
-source that stops after max_bytes, or that is installed, is one group: where it stops depends on all
-that was read before.
+Files are grouped by their names and sizes alone, so neither workers nor interruptions change a
+shard, and a file that comes or goes changes no group but its own. A source that stops after
+max_bytes, or that is installed, is one group: where it stops depends on all that was read before.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date as Date
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile, file_groups
 from evergrow.corpus.formats import extractors
 from evergrow.corpus.formats.tree import tree_facts
+from evergrow.corpus.hashes import hashes_beside
 from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import BROKEN, read_files, refuse_broken, source_files
@@ -27,12 +28,15 @@ from evergrow.corpus.table import write_documents
 from evergrow.disk import new_file, write_file
 from evergrow.errors import InputError
 
+MAX_ROWS = 2**15  # in a shard; one of 16 MiB has fewer where they are 500 bytes or longer
+
 
 @dataclass(frozen=True)
 class Ingest:
     """One group of a source's files, to be read into ``documents/<unit>-<part>.parquet``.
 
     ``facts`` is a hash of what decides the documents beside settings and bytes: see ``facts_of``.
+    ``left_out`` is what wildcards passed over, counted by kind; a unit of its own tells it.
     """
 
     folder: Path
@@ -43,6 +47,7 @@ class Ingest:
     shard_bytes: int
     as_of: str | None
     facts: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -57,7 +62,8 @@ class Ingest:
         """Of the settings, and of the files unless they are only known when they are read."""
         files = [file.record() for file in self.files]
         settings = [self.config.content_settings, self.shard_bytes, self.as_of]
-        return key_of("ingest", self.source, settings, files, self.facts)
+        told = [MAX_ROWS, dict(self.left_out)]
+        return key_of("ingest", self.source, settings, files, self.facts, told)
 
     def finished(self, base: Path) -> Done | None:
         """The unit when it was done before with the same files."""
@@ -89,12 +95,12 @@ class Ingest:
             "files": [file.record() for file in files],
             "bad": dict(quarantine.reasons),
             "flags": dict(quarantine.flags),
-            "skipped": dict(quarantine.skipped),
+            "skipped": dict(quarantine.skipped + Counter(self.left_out)),
         }
         return finish(self.folder, self.sidecar, self.key, [*parts, bad], told)
 
     def _write(self, documents: Iterator[Document], counts: Counter[str]) -> Iterator[StoredFile]:
-        """The documents in files of about shard_bytes of text each."""
+        """The documents in files of about shard_bytes of text, or of MAX_ROWS documents, each."""
         first = next(documents, None)
         part = 0
         while first is not None:
@@ -120,15 +126,17 @@ class Ingest:
 def _up_to(
     first: Document, following: Iterator[Document], shard_bytes: int, counts: Counter[str]
 ) -> Iterator[Document]:
-    """``first`` and the following documents until they hold ``shard_bytes``, counted."""
-    total, document = 0, first
+    """``first`` and the following documents until they hold ``shard_bytes`` or are MAX_ROWS,
+    counted."""
+    total, rows, document = 0, 0, first
     while True:
+        rows += 1
         size = document.num_bytes
         total += size
         counts.update(documents=1, bytes=size)
         counts.update(date=document.date is not None, license=document.license is not None)
         yield document
-        if total >= shard_bytes:
+        if total >= shard_bytes or rows == MAX_ROWS:
             return
         if (after := next(following, None)) is None:
             return
@@ -138,7 +146,7 @@ def _up_to(
 def plan_ingest(
     folder: Path, name: str, config: SourceConfig, base: Path, shard_bytes: int, as_of: str | None
 ) -> list[Ingest]:
-    """The groups of one source; its files are all read once for their checksums.
+    """The groups of one source; its files are read for their checksums unless they are known.
 
     Raises InputError for missing files, and for repeated lines dropped by the source itself.
     """
@@ -148,22 +156,26 @@ def plan_ingest(
             "sources; remove it here and give the corpus exact: {unit: line, min_characters: "
             f"{config.drop_repeated_lines}}}"
         )
-    groups: list[list[SourceFile]] = [[]]
+    groups: dict[str, list[SourceFile]] = {"all": []}
+    left_out: Counter[str] = Counter()
     if not config.installed:
-        files = source_files(config, base, name)
+        files, left_out = source_files(config, base, name, hashes_beside(folder, name))
         groups = file_groups(files, None if config.max_bytes else shard_bytes)
+    if left_out:
+        groups["left-out"] = []
     return [
         Ingest(
             folder=folder,
-            unit=f"{name}-{number:05d}",
+            unit=f"{name}-{group}",
             source=name,
             config=config,
-            files=tuple(group),
+            files=tuple(members),
             shard_bytes=shard_bytes,
             as_of=as_of,
-            facts=facts_of(group, config),
+            facts=facts_of(members, config),
+            left_out=left_out if group == "left-out" else {},
         )
-        for number, group in enumerate(groups)
+        for group, members in groups.items()
     ]
 
 
@@ -184,8 +196,8 @@ def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> Non
         num_read = sum(counts["documents"] for counts in units)
         _refuse_share(source, config.max_bad, reasons, num_read)
         refuse_broken(source, reasons[BROKEN], sum(len(counts["files"]) for counts in units))
-        for what, field in (("date", config.date_field), ("license", config.license_field)):
-            refuse_unused(source, what, field, sum(counts[what] for counts in units))
+        for what, name in (("date", config.date_field), ("license", config.license_field)):
+            refuse_unused(source, what, name, sum(counts[what] for counts in units))
 
 
 def _refuse_share(source: str, max_bad: float, reasons: Counter[str], num_read: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from evergrow.corpus.curate.decide import Decided, Reason, decide
 from evergrow.corpus.curate.earlier import Parent
 from evergrow.corpus.curate.index import Index, load_index
 from evergrow.corpus.curate.measure import Shard, all_rules
+from evergrow.corpus.curate.texts import Compared, documents_at
 from evergrow.corpus.duplicates.clusters import doubles
 
 
 @dataclass(frozen=True)
 class Known:
     """Columns and judgements; ``keys`` holds the key of every signal group, ``double_D`` (bool)
-    says which documents have an id that another one had before."""
+    says which documents have an id that another one had before, ``compared`` how similar pairs of
+    texts are that were looked at."""
 
     folder: Path
     shards: Sequence[Shard]
@@ -28,12 +31,12 @@ class Known:
     judged: Judged
     double_D: np.ndarray
     earlier: Index
+    compared: Compared
 
     def decide(self, without: Reason | None = None, count_any: bool = True) -> Decided:
         """What becomes of every document; ``without`` one reason, all else equal."""
-        return decide(
-            self.columns, self.judged, self.double_D, self.earlier, self.config, without, count_any
-        )
+        found = (self.columns, self.judged, self.double_D, self.earlier, self.compared)
+        return decide(*found, self.config, without, count_any)
 
 
 def learn(
@@ -48,9 +51,10 @@ def learn(
     columns = load_columns(folder, shards, keys, config, suites)
     judged = judge_shards(folder, shards, keys, all_rules(config))
     double_D = doubles(columns.ids_D2)
-    num_bands = config.near.bands if config.near else 0
-    earlier = load_index([parent.folder for parent in parents], num_bands)
-    return Known(folder, shards, config, keys, columns, judged, double_D, earlier)
+    earlier = load_index([parent.folder for parent in parents], config.near)
+    read = partial(documents_at, folder, shards, columns.starts)
+    compared = Compared(read, config.near.shingle if config.near else 1, len(earlier))
+    return Known(folder, shards, config, keys, columns, judged, double_D, earlier, compared)
 
 
 def id_text(halves_2: np.ndarray) -> str:

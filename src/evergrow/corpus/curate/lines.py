@@ -1,6 +1,7 @@
 """The stage that cuts repeated lines or paragraphs: a map, a merge by slices of hashes, a map.
 
-It is left out unless ``exact.unit`` asks for it. ``pieces/`` holds the hashes, ``lines/`` the
+It is left out unless ``exact.unit`` asks for it. Code loses no line, only the comments that it
+begins with, and such documents are counted. ``pieces/`` holds the hashes, ``lines/`` the
 documents after it, in shards of the same names. A piece stays in the first document that passes the
 rules as it was read, and only if none does in the first at all: so it is not lost with a document
 that goes. What is left of each is judged again.
@@ -26,6 +27,7 @@ from evergrow.corpus.curate.measure import (
 from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.pieces import (
+    VERSION,
     KnownPieces,
     num_slices,
     repeated_in_shard,
@@ -37,6 +39,7 @@ from evergrow.corpus.duplicates.pieces import (
 from evergrow.corpus.policies.rule import judge
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.signals.programming import domain_of
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_file
 
@@ -71,31 +74,31 @@ class HashPieces:
         rules = [asdict(rule) for rule in all_rules(self.config)]
         groups = sorted(group.key for group in _judging(self.config, self.base))
         exact = self.exact.model_dump(mode="json")
-        return key_of("pieces", exact, self.shard.text.blake3, rules, groups)
+        return key_of("pieces", VERSION, exact, self.shard.text.blake3, rules, groups)
 
     def run(self) -> Done:
         documents = list(stored_documents(self.folder / self.shard.text.name))
         fails_D = failing(documents, self.config, self.base)
-        passing = self._hash("passing", [d.text for d in _taken(documents, ~fails_D)])
-        rest = self._hash("failing", [d.text for d in _taken(documents, fails_D)])
+        passing = self._hash("passing", _taken(documents, ~fails_D))
+        rest = self._hash("failing", _taken(documents, fails_D))
         fails = self._file("fails")
         with new_file(self.folder / fails) as temporary, temporary.open("wb") as file:
             np.save(file, fails_D, allow_pickle=False)
         stored = StoredFile.at(self.folder, fails, len(documents))
         return finish(self.folder, self.sidecar, self.key, [passing, rest, stored], {})
 
-    def _hash(self, what: str, texts: list[str]) -> StoredFile:
+    def _hash(self, what: str, documents: list[Document]) -> StoredFile:
         name, unit = self._file(what), self.exact.unit
         assert unit != "document"
-        write_piece_hashes(self.folder / name, texts, unit, self.exact.min_characters)
-        return StoredFile.at(self.folder, name, len(texts))
+        write_piece_hashes(self.folder / name, documents, unit, self.exact.min_characters)
+        return StoredFile.at(self.folder, name, len(documents))
 
     def _file(self, what: str) -> str:
         return f"pieces/{self.shard.name}.{what}.npy"
 
 
-def _taken(documents: list[Document], taken_D: np.ndarray) -> Iterator[Document]:
-    return compress(documents, taken_D.tolist())
+def _taken(documents: list[Document], taken_D: np.ndarray) -> list[Document]:
+    return list(compress(documents, taken_D.tolist()))
 
 
 def failing(documents: list[Document], config: CorpusConfig, base: Path) -> np.ndarray:
@@ -174,11 +177,12 @@ class CutPieces:
     def key(self) -> str:
         slices = [s.blake3 for s in self.slices]
         exact = self.exact.model_dump(mode="json")
-        return key_of("cut", exact, self.shard.text.blake3, self.fails.blake3, self.number, slices)
+        shard = [self.shard.text.blake3, self.fails.blake3, self.number]
+        return key_of("cut", VERSION, exact, shard, slices)
 
     def run(self) -> Done:
         name = f"lines/{self.shard.name}.parquet"
-        counts = {"pieces": 0, "bytes": 0}
+        counts = {"pieces": 0, "bytes": 0, "code_documents": 0}
         with new_file(self.folder / name) as temporary:
             rows, _ = write_documents(temporary, self._cut(counts))
         stored = StoredFile.at(self.folder, name, rows)
@@ -191,12 +195,11 @@ class CutPieces:
         fails = np.load(self.folder / self.fails.name, allow_pickle=False).tolist()
         documents = stored_documents(self.folder / self.shard.text.name)
         for document, is_failing in zip(documents, fails, strict=True):
-            spans = repeated_spans(
-                document.text, unit, self.exact.min_characters, known[is_failing]
-            )
+            spans = repeated_spans(document, unit, self.exact.min_characters, known[is_failing])
             edited = document.edited(without_spans(document.text, spans))
             counts["pieces"] += len(spans)
             counts["bytes"] += document.num_bytes - edited.num_bytes
+            counts["code_documents"] += domain_of(document) == "code"
             yield edited
 
     def _known(self, place: int) -> KnownPieces:

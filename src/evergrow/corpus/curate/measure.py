@@ -11,20 +11,22 @@ import pyarrow.parquet as pq
 from evergrow.config import nearest
 from evergrow.corpus.contamination import Suite, contamination, load_suite
 from evergrow.corpus.curate.config import CorpusConfig
+from evergrow.corpus.curate.earlier import group_of
 from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of, write_table
 from evergrow.corpus.document import Document
-from evergrow.corpus.duplicates.signatures import minhash
+from evergrow.corpus.duplicates.signatures import NAME as MINHASH
 from evergrow.corpus.edits import VERSION as EDITS_VERSION
 from evergrow.corpus.edits import edit
 from evergrow.corpus.policies import rules_of
-from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, Rule
+from evergrow.corpus.policies.rule import Rule
 from evergrow.corpus.signals import GROUPS, measure_documents
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.signals.programming import PROGRAMMING
 from evergrow.corpus.table import stored_documents
 from evergrow.corpus.words import Words
 from evergrow.errors import InputError
 
-FACTS, MINHASH, CONTAMINATION = "facts", "minhash", "contamination"
+FACTS, CONTAMINATION = "facts", "contamination"
 BLANK = Rule("text.blank", "facts.blank", "nothing but white space is left of the text", high=0)
 
 
@@ -65,10 +67,7 @@ def all_rules(config: CorpusConfig) -> list[Rule]:
 
 def groups_needed(rules: Sequence[Rule]) -> set[str]:
     """The names of the signal groups that ``rules`` look at."""
-    signals = {rule.signal for rule in rules}
-    if any(rule.domain != "any" for rule in rules):
-        signals.add(DOMAIN_SIGNAL)
-    return {signal.partition(".")[0] for signal in signals}
+    return {signal.partition(".")[0] for rule in rules for signal in rule.signals}
 
 
 def groups_of(config: CorpusConfig, base: Path) -> dict[str, SignalGroup]:
@@ -79,17 +78,15 @@ def groups_of(config: CorpusConfig, base: Path) -> dict[str, SignalGroup]:
 @lru_cache(maxsize=4)
 def _groups_of(config_json: str, base: Path) -> dict[str, SignalGroup]:
     config = CorpusConfig.model_validate_json(config_json)
-    asked = list(GROUPS) if config.signals is None else config.signals
-    if unknown := next((name for name in asked if name not in GROUPS), None):
+    if unknown := next((name for name in config.signals if name not in GROUPS), None):
         raise InputError(
             f"signals: no signal group is called {unknown!r}; {nearest(unknown, GROUPS, 'groups')}"
         )
-    wanted = {*asked, *groups_needed(all_rules(config))}
+    wanted = {PROGRAMMING.name, *config.signals, *groups_needed(all_rules(config))}
     groups = {FACTS: facts(config.policy.edits)}
     groups |= {name: group for name, group in GROUPS.items() if name in wanted}
     if config.near is not None:
-        near = config.near
-        groups[MINHASH] = minhash(near.permutations, near.bands, near.shingle)
+        groups[MINHASH] = group_of(config.near)
     if config.decontaminate is not None:
         groups[CONTAMINATION] = contamination(suites_of(config, base), config.decontaminate.n)
     return groups

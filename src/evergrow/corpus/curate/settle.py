@@ -26,7 +26,8 @@ from evergrow.corpus.curate.measure import (
     suites_of,
 )
 from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
-from evergrow.corpus.curate.waterfall import duplicates, refuse_nothing, waterfall
+from evergrow.corpus.curate.unlisted import unlisted, warnings
+from evergrow.corpus.curate.waterfall import duplicates, near_pairs, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
 
 WITHOUT_EFFECT = {"against", "executor", "max_epochs", "signals"}  # on what is kept
@@ -77,6 +78,8 @@ class Settle:
             "suites": self._checked(suites),
             "waterfall": told,
             "duplicates": duplicates(known.columns, decided, self.config.sources),
+            "near": near_pairs(decided, self.config),
+            "warnings": warnings(unlisted(known)),
         }
         files.append(write_card(known, decided, counts))
         counts["kept"] = self._kept(known, decided)
@@ -109,11 +112,12 @@ class Settle:
         """What the earlier corpora kept, then what this one keeps."""
         columns = known.columns
         rows = np.flatnonzero(decided.reason_D == KEPT)
-        bands_DB = columns.bands_DB
+        near, nothing = columns.near, np.empty((len(rows), 0), np.uint8)
         kept = Index(
             ids_E2=columns.ids_D2[rows],
             hashes_E2=columns.hashes_D2[rows],
-            bands_EB=np.empty((len(rows), 0), np.uint64) if bands_DB is None else bands_DB[rows],
+            bands_EB=near.bands_DB[rows] if near else nothing.astype(np.uint64),
+            signatures_EP=near.signatures_DP[rows] if near else nothing,
             source_E=columns.source_D[rows].astype(np.int32),
             corpus_E=np.zeros(len(rows), np.int32),
             sources=list(self.config.sources),

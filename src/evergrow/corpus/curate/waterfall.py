@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from evergrow.corpus.curate.columns import Columns
+from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.decide import KEPT, Decided
 from evergrow.corpus.duplicates.clusters import between_sources
 from evergrow.errors import InputError
@@ -55,6 +56,20 @@ def duplicates(columns: Columns, decided: Decided, sources: Sequence[str]) -> di
         counts = between_sources(np.append(partner_D, -1), source_D, num)
         found[stage] = counts[: len(sources)].tolist()
     return found
+
+
+def near_pairs(decided: Decided, config: CorpusConfig) -> dict[str, Any] | None:
+    """How near duplicates were verified: pairs that shared a band, those of them that the estimate
+    did not rule out and whose texts were compared, and those that are as similar as is asked."""
+    if config.near is None:
+        return None
+    near = [number for number, reason in enumerate(decided.reasons) if reason.stage == "near"]
+    return {
+        "similarity": config.near.similarity,
+        "pairs_found": decided.near_found,
+        "pairs_compared": decided.near_compared,
+        "pairs_verified": int(np.isin(decided.reason_D, near).sum()),
+    }
 
 
 def refuse_nothing(told: Mapping[str, Any], name: str) -> None:

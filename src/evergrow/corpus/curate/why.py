@@ -1,13 +1,16 @@
 """Why a document is in a corpus or not: every rule, partner, hit and edit, for kept and dropped."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergrow.config import nearest
 from evergrow.corpus.curate.card import excerpt
 from evergrow.corpus.curate.columns import signal_columns
 from evergrow.corpus.curate.corpus import Corpus
@@ -23,15 +26,16 @@ from evergrow.corpus.curate.measure import (
     CONTAMINATION,
     FACTS,
     MINHASH,
+    Shard,
     all_rules,
     read_signals,
 )
 from evergrow.corpus.curate.trace import Shelves
 from evergrow.corpus.curate.whole import decided_files, refuse_changed
 from evergrow.corpus.document import Document
-from evergrow.corpus.duplicates.signatures import similarity
+from evergrow.corpus.duplicates.signatures import jaccard, shingles
 from evergrow.corpus.edits import edit
-from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, Rule, judge
+from evergrow.corpus.policies.rule import DOMAIN_SIGNAL, LANGUAGE_SIGNAL, Rule, judge
 from evergrow.errors import InputError
 
 HIDDEN = (FACTS, MINHASH, CONTAMINATION)  # groups whose columns are told of in other words
@@ -78,6 +82,42 @@ def _a_path(corpus: Corpus) -> str:
     return files[0]["path"] if files else "notes/today.md"
 
 
+def dropped_by(corpus: Corpus, rule: str, limit: int) -> dict[str, Any]:
+    """The documents that a rule dropped first, in the order of the corpus.
+
+    ``num_documents`` counts them all; ``documents`` holds a record each of at most ``limit``: id,
+    source, path, key, the value and the threshold it broke, and the partner of a repeat. Raises
+    InputError for a rule that the corpus did not ask, and when it changed since it was finished.
+    """
+    asked = [step["rule"] for step in corpus.manifest["waterfall"]["steps"]]
+    if rule not in asked:
+        raise InputError(
+            f"{corpus.folder}: no rule of this corpus is called {rule!r}; "
+            f"{nearest(rule, asked, 'rules')}"
+        )
+    refuse_changed(corpus, decided_files(corpus), quick=True)
+    documents: list[dict[str, Any]] = []
+    num_documents = 0
+    for shard in corpus.shards:
+        decisions = pq.read_table(corpus.folder / decision_file(shard))
+        rows = np.flatnonzero([one == rule for one in decisions["rule"].to_pylist()])
+        num_documents += len(rows)
+        documents += _listed(corpus, shard, decisions, rows[: limit - len(documents)])
+    return {"rule": rule, "num_documents": num_documents, "documents": documents}
+
+
+def _listed(
+    corpus: Corpus, shard: Shard, decisions: pa.Table, rows: np.ndarray
+) -> list[dict[str, Any]]:
+    """What is told of some documents of a shard at once."""
+    if not len(rows):
+        return []
+    refuse_changed(corpus, [shard.text], quick=True)
+    origin = pq.read_table(corpus.folder / shard.text.name, columns=["source", "path", "key"])
+    fate = decisions.select(["id", "value", "threshold", "partner"]).take(rows).to_pylist()
+    return [one | of for one, of in zip(fate, origin.take(rows).to_pylist(), strict=True)]
+
+
 def _told(corpus: Corpus, place: Place, shelves: Shelves) -> dict[str, Any]:
     document, as_read = document_at(corpus, place), document_at(corpus, place, cut=False)
     decision = decision_at(corpus, place)
@@ -109,18 +149,20 @@ def _rules(corpus: Corpus, place: Place) -> list[dict[str, Any]]:
     columns = signal_columns(corpus.folder, place.shard, corpus.manifest["signals"], rules)
     row = {name: values[place.row : place.row + 1] for name, values in columns.items()}
     fails_1R = judge(row, rules)
+    language = row.get(LANGUAGE_SIGNAL, [None])[0]
+    asked = [rule.within(language) for rule in rules]
     return [
         {
             "rule": rule.name,
             "signal": rule.signal,
             "value": _plain(row[rule.signal][0]),
             "low": rule.low,
-            "high": rule.high,
+            "high": _plain(rule.high),
             "allowed": rule.allowed,
             "verdict": _verdict(rule, bool(fails_1R[0, number]), row),
             "reason": rule.told(),
         }
-        for number, rule in enumerate(rules)
+        for number, rule in enumerate(asked)
     ]
 
 
@@ -132,9 +174,9 @@ def _verdict(rule: Rule, fails: bool, row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value of an array as JSON has it; unknown numbers are null."""
+    """A value of an array as JSON has it; unknown and boundless numbers are null."""
     plain = value.item() if isinstance(value, np.generic) else value
-    return None if plain != plain else plain
+    return None if plain != plain or plain == math.inf else plain
 
 
 def _signals(corpus: Corpus, place: Place) -> dict[str, Any]:
@@ -189,15 +231,16 @@ def _corpus_of(corpus: Corpus, key: str) -> Corpus | None:
 
 def _similarity(
     corpus: Corpus, place: Place, home: Corpus, places: list[Place], stage: str
-) -> float | None:
-    """1 for the same text, else the overlap of shingles by the signatures, of the best part."""
-    if stage == "exact":
+) -> float:
+    """1 for the same text, else the share of shingles that both texts have, of the best part."""
+    near = corpus.config.near
+    if stage == "exact" or near is None:
         return 1.0
-    mine, theirs = (c.manifest["signals"].get(MINHASH) for c in (corpus, home))
-    if mine is None or theirs is None:
-        return None
-    signature = _row_of(corpus, mine, place)["signature"]
-    return max(similarity(signature, _row_of(home, theirs, p)["signature"]) for p in places)
+    mine, *theirs = (
+        shingles(document_at(where, p).text, near.shingle)
+        for where, p in [(corpus, place), *((home, p) for p in places)]
+    )
+    return max(jaccard(mine, other) for other in theirs)
 
 
 def _repeated_by(corpus: Corpus, place: Place) -> list[dict[str, str]]:
@@ -229,7 +272,7 @@ def _cut(as_read: Document, document: Document) -> list[str]:
 def _gone(before: list[str], after: list[str]) -> Iterator[str]:
     """The lines of ``before`` that ``after``, which has the rest in the same order, lacks.
 
-    White space does not count: a paragraph goes with the indentation of the next.
+    White space does not count.
     """
     stays = (said for line in after if (said := line.strip()))
     following = next(stays, None)

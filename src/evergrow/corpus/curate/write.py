@@ -1,5 +1,6 @@
 """The last stage: the decisions as tables, and the kept documents, edited, in shards."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from evergrow.corpus.curate.known import Known, id_text
 from evergrow.corpus.curate.measure import Shard
 from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of, write_table
 from evergrow.corpus.document import Document
-from evergrow.corpus.edits import edit
-from evergrow.corpus.policies.rule import Rule
+from evergrow.corpus.duplicates.signatures import similarities
+from evergrow.corpus.edits import edit, withheld
+from evergrow.corpus.policies.rule import LANGUAGE_SIGNAL, Rule
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_file
 from evergrow.errors import EvergrowError
@@ -37,7 +39,8 @@ DECISIONS = pa.schema(
 def write_decisions(known: Known, number: int, decided: Decided) -> StoredFile:
     """``decisions/<shard>.parquet``: what became of every document of a shard, and why.
 
-    Of a rule of the policy the value and the threshold it broke; null where these are words.
+    Of a rule of the policy the value and the threshold it broke, null where these are words; of a
+    near duplicate how similar it is, and had to be.
     """
     shard, columns = known.shards[number], known.columns
     first, last = int(columns.starts[number]), int(columns.starts[number + 1])
@@ -48,7 +51,8 @@ def write_decisions(known: Known, number: int, decided: Decided) -> StoredFile:
     rows = [told_of(known, row, decided) for row in range(first, last)]
     for place, told in enumerate(rows):
         if (rule := rules.get(told.get("rule", ""))) is not None:
-            told |= broken(rule, signals[rule.signal][place])
+            language = signals[LANGUAGE_SIGNAL][place] if rule.by_language else None
+            told |= broken(rule.within(language), signals[rule.signal][place])
     table = pa.Table.from_pylist(rows, schema=DECISIONS)
     return write_table(known.folder, f"decisions/{shard.name}.parquet", table)
 
@@ -69,7 +73,23 @@ def told_of(known: Known, row: int, decided: Decided) -> dict[str, Any]:
         told |= {"partner": id_text(earlier.ids_E2[place]), "partner_corpus": corpus}
     elif partner != NO_PARTNER:
         told["partner"] = id_text(columns.ids_D2[partner])
+    if reason.stage == "near":
+        told |= _alike(known, row, partner)
     return told
+
+
+def _alike(known: Known, row: int, partner: int) -> dict[str, float]:
+    """How similar a document and its partner are, as it was decided: by their texts, or by the
+    signatures where the partner's text is that of an earlier corpus."""
+    near, config = known.columns.near, known.config.near
+    assert near is not None and config is not None
+    if partner > NO_PARTNER:
+        first = known.compared.first
+        value = known.compared.exact[first + row, first + partner]
+    else:
+        other_1P = known.earlier.signatures_EP[-2 - partner][None]
+        value = float(similarities(near.signatures_DP[row], other_1P)[0])
+    return {"value": value, "threshold": config.similarity}
 
 
 def broken(rule: Rule, value: Any) -> dict[str, float]:
@@ -111,21 +131,24 @@ class Write:
     def run(self) -> Done:
         table = pq.read_table(self.folder / self.decisions.name, columns=["keep"])
         keep = table["keep"].to_pylist()
-        counts = {"source": self.shard.source, "documents": 0, "bytes": 0}
+        counts: dict[str, Any] = {"source": self.shard.source, "documents": 0, "bytes": 0}
+        left_alone: Counter[str] = Counter()
         if not any(keep):
-            return finish(self.folder, self.sidecar, self.key, [], counts)
+            return finish(self.folder, self.sidecar, self.key, [], counts | {"withheld": {}})
         name = f"kept/{self.shard.name}.parquet"
         with new_file(self.folder / name) as temporary:
-            rows, num_bytes = write_documents(temporary, self._kept(keep))
-        counts |= {"documents": rows, "bytes": num_bytes}
+            rows, num_bytes = write_documents(temporary, self._kept(keep, left_alone))
+        counts |= {"documents": rows, "bytes": num_bytes, "withheld": left_alone}
         stored = StoredFile.at(self.folder, name, rows)
         return finish(self.folder, self.sidecar, self.key, [stored], counts)
 
-    def _kept(self, keep: Sequence[bool]) -> Iterator[Document]:
+    def _kept(self, keep: Sequence[bool], left_alone: Counter[str]) -> Iterator[Document]:
+        """The kept documents; ``left_alone`` counts by edit those that it is not for."""
         documents = stored_documents(self.folder / self.shard.text.name)
         for document, stays in zip(documents, keep, strict=True):
             if stays:
                 kept, _ = edit(document, self.edits)
+                left_alone.update(withheld(document, self.edits))
                 if not kept.text.strip():
                     raise EvergrowError(
                         f"{self.folder}: document {kept.id} is empty after its edits, but its "

@@ -13,6 +13,7 @@ Letters in array names: C characters, N identifiers.
 
 import re
 import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,8 +40,20 @@ _UNSPACED = (
 )
 
 
+class Said(NamedTuple):
+    """What a text says: its identifiers' hashes (uint64 [N]) and how many characters they have."""
+
+    hashes_N: np.ndarray
+    num_characters: int
+
+
 def identifiers(text: str) -> np.ndarray:
     """uint64 [N]: the hashes of the identifiers of a text, in order; the same on every machine."""
+    return said(text).hashes_N
+
+
+def said(text: str) -> Said:
+    """The identifiers of a text and their length, however Unicode spells them."""
     if not text.isascii():
         text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
     lower = text.lower()
@@ -49,6 +62,7 @@ def identifiers(text: str) -> np.ndarray:
     else:
         codes_C = np.frombuffer(lower.encode("utf-32-le", "surrogatepass"), "<u4")
     starts_N, ends_N = _trimmed(codes_C, *_bounds(_kinds(codes_C)))
+    num_characters = int((ends_N - starts_N).sum())
     np.minimum(ends_N, starts_N + MAX_CHARACTERS, out=ends_N)
     parts = [np.empty(0, np.uint64)]
     first = 0
@@ -58,7 +72,7 @@ def identifiers(text: str) -> np.ndarray:
         codes = codes_C[start : ends_N[last - 1]]
         parts.append(_hashes(codes, starts_N[first:last] - start, ends_N[first:last] - start))
         first = last
-    return np.concatenate(parts)
+    return Said(np.concatenate(parts), num_characters)
 
 
 def _hashes(codes_C: np.ndarray, starts_N: np.ndarray, ends_N: np.ndarray) -> np.ndarray:

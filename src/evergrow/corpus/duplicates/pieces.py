@@ -1,5 +1,8 @@
 """Lines and paragraphs that occurred before in a corpus: a map over shards, a merge, a map.
 
+Of prose a piece is a line or a paragraph; of code only a comment before the first line of code,
+since a line in the middle is part of what stands around it (``head_comments.py``).
+
 The first occurrence in the order of shards and rows stays. Every shard writes the sorted hashes of
 its pieces; a merge of one slice of the hash range finds, shard by shard, those that an earlier
 shard has; then every shard drops these and what it had itself. No step holds more than a shard or a
@@ -17,11 +20,20 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
+from evergrow.corpus.document import Document
+from evergrow.corpus.head_comments import head_comments
+from evergrow.corpus.signals.programming import programming_language
 from evergrow.disk import new_file
 
+VERSION = 2  # raised by hand when other pieces would be found or cut
 Unit = Literal["line", "paragraph"]
 HASHES_A_SLICE = 1 << 24  # 128 MiB, and about five times that while a slice is sorted
-_BREAKS = {"line": re.compile(r"\n"), "paragraph": re.compile(r"\n[^\S\n]*\n\s*")}
+_BREAKS = {"line": re.compile(r"\n"), "paragraph": re.compile(r"\n[^\S\n]*\n(?:[^\S\n]*\n)*")}
+_CODE = re.compile(  # a fence closes itself, or with the text; prompts of Python and of a shell
+    r"^ {0,3}(`{3,}|~{3,})[^`\n]*\n[\s\S]*?(?:^ {0,3}\1[`~]*[^\S\n]*$|\Z)"
+    r"|^[^\S\n]*(?:>>>|\.\.\.|In \[\d+\]:|[$%]) [^\n]*",
+    re.M,
+)
 
 
 class Piece(NamedTuple):
@@ -32,23 +44,52 @@ class Piece(NamedTuple):
     hash: int
 
 
-def pieces(text: str, unit: Unit, min_characters: int) -> Iterator[Piece]:
-    """The pieces of at least ``min_characters``, in order.
+def pieces(document: Document, unit: Unit, min_characters: int) -> Iterator[Piece]:
+    """What may be cut out of a document where it was said before, in order."""
+    if language := programming_language(document):
+        return comment_pieces(document.text, language, min_characters)
+    return prose_pieces(document.text, unit, min_characters)
+
+
+def comment_pieces(text: str, language: str, min_characters: int) -> Iterator[Piece]:
+    """The comments that a file of code begins with; their words alone count."""
+    for start, end, said in head_comments(text, language):
+        if len(said) >= min_characters:
+            yield Piece(start, end, xxh3_64_intdigest(said.encode()))
+
+
+def prose_pieces(text: str, unit: Unit, min_characters: int) -> Iterator[Piece]:
+    """The lines or paragraphs of at least ``min_characters``, in order.
 
     White space at both ends counts neither for length nor for identity; nor, in a paragraph, does
-    how its lines are broken. Paragraphs are parted by blank lines.
+    how its lines are broken. Paragraphs are parted by blank lines. Code that stands in prose,
+    between fences or behind a prompt, is no piece.
     """
-    start = 0
+    start, code = 0, _CodeInProse(text)
     while start < len(text):
         found = _BREAKS[unit].search(text, start)
         stop, end = found.span() if found else (len(text), len(text))
-        if stop - start >= min_characters:
+        if stop - start >= min_characters and not code.touches(start, stop):
             said = text[start:stop].strip()
             if unit == "paragraph":
                 said = " ".join(said.split())
             if len(said) >= max(min_characters, 1):
                 yield Piece(start, end, xxh3_64_intdigest(said.encode()))
         start = end
+
+
+@final
+class _CodeInProse:
+    """The code in a text of prose; it is asked about places from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._spans = (match.span() for match in _CODE.finditer(text))
+        self._next = next(self._spans, None)
+
+    def touches(self, start: int, stop: int) -> bool:
+        while self._next is not None and self._next[1] <= start:
+            self._next = next(self._spans, None)
+        return self._next is not None and self._next[0] < stop
 
 
 @final
@@ -78,13 +119,13 @@ def _in_sorted(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def repeated_spans(
-    text: str, unit: Unit, min_characters: int, known: KnownPieces
+    document: Document, unit: Unit, min_characters: int, known: KnownPieces
 ) -> list[tuple[int, int]]:
-    """What to cut out of the text, (start, end) in order, none overlapping; adds to ``known``.
+    """What to cut out of a text, (start, end) in order, none overlapping; adds to ``known``.
 
     A piece goes with the break after it.
     """
-    found = list(pieces(text, unit, min_characters))
+    found = list(pieces(document, unit, min_characters))
     return [(piece.start, piece.end) for piece in known.repeated(found)]
 
 
@@ -97,11 +138,13 @@ def without_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join(kept) + text[place:]
 
 
-def write_piece_hashes(path: Path, texts: Iterable[str], unit: Unit, min_characters: int) -> None:
+def write_piece_hashes(
+    path: Path, documents: Iterable[Document], unit: Unit, min_characters: int
+) -> None:
     """First map: the distinct hashes of a shard's pieces, sorted, 8 bytes each, as a .npy file."""
     distinct: set[int] = set()
-    for text in texts:
-        distinct.update(piece.hash for piece in pieces(text, unit, min_characters))
+    for document in documents:
+        distinct.update(piece.hash for piece in pieces(document, unit, min_characters))
     hashes = np.fromiter(distinct, np.uint64, len(distinct))
     hashes.sort()
     _write(path, hashes)

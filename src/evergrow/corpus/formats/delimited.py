@@ -7,17 +7,16 @@ from typing import BinaryIO, final
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
+from evergrow.corpus.encodings import open_text, undecodable
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.rows import (
-    NOT_UTF8,
-    SAVE_AS_UTF8,
     BadRow,
     refuse_twice,
     row_document,
     row_fields,
 )
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.unpack import MAX_LINE_BYTES, Line, open_unpacked, read_lines
+from evergrow.corpus.unpack import MAX_LINE_BYTES, Line, read_lines
 from evergrow.errors import InputError
 
 QUOTE = "quote fields that hold quotes, delimiters or line ends, and double the quotes in them"
@@ -90,7 +89,7 @@ def _read(
 ) -> Iterator[Document]:
     # The limit is the module's own, for all its readers; a longer field never reaches them.
     csv.field_size_limit(MAX_LINE_BYTES)
-    with open_unpacked(file) as stream:
+    with open_text(file, config, quarantine) as stream:
         records = _Records(stream)
         rows = csv.reader(records, delimiter=delimiter, strict=True)
         names = _names(rows, file, config, quarantine)
@@ -101,7 +100,7 @@ def _read(
                 if values is None:
                     return
                 if values:
-                    row = _row(names, values)
+                    row = _row(names, values, records.head, config)
                     yield row_document(row, file, records.offset, config, quarantine)
             except BadRow as bad:
                 quarantine.add(file.name, records.offset, bad.reason, bad.way_out, records.head)
@@ -112,14 +111,16 @@ def _read(
                 records.go_back()
 
 
-def _row(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
+def _row(
+    names: Sequence[str], values: Sequence[str], head: bytes, config: SourceConfig
+) -> dict[str, str]:
     if len(names) != len(values):
         raise BadRow("rows with more or fewer fields than the first line names", QUOTE)
     for value in values:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise BadRow(NOT_UTF8, SAVE_AS_UTF8) from None
+            raise BadRow(*undecodable(head, config)) from None
     return dict(zip(names, values, strict=True))
 
 

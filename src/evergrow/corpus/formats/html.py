@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document, with_newlines
+from evergrow.corpus.encodings import peeked, refuse_others, told_encoding
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.rows import BadRow, as_meta
 from evergrow.corpus.quarantine import Quarantine
@@ -42,7 +43,9 @@ def read_html(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
 
     Raises InputError when resiliparse is not installed.
     """
-    with open_unpacked(file) as stream:
+    with open_unpacked(file, quarantine) as stream:
+        if told_encoding(head := peeked(stream)) is None and config.encoding is None:
+            refuse_others(head, head)
         data = stream.read(MAX_PAGE_BYTES + 1)
         size = len(data)
         while size > MAX_PAGE_BYTES and (more := len(stream.read(2**20))):
@@ -50,7 +53,7 @@ def read_html(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
     try:
         if size > MAX_PAGE_BYTES:
             raise BadRow(TOO_LONG, LEAVE_OUT)
-        page = extracted(data, None)
+        page = extracted(data, config.encoding)
     except BadRow as bad:
         quarantine.add(file.name, 0, bad.reason, bad.way_out, data, size if size > len(data) else 0)
         return
@@ -85,15 +88,18 @@ def _whole(text: str) -> str:
 
 
 def _decoded(data: bytes, charset: str | None) -> str:
-    """As browsers decode: what does not fit becomes U+FFFD."""
+    """As browsers decode: what does not fit becomes U+FFFD.
+
+    Where too much does not, servers are often wrong and the page itself is right.
+    """
     from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
     known = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    encoding = known or detect_encoding(data, from_html_meta=True) or "utf-8"
-    text = data.decode(encoding, errors="replace")
-    if text.count("\ufffd") > MAX_REPLACED * len(text):
-        raise BadRow(WRONG_CHARSET, LEAVE_OUT)
-    return text.removeprefix("\ufeff")
+    for encoding in (known, detect_encoding(data, from_html_meta=True) or "utf-8"):
+        text = data.decode(encoding, errors="replace") if encoding else "\ufffd"
+        if text.count("\ufffd") <= MAX_REPLACED * len(text):
+            return text.removeprefix("\ufeff")
+    raise BadRow(WRONG_CHARSET, LEAVE_OUT)
 
 
 def _depth(data: bytes) -> int:

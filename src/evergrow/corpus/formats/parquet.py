@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 from evergrow.corpus.addresses import open_address
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
+from evergrow.corpus.encodings import NOT_UTF8, peeked, refuse_pointer
 from evergrow.corpus.files import SourceFile
-from evergrow.corpus.formats.rows import NOT_UTF8, BadRow, refuse_twice, row_document, row_fields
+from evergrow.corpus.formats.rows import BadRow, refuse_twice, row_document, row_fields
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge
+from evergrow.corpus.unpack import FREE_BYTES, MAX_RATIO, UnpacksTooLarge, open_raw, refuse_changed
 from evergrow.errors import InputError
 
 ROWS_AT_ONCE = 256  # at most; and about so many bytes
@@ -31,26 +32,54 @@ def read_parquet(
     Raises InputError when the file is broken or packed once more, or lacks columns, and
     UnpacksTooLarge when its own record says that pages unpack to too much.
     """
-    columns = list(dict.fromkeys(row_fields(config).values()))
     with ExitStack() as stack:
         table = _open(file, stack)
-        names = table.schema_arrow.names
-        refuse_twice(file.path, names)
-        for setting, column in row_fields(config).items():
-            if column not in names:
-                raise InputError(
-                    f"{file.path}: no column {column!r}; set "
-                    f"sources.{quarantine.source}.{setting} to one of {', '.join(names)}"
-                )
-        row, at_once = 0, _rows_at_once(table.metadata, columns)
-        for batch in _batches(table, at_once, columns, file):
-            for values in zip(*(batch.column(c) for c in columns), strict=True):
-                try:
-                    row_values = _python_row(columns, values, config)
-                    yield row_document(row_values, file, row, config, quarantine)
-                except BadRow as bad:
-                    quarantine.add(file.name, row, bad.reason, bad.way_out, _head(values[0]))
-                row += 1
+        schema = table.schema_arrow
+        columns = asked_columns(schema, file, config, quarantine)
+        at_once = _rows_at_once(table.metadata, columns)
+        fields = list(dict.fromkeys(row_fields(config).values()))
+        batches = _batches(table, at_once, fields, file)
+        yield from column_documents(batches, columns, file, config, quarantine)
+    refuse_changed(file)
+
+
+def asked_columns(
+    schema: pa.Schema, file: SourceFile, config: SourceConfig, quarantine: Quarantine
+) -> list[str]:
+    """The columns that hold what a source asks for, the one of the text first.
+
+    Raises InputError for those that are missing, and for two of one name.
+    """
+    refuse_twice(file.path, schema.names)
+    columns = {}
+    for setting, field in row_fields(config).items():
+        column = field if field in schema.names else field.partition(".")[0]
+        if column not in schema.names:
+            raise InputError(
+                f"{file.path}: no column {field!r}; set "
+                f"sources.{quarantine.source}.{setting} to one of {', '.join(schema.names)}"
+            )
+        columns[column] = None
+    return list(columns)
+
+
+def column_documents(
+    batches: Iterator[pa.RecordBatch],
+    columns: Sequence[str],
+    file: SourceFile,
+    config: SourceConfig,
+    quarantine: Quarantine,
+) -> Iterator[Document]:
+    """One document a row of the batches."""
+    row = 0
+    for batch in batches:
+        for values in zip(*(batch.column(c) for c in columns), strict=True):
+            try:
+                row_values = _python_row(columns, values, config)
+                yield row_document(row_values, file, row, config, quarantine)
+            except BadRow as bad:
+                quarantine.add(file.name, row, bad.reason, bad.way_out, _head(values[0]))
+            row += 1
 
 
 def _batches(
@@ -64,14 +93,18 @@ def _batches(
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's or the net's
                 raise
-            told = " ".join(str(error).split())
-            raise InputError(
-                f"{file.path}: damaged inside ({told}); fetch or write it again, or leave it out "
-                "of `files`"
-            ) from error
+            raise damaged(file, error) from error
         if batch is None:
             return
         yield batch
+
+
+def damaged(file: SourceFile, error: Exception) -> InputError:
+    """What to raise for a file that cannot be read to its end."""
+    told = " ".join(str(error).split())
+    return InputError(
+        f"{file.path}: damaged inside ({told}); fetch or write it again, or leave it out of `files`"
+    )
 
 
 def _python_row(
@@ -82,7 +115,7 @@ def _python_row(
         try:
             row[column] = _python(value)
         except UnicodeDecodeError:
-            raise BadRow(NOT_UTF8, "write the column as UTF-8 text") from None
+            raise BadRow(NOT_UTF8.reason, "write the column as UTF-8 text") from None
         except (ValueError, OverflowError):  # the year 10000, a zone of no map
             if column in (config.text_field, config.id_field):
                 raise BadRow(
@@ -113,10 +146,12 @@ def _open(file: SourceFile, stack: ExitStack) -> pq.ParquetFile:
         raise InputError(
             f"{file.path}: Parquet compresses inside; unpack the file and name it .parquet"
         )
+    with open_raw(file) as raw:
+        refuse_pointer(peeked(raw))
     try:
         if isinstance(file.path, Path):
             return stack.enter_context(pq.ParquetFile(file.path, **IN_PIECES))
-        raw = stack.enter_context(open_address(file.path))
+        raw = stack.enter_context(open_address(str(file.path)))
         return stack.enter_context(pq.ParquetFile(raw, **IN_PIECES))
     except pa.ArrowInvalid as error:
         raise InputError(

@@ -12,8 +12,6 @@ from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.errors import InputError
 
-SAVE_AS_UTF8 = "save the file as UTF-8 (iconv -f latin1 -t utf-8) or leave it out of `files`"
-NOT_UTF8 = "bytes that are not UTF-8"
 UNREADABLE_DATE = "dates that cannot be read"
 FUTURE_DATE = "dates in the future"
 # What data sets of code call these: The Stack, its second version, GitHub Code, CommitPack.
@@ -47,7 +45,7 @@ def row_document(
         key = _key(row, file, place, config)
         date, spelt = checked_date(_get(row, config.date_field), file.name, place, quarantine)
         told = {} if spelt is None else {"date": spelt}
-        told |= {field: row[field] for field in config.meta_fields if row.get(field) is not None}
+        told |= {f: v for f in config.meta_fields if (v := _get(row, f)) is not None}
         license, meta = _license(_get(row, config.license_field)), as_meta(told)
         file_name = _file_name(row, key, config)
         (meta + (license or "") + (file_name or "")).encode()
@@ -80,12 +78,16 @@ def refuse_twice(path: object, names: Sequence[str]) -> None:
         raise InputError(f"{path}: two columns are called {twice!r}; rename or remove one of them")
 
 
-def _get(row: Mapping[str, Any], field: str | None) -> object:
-    return None if field is None else row.get(field)
+def _get(row: Mapping[str, Any], field: str | None) -> Any:
+    """What stands in a field; ``data.text`` is ``text`` in ``data``, unless it is a name itself."""
+    found: Any = row
+    for name in [] if field is None else [field] if field in row else field.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return None if field is None else found
 
 
 def _text(row: Mapping[str, Any], field: str) -> str:
-    text = row.get(field)
+    text = _get(row, field)
     if isinstance(text, str):
         return with_newlines(text)
     kind = type(text).__name__ if text is not None else "missing"
@@ -104,7 +106,7 @@ def _key(
     field = config.id_field
     if field is None:
         return f"{file.name}#{place}"
-    found = row.get(field)
+    found = _get(row, field)
     if found is None or (isinstance(found, str) and not found.strip()):
         raise BadRow(f"id field {field!r} that is missing", "give every row an id, or no id_field")
     if isinstance(found, bool) or not isinstance(found, str | int):
@@ -121,8 +123,8 @@ def _file_name(row: Mapping[str, Any], key: str, config: SourceConfig) -> str | 
     that names a file of code in a folder. Addresses tell nothing: there are pages behind them.
     """
     asked = [field for field in (config.id_field, *config.meta_fields) if field is not None]
-    told = [any_file_of(row.get(field)) for field in asked if field in LANGUAGE_FIELDS]
-    told += [str(row.get(field)) for field in asked if field in PATH_FIELDS]
+    told = [any_file_of(_get(row, field)) for field in asked if field in LANGUAGE_FIELDS]
+    told += [str(_get(row, field)) for field in asked if field in PATH_FIELDS]
     told += [key] if config.id_field is not None and "/" in key else []
     names = (name for name in told if name and language_of(name) and not is_of_the_web(name))
     return next(names, None)

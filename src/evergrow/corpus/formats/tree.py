@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
-from evergrow.corpus.files import Fault, SourceFile, is_utf8, match_paths
+from evergrow.corpus.files import Fault, SourceFile, described, is_utf8
 from evergrow.corpus.formats.git import (
     Tracked,
     commit_dates,
@@ -27,6 +27,8 @@ from evergrow.corpus.formats.licences import (
 )
 from evergrow.corpus.formats.rows import checked_date
 from evergrow.corpus.formats.text import read_text
+from evergrow.corpus.globs import match_paths
+from evergrow.corpus.hashes import Hashes
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.errors import InputError
 
@@ -44,16 +46,19 @@ SKIPPED = {
 }
 
 
-def tree_files(config: SourceConfig, base: Path, source: str) -> list[SourceFile]:
-    """The files of all trees that the globs match, by tree and name; read once for their checksums.
+def tree_files(config: SourceConfig, base: Path, source: str, hashes: Hashes) -> list[SourceFile]:
+    """The files of all trees that the globs match, by tree and name, with their checksums.
 
     Raises InputError for a glob without a folder, and for a folder without files.
     """
     found = []
     for tree in _match_trees(config.trees, base, source):
-        files = [
-            SourceFile.at(tree / name, base, tree) for name, kind in entries(tree) if kind == "file"
-        ]
+        files = described(
+            {tree / name: None for name, kind in entries(tree) if kind == "file"},
+            base,
+            hashes,
+            tree,
+        )
         if not files:
             raise InputError(f"sources.{source}.trees: {tree} holds no file; check the path")
         found += files

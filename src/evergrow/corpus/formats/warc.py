@@ -1,13 +1,11 @@
 """WARC archives, plain or packed: pages as they came over HTTP, or text already taken from them."""
 
-# pyright: reportMissingModuleSource=false
-
-import io
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document, with_newlines
+from evergrow.corpus.encodings import NOT_UTF8, peeked, refuse_pointer
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.formats.html import (
     MAX_PAGE_BYTES,
@@ -16,10 +14,10 @@ from evergrow.corpus.formats.html import (
     Page,
     extracted,
 )
-from evergrow.corpus.formats.rows import NOT_UTF8, BadRow, as_meta, checked_date
+from evergrow.corpus.formats.http import http_answer
+from evergrow.corpus.formats.rows import BadRow, as_meta, checked_date
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.unpack import MAX_LINE_BYTES, open_unpacked
-from evergrow.errors import InputError
 
 MAX_HEADER_BYTES = 2**16
 PAGES = ("text/html", "application/xhtml+xml")
@@ -43,7 +41,8 @@ def read_warc(file: SourceFile, config: SourceConfig, quarantine: Quarantine) ->
     text. Answers other than 200 and other types are skipped and counted; so are other records.
     Raises InputError when resiliparse is not installed.
     """
-    with open_unpacked(file) as stream:
+    with open_unpacked(file, quarantine) as stream:
+        refuse_pointer(peeked(stream))
         for record in _records(stream, file, quarantine):
             try:
                 document = _document(record, file, quarantine)
@@ -135,15 +134,17 @@ def _page(record: _Record, kind: str, quarantine: Quarantine) -> Page | None:
     """What the record says; None, counted, when it is neither a page nor text."""
     if record.num_bytes > len(record.block):
         raise BadRow(TOO_LONG, "leave the record out")
-    is_http = record.headers.get("content-type", "").startswith("application/http")
+    told = record.headers.get("content-type", "").lower()
+    is_http = told.startswith("application/http") or record.block.startswith(b"HTTP/")
     if kind == "conversion" or not is_http:
         kind_of_text = record.headers.get("content-type", "").partition(";")[0].strip().lower()
         body, charset = record.block, None
     else:
-        status, kind_of_text, charset, body = _http(record)
-        if status != 200:
-            quarantine.skipped[f"answers of status {status or 'unknown'}"] += 1
+        answer = http_answer(record.block)
+        if answer.status != 200:
+            quarantine.skipped[f"answers of status {answer.status or 'unknown'}"] += 1
             return None
+        kind_of_text, charset, body = answer.kind, answer.charset, answer.body
     if len(body) > MAX_PAGE_BYTES:
         raise BadRow(TOO_LONG, "leave the record out")
     if kind_of_text in PAGES:
@@ -152,31 +153,6 @@ def _page(record: _Record, kind: str, quarantine: Quarantine) -> Page | None:
         try:
             return Page(with_newlines(body.decode(charset or "utf-8")), None, None)
         except (UnicodeDecodeError, LookupError):
-            raise BadRow(NOT_UTF8, "leave the record out") from None
+            raise BadRow(NOT_UTF8.reason, "leave the record out") from None
     quarantine.skipped[f"records of {kind_of_text or 'unknown type'}"] += 1
     return None
-
-
-def _http(record: _Record) -> tuple[int | None, str, str | None, bytes]:
-    """Status, type, character set and body of an HTTP answer, the body as the server meant it.
-
-    Chunks are joined and gzip, deflate and brotli unpacked, no further than a page may be long.
-    """
-    try:
-        from fastwarc.warc import ArchiveIterator
-    except ImportError as error:
-        raise InputError(
-            "archives (.warc) are read with resiliparse, which is not installed; "
-            "pip install 'evergrow[web]'"
-        ) from error
-    whole = io.BytesIO(record.raw + record.block + b"\r\n\r\n")
-    try:
-        answer = next(ArchiveIterator(whole, stream_detect=False, auto_decode="all"))
-        headers = answer.http_headers
-        status = headers.status_code if headers else None
-        body = answer.reader.read(MAX_PAGE_BYTES + 1)
-    except (OSError, StopIteration) as error:
-        reason = "HTTP answers that cannot be unpacked"
-        raise BadRow(reason, FETCH) from error
-    charset = answer.http_charset
-    return status, (answer.http_content_type or "").lower(), charset, body

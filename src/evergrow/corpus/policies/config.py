@@ -10,7 +10,16 @@ from evergrow.corpus.policies.presets import PRESETS
 from evergrow.corpus.policies.rule import Domain
 
 Preset = Literal["gopher", "c4", "fineweb", "dclm", "olmo2", "code"]
-EditName = Literal["c4_lines", "citations", "mask_emails", "mask_ip_addresses", "mask_keys"]
+EditName = Literal[
+    "c4_lines",
+    "citations",
+    "mask_emails",
+    "mask_ip_addresses",
+    "mask_keys",
+    "mask_phones",
+    "mask_cards",
+    "mask_ibans",
+]
 
 
 class RuleConfig(Config):

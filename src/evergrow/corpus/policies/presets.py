@@ -3,21 +3,47 @@
 Every rule has one threshold, so that a recipe can move it by the rule's name.
 """
 
+import math
 from dataclasses import replace
 
 from evergrow.corpus.policies.rule import Domain, Rule
+from evergrow.corpus.stop_words import UNSPLIT
 
 
 def _rules(preset: str, domain: Domain, *rules: Rule) -> tuple[Rule, ...]:
     return tuple(replace(r, name=f"{preset}.{r.name}", domain=domain) for r in rules)
 
 
+# Splitting at spaces finds no words in these, and nothing here splits them.
+_UNSPLIT_LOW, _UNSPLIT_HIGH = dict.fromkeys(UNSPLIT, 0.0), dict.fromkeys(UNSPLIT, math.inf)
+# Of Mandarin, Japanese, Thai and German as FineWeb-2's configurations have them; Wu and Cantonese
+# as Mandarin. Korean is our own: its words are short, and Gopher's 3 is their mean.
+_SHORTEST = {"ja": 1.0, "ko": 2.0, "th": 2.0, "wuu": 1.0, "yue": 1.0, "zh": 1.0}
+_LETTERS = {"de": 0.774, "ja": 0.759, "th": 0.9, "wuu": 0.735, "yue": 0.735, "zh": 0.735}
+_LONGEST = {"de": 15.0, "ja": 5.0, "th": 10.0, "wuu": 5.0, "yue": 5.0, "zh": 5.0}
+
 _QUALITY = (  # Rae et al. 2021, appendix A.1.1, "Quality Filtering"
-    Rule("min_words", "shape.num_real_words", "fewer than {low:g} words", low=50),
-    Rule("max_words", "shape.num_real_words", "more than {high:g} words", high=100_000),
-    Rule("min_word_length", "shape.mean_word_length", "words shorter than {low:g} letters", low=3),
     Rule(
-        "max_word_length", "shape.mean_word_length", "words longer than {high:g} letters", high=10
+        "min_words",
+        "shape.num_real_words",
+        "fewer than {low:g} words",
+        low=50,
+        by_language=_UNSPLIT_LOW,
+    ),
+    Rule("max_words", "shape.num_real_words", "more than {high:g} words", high=100_000),
+    Rule(
+        "min_word_length",
+        "shape.mean_word_length",
+        "words shorter than {low:g} letters",
+        low=3,
+        by_language=_SHORTEST,
+    ),
+    Rule(
+        "max_word_length",
+        "shape.mean_word_length",
+        "words longer than {high:g} letters",
+        high=10,
+        by_language=_LONGEST | _UNSPLIT_HIGH,
     ),
     Rule("hashes", "shape.hashes_per_word", "more than {high:g} # a word", high=0.1),
     Rule("ellipses", "shape.ellipses_per_word", "more than {high:g} ellipses a word", high=0.1),
@@ -35,8 +61,21 @@ _QUALITY = (  # Rae et al. 2021, appendix A.1.1, "Quality Filtering"
         "shape.alphabetic_words",
         "under {low:.0%} of the words have a letter",
         low=0.8,
+        by_language=_LETTERS,
     ),
 )
+
+
+# Shares of repeated n-grams, n from 2 to 10, in scripts without spaces, as FineWeb-2 has them.
+_NGRAMS = {
+    "ja": (0.121, 0.129, 0.145, 0.307, 0.283, 0.264, 0.248, 0.234, 0.223),
+    "th": (0.221, 0.197, 0.162, 0.185, 0.168, 0.152, 0.137, 0.124, 0.111),
+    "zh": (0.256, 0.201, 0.171, 0.198, 0.182, 0.167, 0.154, 0.140, 0.127),
+}
+
+
+def _unspaced_ngrams(n: int) -> dict[str, float]:
+    return {language: shares[n - 2] for language, shares in _NGRAMS.items()}
 
 
 def _repetition() -> tuple[Rule, ...]:
@@ -74,6 +113,7 @@ def _repetition() -> tuple[Rule, ...]:
                 f"repetition.top_{n}_gram",
                 f"the most frequent {n} words are over {{high:.0%}} of the text",
                 high=share,
+                by_language=_unspaced_ngrams(n),
             )
             for n, share in tops
         ),
@@ -83,6 +123,7 @@ def _repetition() -> tuple[Rule, ...]:
                 f"repetition.duplicate_{n}_grams",
                 f"over {{high:.0%}} of the text is {n} words in a row that came before",
                 high=share,
+                by_language=_unspaced_ngrams(n),
             )
             for n, share in duplicates
         ),

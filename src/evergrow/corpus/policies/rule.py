@@ -1,13 +1,14 @@
 """A rule about one signal, and the judgement of many documents by many rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 Domain = Literal["any", "prose", "code"]
 DOMAIN_SIGNAL = "programming.domain"
+LANGUAGE_SIGNAL = "language.language"
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Rule:
     signal  ``<group>.<field>``
     reason  says about the documents that fail: "fewer than {low:g} words"
     domain  the rule is silent about documents of the other domain
+    by_language  ISO 639 codes to the threshold for documents of that language
     """
 
     name: str
@@ -27,6 +29,13 @@ class Rule:
     high: float | None = None
     allowed: tuple[str, ...] | None = None
     domain: Domain = "any"
+    by_language: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def signals(self) -> set[str]:
+        """All that it looks at."""
+        also = {DOMAIN_SIGNAL} if self.domain != "any" else set()
+        return {self.signal} | also | ({LANGUAGE_SIGNAL} if self.by_language else set())
 
     def told(self) -> str:
         """The reason with the thresholds in it."""
@@ -34,9 +43,16 @@ class Rule:
         return self.reason.format(low=self.low, high=self.high, allowed=allowed)
 
     def moved(self, threshold: float) -> "Rule":
-        """This rule with another threshold; it must have exactly one."""
+        """This rule with another threshold, in every language; it must have exactly one."""
         assert (self.low is None) != (self.high is None), self.name
-        return replace(self, low=threshold) if self.high is None else replace(self, high=threshold)
+        side = {"low": threshold} if self.high is None else {"high": threshold}
+        return replace(self, **side, by_language={})
+
+    def within(self, language: str | None) -> "Rule":
+        """This rule with the threshold that it has for a language."""
+        if language is None or language not in self.by_language:
+            return self
+        return self.moved(self.by_language[language])
 
 
 def judge(columns: Mapping[str, np.ndarray], rules: Sequence[Rule]) -> np.ndarray:
@@ -53,6 +69,8 @@ def judge(columns: Mapping[str, np.ndarray], rules: Sequence[Rule]) -> np.ndarra
 
 def _fails(rule: Rule, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     values_D = columns[rule.signal]
+    if rule.by_language:
+        return _fails_by_language(rule, columns)
     fails_D = np.zeros(len(values_D), bool)
     if rule.low is not None:
         fails_D |= values_D < rule.low
@@ -62,4 +80,14 @@ def _fails(rule: Rule, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         fails_D |= ~np.isin(values_D, rule.allowed)
     if rule.domain != "any":
         fails_D &= columns[DOMAIN_SIGNAL] == rule.domain
+    return fails_D
+
+
+def _fails_by_language(rule: Rule, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    language_D = columns[LANGUAGE_SIGNAL]
+    fails_D = _fails(replace(rule, by_language={}), columns)
+    for language in rule.by_language:
+        mine_D = language_D == language
+        if mine_D.any():
+            fails_D[mine_D] = _fails(rule.within(language), columns)[mine_D]
     return fails_D

@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
+from evergrow.corpus.punctuation import SENTENCE_ENDS
 from evergrow.corpus.signals.group import SignalGroup
-from evergrow.corpus.words import PUNCTUATION, SENTENCE_END, Words, split_texts
+from evergrow.corpus.unspaced import SPLITTER
+from evergrow.corpus.words import PUNCTUATION, SENTENCE_END, Words, num_words, split_texts
 
 CITATION = re.compile(r"\[(?:[0-9]*|edit|citation needed)\]")  # Wikipedia's
 TERMINAL = (".", "?", "!", '"', "'")
+CLOSING = ("”", "»", "」", "』")  # quotation marks of other languages
 MAX_WORD = 1000  # characters
 MIN_WORDS = 3  # in a line
 Drop = Literal["lorem_ipsum", "brace"]
@@ -49,13 +52,13 @@ def judged_lines(text: str) -> Iterator[Line]:
         if len(line) > MAX_WORD and max(map(len, words), default=0) > MAX_WORD:
             yield Line(line, "long_word")
         else:
-            yield _judged(CITATION.sub("", line) if "[" in line else line, len(words))
+            yield _judged(CITATION.sub("", line) if "[" in line else line, num_words(line))
 
 
-def _judged(line: str, num_words: int) -> Line:
-    if not line.endswith(TERMINAL) or line.endswith("..."):
+def _judged(line: str, length: int) -> Line:
+    if not _has_ended(line) or line.endswith("..."):
         return Line(line, "not_ended")
-    if num_words < MIN_WORDS:
+    if length < MIN_WORDS:
         return Line(line, "few_words")
     lower = line.lower()
     lorem: tuple[Drop, ...] = ("lorem_ipsum",) if "lorem ipsum" in lower else ()
@@ -64,6 +67,11 @@ def _judged(line: str, num_words: int) -> Line:
     drops = (*lorem, "brace") if "{" in line else lorem
     is_policy = any([phrase in lower for phrase in POLICIES])
     return Line(line, "policy" if is_policy else "kept", drops)
+
+
+def _has_ended(line: str) -> bool:
+    """As in C4, or with what ends a sentence in another script."""
+    return line.endswith(TERMINAL) or line[-1:] in SENTENCE_ENDS or line.endswith(CLOSING)
 
 
 def count_sentences(words: Words, counts_L: np.ndarray) -> int:
@@ -102,10 +110,11 @@ def count_lines(text: str, split: Split = split_texts) -> tuple[float, ...]:
 
 C4 = SignalGroup(
     name="c4",
-    version=1,
+    version=2,
     fields={
         **{f"{what}_lines": pa.int64() for what in (*VERDICTS, *DROPS)},
         "sentences": pa.int64(),  # of the kept lines
     },
     compute=c4,
+    parameters=SPLITTER,
 )

@@ -23,6 +23,7 @@ from evergrow.corpus.signals.characters import (
 )
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.programming import programming_language
+from evergrow.corpus.unspaced import SPLITTER
 from evergrow.corpus.words import Words
 
 TEMPLATE_WITHIN = 100  # characters
@@ -105,7 +106,7 @@ def comment_share(text: str, language: str) -> float:
 
 CODE = SignalGroup(
     name="code",
-    version=2,
+    version=3,
     fields={
         "longest_line": pa.int64(),  # characters
         "mean_line": pa.float64(),
@@ -123,4 +124,5 @@ CODE = SignalGroup(
         "data_letters": pa.float64(),  # share; JSON and YAML
     },
     compute=code,
+    parameters=SPLITTER,
 )

@@ -13,7 +13,8 @@ import pyarrow as pa
 from evergrow.corpus.document import Document
 from evergrow.corpus.signals.characters import DIGIT, UPPER, kinds_of
 from evergrow.corpus.signals.group import SignalGroup
-from evergrow.corpus.words import Words
+from evergrow.corpus.unspaced import SPLITTER
+from evergrow.corpus.words import Words, num_words
 
 MAX_UPPERCASE = 0.5  # share of a line's characters
 MIN_WORDS = 2  # in a line
@@ -31,19 +32,19 @@ def dclm(document: Document, words: Words) -> tuple[float, ...]:
     upper_L, digits_L = _shares(document.text, lines)
     total, lost = 0, dict.fromkeys(EDITS, 0)
     for line, upper, digits in zip(lines, upper_L, digits_L, strict=True):
-        num_words = len(line.split())
-        total += num_words
+        length = num_words(line)
+        total += length
         if upper > MAX_UPPERCASE:
-            lost["uppercase"] += num_words
+            lost["uppercase"] += length
         elif digits == 1.0:
-            lost["numeric"] += num_words
-        elif num_words < MIN_WORDS:
-            lost["single_words"] += num_words
-        elif num_words <= SHORT_LINE:
+            lost["numeric"] += length
+        elif length < MIN_WORDS:
+            lost["single_words"] += length
+        elif length <= SHORT_LINE:
             if _COUNTER.fullmatch(line):
-                lost["counters"] += num_words
+                lost["counters"] += length
             elif _PHRASES.search(line):
-                lost["phrases"] += num_words - len(_PHRASES.sub("", line).split())
+                lost["phrases"] += length - num_words(_PHRASES.sub("", line))
     shares = [lost[edit] / (total or math.nan) for edit in EDITS]
     return (*shares, sum(lost.values()) / (total or math.nan))
 
@@ -63,10 +64,11 @@ def _shares(text: str, lines: list[str]) -> tuple[list[float], list[float]]:
 
 DCLM = SignalGroup(
     name="dclm",
-    version=1,
+    version=2,
     fields={
         **{edit: pa.float64() for edit in EDITS},  # shares of the words in lines so edited
         "removed_words": pa.float64(),
     },
     compute=dclm,
+    parameters=SPLITTER,
 )

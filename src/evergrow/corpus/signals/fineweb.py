@@ -8,6 +8,7 @@ from evergrow.corpus.document import Document
 from evergrow.corpus.punctuation import SENTENCE_ENDS
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.repetition import repeated
+from evergrow.corpus.unspaced import SPLITTER
 from evergrow.corpus.words import Words
 
 SHORT_LINE = 30  # characters
@@ -30,7 +31,7 @@ def fineweb(document: Document, words: Words) -> tuple[float, ...]:
 
 FINEWEB = SignalGroup(
     name="fineweb",
-    version=1,
+    version=2,
     fields={
         "num_lines": pa.int64(),  # that are not blank
         "ended_lines": pa.float64(),  # shares of these lines: with a sentence's end
@@ -39,4 +40,5 @@ FINEWEB = SignalGroup(
         "newlines_per_word": pa.float64(),
     },
     compute=fineweb,
+    parameters=SPLITTER,
 )

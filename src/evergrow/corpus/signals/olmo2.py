@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from evergrow.corpus.document import Document
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.unspaced import SPLITTER
 from evergrow.corpus.words import Words
 
 MAX_PERIOD = 13  # words
@@ -40,7 +41,7 @@ def most_repeats(ids_W: np.ndarray) -> tuple[int, int]:
 
 OLMO2 = SignalGroup(
     name="olmo2",
-    version=1,
+    version=2,
     fields={
         "most_repeats": pa.int64(),  # of an n-gram in a row
         "repeated_size": pa.int64(),  # n of that n-gram, in words
@@ -48,4 +49,5 @@ OLMO2 = SignalGroup(
         "two_most_frequent_words": pa.float64(),
     },
     compute=olmo2,
+    parameters=SPLITTER,
 )

@@ -6,7 +6,7 @@ from typing import Literal
 import pyarrow as pa
 
 from evergrow.corpus.document import Document
-from evergrow.corpus.file_names import language_of
+from evergrow.corpus.file_names import any_file_of, language_of
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.words import Words
 
@@ -27,19 +27,23 @@ _PROGRAMS = {
     "awk": "awk",
 }
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[0-9.]*\b")
+_MODE = re.compile(r"-\*-[ \t]*(?:mode:[ \t]*)?([A-Za-z+#-]+)[ \t]*(?:;[^\n]*)?-\*-")  # of Emacs
+FIRST_LINES = 200  # characters
 Domain = Literal["prose", "code"]
 
 
 def programming_language(document: Document) -> str:
-    """The language by the name of the file that the document is, or by ``#!``.
+    """The language by the name of the file that the document is, by ``#!`` or by ``-*- C++ -*-``.
 
     Empty for prose: pages, Markdown, plain text and what is in no table. A file of many documents,
     such as JSONL, says nothing of their language; its rows may.
     """
     if document.file_name and (found := language_of(document.file_name)):
         return found
-    shebang = _SHEBANG.match(document.text, 0, 200)
-    return _PROGRAMS.get(shebang[1].lower(), "") if shebang else ""
+    if shebang := _SHEBANG.match(document.text, 0, FIRST_LINES):
+        return _PROGRAMS.get(shebang[1].lower(), "")
+    mode = _MODE.search(document.text, 0, FIRST_LINES)
+    return language_of(any_file_of(mode[1]) or "") if mode else ""
 
 
 def domain_of(document: Document) -> Domain:
@@ -55,7 +59,7 @@ def programming(document: Document, words: Words) -> tuple[str, str]:
 
 PROGRAMMING = SignalGroup(
     name="programming",
-    version=2,
+    version=3,
     fields={"language": pa.string(), "domain": pa.string()},
     compute=programming,
 )

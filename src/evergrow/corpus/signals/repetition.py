@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from evergrow.corpus.document import Document
 from evergrow.corpus.signals.group import SignalGroup
+from evergrow.corpus.unspaced import SPLITTER
 from evergrow.corpus.words import Words
 
 TOP_SIZES = range(2, 5)
@@ -118,7 +119,7 @@ def _met_again(places: list[int], groups: list[int], size: int) -> np.ndarray:
 
 REPETITION = SignalGroup(
     name="repetition",
-    version=1,
+    version=2,
     fields={
         "lines": pa.float64(),
         "line_characters": pa.float64(),
@@ -128,4 +129,5 @@ REPETITION = SignalGroup(
         **{f"duplicate_{size}_grams": pa.float64() for size in DUPLICATE_SIZES},
     },
     compute=repetition,
+    parameters=SPLITTER,
 )
