@@ -1,5 +1,6 @@
 """Tiny pictures and DICOM files for the tests."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from evergrow.images.source import ImageReading, source_pictures
 
 def noise(seed: int, height: int = 12, width: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, kind: str, **settings: object) -> io.BytesIO:
+    file = io.BytesIO()
+    image.save(file, kind, **settings)
+    file.seek(0)
+    return file
 
 
 def write_png(path: Path, seed: int, **size: int) -> Path:

@@ -7,12 +7,10 @@ import pytest
 
 from evergrow.errors import InputError
 from evergrow.images.audit import (
-    NEAR_BITS,
     audit,
     difference_hash,
     entry,
     fault,
-    near_pairs,
 )
 from evergrow.images.held_out import choose_held_out, on_other_side
 from evergrow.images.picture import Picture
@@ -70,25 +68,6 @@ def test_near_repeats_are_listed_with_their_distance() -> None:
     assert found["near"]["num_pairs"] == 1
     assert found["near"]["listed"][0]["distance"] <= 4
     assert found["exact"]["num_pairs"] == 0
-
-
-def test_of_many_near_pairs_all_are_counted_and_the_nearest_kept() -> None:
-    base = noise(1) // 2
-    alike = [replace(picture(1), key=f"{n:02d}", pixels=(base + n)[None]) for n in range(30)]
-    entries = [entry(p, "train" if n % 2 else "held_out") for n, p in enumerate(alike)]
-    pairs = [
-        (bin(a.looks ^ b.looks).count("1"), a, b)
-        for i, a in enumerate(entries)
-        for b in entries[i + 1 :]
-    ]
-    close = [pair for pair in pairs if pair[0] <= NEAR_BITS]
-    found = near_pairs(entries)
-    assert (found.num_pairs, found.across) == (
-        len(close),
-        sum(a.part != b.part for _, a, b in close),
-    )
-    assert len(close) > 200 and len(found.nearest) == 200
-    assert [d for *_, d in found.nearest] == sorted(d for d, *_ in close)[:200]
 
 
 def test_the_difference_hash_compares_neighbours() -> None:

@@ -7,7 +7,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEGLosslessSV1
+from pydicom.uid import UID, JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, RLELossless
 
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.dicom import decode, read_dicom
@@ -153,6 +153,47 @@ def test_a_syntax_without_a_decoder_names_the_package_that_has_one(tmp_path: Pat
     (found,) = read_dicom(path, "a.dcm", "films", ImageSourceConfig(images=["x"]))
     assert isinstance(found, Unreadable)
     assert "JPEG Lossless" in found.reason and "install python-gdcm" in found.way_out
+
+
+@pytest.mark.parametrize(
+    ("syntax", "words", "way_out"),
+    [
+        (JPEGExtended12Bit, {}, "install python-gdcm"),
+        (JPEGExtended12Bit, {"BitsStored": 8, "HighBit": 7, "BitsAllocated": 8}, "copy it again"),
+        (JPEG2000Lossless, {}, "copy it again"),
+        (JPEG2000Lossless, {"SamplesPerPixel": 3}, "install python-gdcm"),
+        (RLELossless, {}, "copy it again"),
+        ("1.2.3.4", {}, "convert it to Explicit VR Little Endian"),
+    ],
+)
+def test_a_package_is_named_only_where_it_is_the_reason(
+    tmp_path: Path, syntax: str, words: dict, way_out: str
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP, **words)
+    header = pydicom.dcmread(path)
+    header.file_meta.TransferSyntaxUID = UID(syntax)
+    header.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    header["PixelData"].VR = "OB"
+    header.save_as(path, implicit_vr=False, little_endian=True)
+    (found,) = read_dicom(path, "a.dcm", "films", ImageSourceConfig(images=["x"]))
+    assert isinstance(found, Unreadable)
+    assert way_out in found.way_out
+
+
+def test_frames_that_no_header_announces_are_told_and_counted(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP, PixelData=RAMP.tobytes() * 3)
+    (found,) = read_dicom(path, "a.dcm", "films", ImageSourceConfig(images=["x"]))
+    assert isinstance(found, Unreadable)
+    assert (found.reason, found.num_pictures) == ("DICOM of several frames", 3)
+    path = write_dicom(tmp_path / "b.dcm", RAMP, NumberOfFrames=7)
+    (found,) = read_dicom(path, "b.dcm", "films", ImageSourceConfig(images=["x"]))
+    assert isinstance(found, Unreadable) and found.num_pictures == 7
+
+
+def test_a_word_that_dicom_does_not_have_is_not_kept(tmp_path: Path) -> None:
+    words = {"BurnedInAnnotation": "DOE", "PresentationIntentType": "DOE"}
+    reading = decode(pydicom.dcmread(write_dicom(tmp_path / "a.dcm", RAMP, **words)))[1]
+    assert (reading["burned_in_annotation"], reading["intent"]) == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize("packed", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from evergrow.errors import InputError
+from evergrow.images import npz
 
 from .make import noise, read
 
@@ -74,5 +76,30 @@ def test_an_archive_without_arrays_and_a_single_array_say_so(tmp_path: Path) -> 
         read(saved(tmp_path))
     with (tmp_path / "set.npz").open("wb") as file:
         np.save(file, FILMS)
-    with pytest.raises(InputError, match=r"because of a single array, a .npy that is called .npz"):
+    with pytest.raises(InputError, match=r"set.npz: not a whole .npz \(File is not a zip"):
         read(tmp_path)
+
+
+def test_a_large_archive_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "_PART", 3 * 144)  # bytes: three pictures
+    films = np.stack([noise(i) for i in range(10)])
+    plain, turned = saved(tmp_path, images=films), np.asfortranarray(films)
+    assert np.array_equal(np.concatenate([p.pixels for p in read(plain)[0]]), films)
+    assert np.array_equal(
+        np.concatenate([p.pixels for p in read(saved(tmp_path, images=turned))[0]]), films
+    )
+    np.savez_compressed(tmp_path / "set.npz", images=films)
+    assert np.array_equal(np.concatenate([p.pixels for p in read(tmp_path)[0]]), films)
+
+
+@pytest.mark.parametrize("packed", [np.savez, np.savez_compressed])
+def test_a_damaged_archive_is_refused_and_never_counted_as_one_picture(
+    tmp_path: Path, packed: Callable
+) -> None:
+    path = tmp_path / "set.npz"
+    packed(path, images=np.stack([noise(i) for i in range(100)]))
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:5000] + b"\0\xff" + whole[5002:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"set.npz: not a whole .npz \("):
+            read(tmp_path, max_bad=1.0)

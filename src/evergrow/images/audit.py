@@ -1,18 +1,16 @@
 """The audit before training: repeats, near repeats, patients on both sides, disagreeing labels."""
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from evergrow.images.near import NEAR_BITS, near_pairs
 from evergrow.images.picture import Picture
 
-NEAR_BITS = 4  # of 64; at 8 nine of ten radiographs of 28 pixels look alike (measured)
 LISTED = 200  # near pairs kept in the record
 SAME = {"validation": "val"}  # two names of one part
 
@@ -31,6 +29,7 @@ class Entry:
     burned_in: str
     plain: str = field(default="", compare=False)
     split: str | None = None  # as the data says, where it does
+    person: str = field(default="", compare=False)  # the same in every source, never written
 
     @property
     def shown(self) -> str:
@@ -56,6 +55,7 @@ def entry(picture: Picture, part: str) -> Entry:
         picture.burned_in,
         picture.plain,
         picture.split,
+        picture.drawn.hex() if picture.patient is not None else "",
     )
 
 
@@ -68,20 +68,29 @@ def difference_hash(pixels_CHW: np.ndarray) -> int:
 
 
 def audit(
-    entries: Sequence[Entry], on_other_side: Mapping[str, int] | None = None
+    entries: Sequence[Entry],
+    on_other_side: Mapping[str, int] | None = None,
+    told: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything found, as the manifest and the report hold it.
 
     ``exact`` and ``near`` count pairs by where their two pictures stand; a source without patients
     is said to be split by picture. ``on_other_side`` counts patients by source who are not where
     their hash puts them: all others are on one side in every source, whatever their pseudonyms.
+    ``told`` is what else each source's manifest says: see ``ImageReading.record``.
     """
-    near = near_pairs(entries)
-    elsewhere = on_other_side or {}
+    near = near_pairs(
+        [e.looks for e in entries],
+        [e.content_hash for e in entries],
+        [e.part == "train" for e in entries],
+        LISTED,
+    )
+    elsewhere, said = on_other_side or {}, told or {}
     return {
         "num_pictures": len(entries),
         "by_source": {
-            source: _counts(own) | {"on_other_side": elsewhere.get(source, 0)}
+            source: _counts(own)
+            | {"on_other_side": elsewhere.get(source, 0), **said.get(source, {})}
             for source, own in _by_source(entries).items()
         },
         "exact": _exact(entries),
@@ -89,7 +98,7 @@ def audit(
             "bits": NEAR_BITS,
             "num_pairs": near.num_pairs,
             "across": near.across,
-            "listed": [_pair(a, b) | {"distance": d} for a, b, d in near.nearest],
+            "listed": [_pair(entries[i], entries[j]) | {"distance": d} for i, j, d in near.nearest],
         },
         "patients_across": sorted(patient for _, patient in _patients_across(entries)),
         "split_by": "patient" if all(e.patient for e in entries) else "picture",
@@ -142,35 +151,6 @@ def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
         ],
         "listed": [_pair(a, b) for a, b in pairs],
     }
-
-
-class Near(NamedTuple):
-    """Pairs of unequal pictures that look alike: how many, how many across the split, nearest."""
-
-    num_pairs: int
-    across: int
-    nearest: list[tuple[Entry, Entry, int]]
-
-
-def near_pairs(entries: Sequence[Entry]) -> Near:
-    """Pairs of unequal pictures whose hashes differ in at most NEAR_BITS bits.
-
-    All are counted, the LISTED nearest kept: of radiographs every second pair may be near.
-    """
-    hashes = np.array([e.looks for e in entries], np.uint64)
-    contents = np.unique([e.content_hash for e in entries], return_inverse=True)[1]
-    train = np.array([e.part == "train" for e in entries])
-    num_pairs = across = 0
-    nearest: list[tuple[int, int, int]] = []
-    for i, own in enumerate(hashes):
-        distances = np.bitwise_count(hashes[i + 1 :] ^ own)
-        alike = (distances <= NEAR_BITS) & (contents[i + 1 :] != contents[i])
-        places = np.flatnonzero(alike)
-        num_pairs += len(places)
-        across += int((train[i + 1 :][places] != train[i]).sum())
-        found = zip(distances[places].tolist(), repeat(i), (places + i + 1).tolist(), strict=False)
-        nearest = heapq.nsmallest(LISTED, [*nearest, *found]) if len(places) else nearest
-    return Near(num_pairs, across, [(entries[i], entries[j], d) for d, i, j in nearest])
 
 
 def _patients_across(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:

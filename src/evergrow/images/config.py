@@ -1,16 +1,22 @@
 """Where a source's pictures come from and what is done to make them one size; imports no numpy."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from evergrow.config import Config, Fraction, PositiveCount
+from evergrow.config import Config, Fraction, OneOrMore, PositiveCount
+from evergrow.made import chosen
+
+INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")  # DICOM's PresentationIntentType
+COLUMNS = ("image", "patient", "study", "site", "laterality", "view", "label", "split", "date")
 
 
 class ImageSourceConfig(Config):
     """One named source of pictures: files, or pictures that an installed package has."""
 
-    images: list[str] = Field(
+    form: ClassVar[Literal["pictures"]] = "pictures"
+
+    images: OneOrMore = Field(
         default=[],
         description="Globs of PNG, JPEG, TIFF, BMP, DICOM, .npz or .parquet files",
     )
@@ -20,10 +26,30 @@ class ImageSourceConfig(Config):
     manifest: str | None = Field(
         default=None,
         description="A CSV that says of each image (its path, relative to the CSV) what is known: "
-        "columns image, patient, study, site, laterality, label, split, date",
+        "columns image, patient, study, site, laterality, view, label, split, date",
+    )
+    columns: dict[str, str] = Field(
+        default={},
+        description="Where the manifest calls its columns otherwise, as {patient: Patient ID}; "
+        "columns that are not named are then left alone",
+    )
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        default=",", description="What stands between the manifest's cells"
     )
     label_from: Literal["data", "folder"] = Field(
         default="data", description="data: manifest, .npz, Parquet; folder: the image's folder"
+    )
+    split_from: Literal["data", "folder"] = Field(
+        default="data",
+        description="data: manifest, .npz, Parquet; folder: the innermost folder that is called "
+        "train, val, validation or test",
+    )
+    finding: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Of several labels a picture the one that is told: present, absent, or no "
+        "label where it is unknown. A column of 1, 0, -1 or nothing; a name among labels with | "
+        "between them; the number of a column of an .npz's labels",
     )
     labels: list[str] | None = Field(
         default=None, min_length=1, description="Labels that may occur; another one is refused"
@@ -38,8 +64,28 @@ class ImageSourceConfig(Config):
     modalities: list[str] = Field(
         default=["CR", "DX"], min_length=1, description="DICOM modalities that are read"
     )
+    views: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Keep only pictures of these views (PA, AP ...), as header or manifest say",
+    )
+    intent: Literal["FOR PRESENTATION", "FOR PROCESSING"] | None = Field(
+        default=None,
+        description="Keep only DICOM that is meant so; what does not say is FOR PRESENTATION",
+    )
+    white: Annotated[int, Field(ge=256, le=65_535)] | None = Field(
+        default=None, description="The value of white in files of 16 bits other than DICOM"
+    )
+    bits: Literal[8, 16] | None = Field(
+        default=None, description="Bits a pixel that are kept; default: as the files have them"
+    )
     duplicates: Literal["refuse", "drop"] = Field(
         default="refuse", description="What to do about pictures that occur twice, pixel by pixel"
+    )
+    returning: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="What to do about patients who are held out here and trained on in an earlier "
+        "source, or the other way round",
     )
     max_bad: Fraction = Field(
         default=0.001, description="Stop when a larger share of the pictures cannot be read"
@@ -57,6 +103,14 @@ class ImageSourceConfig(Config):
             raise ValueError("pictures: digits brings its own labels; remove manifest, label_from")
         if self.manifest and self.label_from == "folder":
             raise ValueError("label_from: folder and a manifest both give labels; keep one")
+        if self.finding and self.label_from == "folder":
+            raise ValueError("label_from: folder and finding both give labels; keep one")
+        if not self.manifest and (self.columns or self.delimiter != ","):
+            raise ValueError(
+                "columns and delimiter are those of a manifest; name it or remove them"
+            )
+        if strange := set(self.columns) - set(COLUMNS):
+            raise ValueError(f"columns: {min(strange)!r} is none of {', '.join(COLUMNS)}")
         if self.only and self.labels and (unknown := set(self.only) - set(self.labels)):
             raise ValueError(f"only: {min(unknown)!r} is not among labels {self.labels}")
         return self
@@ -64,7 +118,7 @@ class ImageSourceConfig(Config):
     @property
     def content_settings(self) -> dict[str, object]:
         """What decides the pictures beside the files themselves; part of the data's key."""
-        return self.model_dump(mode="json", exclude={"images", "max_epochs", "max_bad"})
+        return chosen(self, {"images", "max_bad", "max_epochs", "returning"})
 
 
 class AugmentConfig(Config):

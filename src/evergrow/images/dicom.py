@@ -8,16 +8,17 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evergrow.errors import InputError
-from evergrow.images.config import ImageSourceConfig
+from evergrow.images.config import INTENTS, ImageSourceConfig
 from evergrow.images.picture import Picture
-from evergrow.images.tables import interest, rescaled
+from evergrow.images.tables import interest, rescaled, stored
 from evergrow.images.unreadable import Unreadable
 
 
@@ -73,20 +74,41 @@ def _picture(
         read = ", ".join(config.modalities)
         way_out = f"only {read} are read; add it to modalities if it belongs here"
         return Unreadable(name, 0, f"DICOM of modality {modality}", way_out, names)
-    if int(header.get("NumberOfFrames", 1) or 1) > 1:
-        return Unreadable(name, 0, "DICOM of several frames", "store one frame a file", names)
     try:
-        pixels, reading = decode(header)
+        frames = int(header.get("NumberOfFrames") or 1)
+        pixels, reading = decode(header) if frames == 1 else (None, {})
+    except SeveralFramesError as error:
+        frames, pixels, reading = error.frames, None, {}
     except _DAMAGED as error:
         syntax = header.file_meta.get("TransferSyntaxUID")
         spelt = syntax.name if syntax is not None else "an unnamed transfer syntax"
-        reason = " ".join(str(error).split())[:160]
-        way_out = (
-            "decompress the file, or install python-gdcm, which reads JPEG Lossless and JPEG-LS"
-        )
-        reason = f"pixels in {spelt} that do not decode ({reason})"
-        return Unreadable(name, 0, reason, way_out, names)
+        told = " ".join(str(error).split())[:160]
+        reason = f"pixels in {spelt} that do not decode ({told})"
+        return Unreadable(name, 0, reason, _way_out(header, syntax), names)
+    if pixels is None:
+        reason, way_out = "DICOM of several frames", "store one frame a file"
+        return Unreadable(name, 0, reason, way_out, names, max(frames, 1))
     return Picture(pixels, source, name, name, **_known(header), reading=reading, names=names)
+
+
+def _way_out(header: Any, syntax: Any) -> str:
+    """What to do about pixels that do not decode: a package only where one is missing."""
+    from pydicom.pixels.decoders.base import get_decoder
+
+    try:
+        is_known = get_decoder(syntax).is_available
+    except (NotImplementedError, TypeError, ValueError):  # pydicom knows no such syntax, or none is
+        return "convert it to Explicit VR Little Endian"
+    bits, samples = header.get("BitsStored") or 0, header.get("SamplesPerPixel") or 1
+    deep_colour = syntax in _JPEG_2000 and samples * bits > 24
+    beyond_pillow = deep_colour or (syntax in _EXTENDED and bits > 8)
+    if is_known and not (beyond_pillow and find_spec("gdcm") is None):
+        return "it is damaged or cut off; copy it again from where it came"
+    return "decompress the file, or install python-gdcm, which reads it"
+
+
+_EXTENDED = ("1.2.840.10008.1.2.4.51",)  # JPEG of 12 bits, of which Pillow reads 8
+_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")  # colours of 8 bits in Pillow
 
 
 def _text(header: Any, keyword: str) -> str | None:
@@ -101,6 +123,7 @@ def _known(header: Any) -> dict[str, Any]:
         "study": _text(header, "StudyInstanceUID"),
         "site": _text(header, "InstitutionName"),
         "laterality": _text(header, "ImageLaterality") or _text(header, "Laterality"),
+        "view": _text(header, "ViewPosition"),
         "date": spelt,
     }
 
@@ -109,7 +132,6 @@ def _known(header: Any) -> dict[str, Any]:
 _SPELT = (
     "PatientID",
     "OtherPatientIDs",
-    "PatientName",
     "PatientBirthDate",
     "AccessionNumber",
     "StudyID",
@@ -122,31 +144,67 @@ _SPELT = (
     "SeriesInstanceUID",
     "SOPInstanceUID",
 )
+_PEOPLE = ("PatientName", "OtherPatientNames", "PatientBirthName", "ReferringPhysicianName")
 
 
 def _names(header: Any) -> tuple[str, ...]:
     """All that a file's name may spell of a person; of a name also its parts."""
-    values = [value for keyword in _SPELT if (value := _text(header, keyword)) is not None]
-    parts = re.split(r"[\^= ]+", _text(header, "PatientName") or "")
-    return tuple(dict.fromkeys([*values, *(part for part in parts if part)]))
+    values = [value for keyword in _SPELT for value in _texts(header, keyword)]
+    people = [value for keyword in _PEOPLE for value in _texts(header, keyword)]
+    parts = [part for person in people for part in re.split(r"[\^= ]+", person)]
+    return tuple(dict.fromkeys([*values, *people, *(part for part in parts if part)]))
+
+
+def names_in(path: Path) -> tuple[str, ...]:
+    """What a DICOM file's header says of a person; nothing when it has none that can be read."""
+    import pydicom
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tags = list(dict.fromkeys([*_SPELT, *_PEOPLE, "SpecificCharacterSet"]))
+            return _names(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags))
+        except (InvalidDicomError, BytesLengthException, *_DAMAGED):
+            return ()
+
+
+def _texts(header: Any, keyword: str) -> list[str]:
+    """The element's values as text."""
+    value = header.get(keyword)
+    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    found = [str(v).strip() for v in (value if several else [value]) if v is not None]
+    return [text for text in found if text]
+
+
+class SeveralFramesError(Exception):
+    """The pixels are ``frames`` pictures, whatever NumberOfFrames says."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(f"{frames} frames")
+        self.frames = frames
 
 
 def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
     """Pixels at full scale (uint8 up to 8 stored bits, else uint16), and how they were made.
 
-    Raises what pydicom raises when the transfer syntax has no decoder here or the data is cut off.
+    Raises SeveralFramesError, and what pydicom raises when the transfer syntax has no decoder here
+    or the data is cut off.
     """
-    from pydicom.pixels.processing import apply_color_lut
-
-    photometric = str(header.PhotometricInterpretation)
+    header.pixel_array_options(correct_unused_bits=False)  # pydicom ignores HighBit; see ``stored``
     raw = header.pixel_array
+    if raw.ndim > (3 if int(header.get("SamplesPerPixel") or 1) > 1 else 2):
+        raise SeveralFramesError(len(raw))
     bits = int(header.BitsStored)
-    reading: dict[str, Any] = {
-        "bits": bits,
-        "photometric": photometric,
-        "burned_in_annotation": str(header.get("BurnedInAnnotation", "unknown") or "unknown"),
-    }
+    reading: dict[str, Any] = {"bits": bits, **_said(header)}
+    photometric = reading["photometric"]
+    if raw.ndim == 2:
+        raw, changes = stored(raw, header, bits)
+        reading |= changes
+    reading["range"] = [int(raw.min()), int(raw.max())]
     if photometric == "PALETTE COLOR":
+        from pydicom.pixels.processing import apply_color_lut
+
         raw = apply_color_lut(raw, header)
         bits = 8 * raw.itemsize
     if raw.ndim == 3:  # pydicom has turned YBR into RGB
@@ -155,10 +213,21 @@ def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
         return _full_scale(raw / (2**bits - 1), bits), reading
     share, reading["interest"] = interest(*rescaled(raw, header, bits), header)
     if photometric == "MONOCHROME1":
-        share = 1 - share
+        share, reading["inverted"] = 1 - share, True
     pixels = _full_scale(share, bits)
     reading["scaled_to"] = int(np.iinfo(pixels.dtype).max)
     return pixels, reading
+
+
+def _said(header: Any) -> dict[str, Any]:
+    """The header's words on the pixels; a word that DICOM does not have is unknown."""
+    burned_in = str(header.get("BurnedInAnnotation") or "")
+    intent = str(header.get("PresentationIntentType") or "")
+    return {
+        "photometric": str(header.PhotometricInterpretation),
+        "burned_in_annotation": burned_in if burned_in in ("YES", "NO") else "unknown",
+        "intent": intent if intent in INTENTS else "unknown",
+    }
 
 
 def _full_scale(share: np.ndarray, bits: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Which pictures are held out: those the data itself sets apart, else patients by their hash."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evergrow.errors import InputError
 from evergrow.images.picture import Picture
@@ -11,12 +11,18 @@ MIN_PICTURES = 32  # a bootstrap over pictures needs some
 MIN_GIVEN = 2  # of a part that the data itself holds out
 
 
-def choose_held_out(pictures: Sequence[Picture], fraction: float, source: str) -> list[bool]:
+def choose_held_out(
+    pictures: Sequence[Picture],
+    fraction: float,
+    source: str,
+    known: Mapping[str, bool] | None = None,
+) -> list[bool]:
     """Whether each picture is held out.
 
     A data set with splits keeps them: all but ``train`` is held out. Otherwise those patients are
     whose hash lies below ``fraction``, the same ones in every source, and of pictures without a
-    patient the first by their hash. Where that gives fewer than 32 pictures the next by their hash
+    patient the first by their hash. Who is ``known`` (hash of the id -> held out) from an earlier
+    source stays on that side. Where that gives fewer than 32 pictures the next by their hash
     follow, unless they would leave less than half for training. Raises InputError when fewer than
     32 (of a given split 2) are held out or less than half is left, and for data of which only a
     part has a split.
@@ -35,9 +41,10 @@ def choose_held_out(pictures: Sequence[Picture], fraction: float, source: str) -
             f"sources.{source}: {len(pictures)} pictures are too few to hold out {wanted}; "
             "give it more"
         )
-    chosen = _chosen(pictures, fraction)
+    chosen = _chosen(pictures, fraction, known or {})
     out = [p.owner in chosen for p in pictures]
-    _refuse_other_share(pictures, out, source)
+    staying = sum(known.get(p.drawn.hex()) is False for p in pictures) if known else 0
+    _refuse_other_share(pictures, out, staying, source)
     return out
 
 
@@ -61,12 +68,15 @@ def _is_below(picture: Picture, fraction: float) -> bool:
     return int.from_bytes(picture.drawn, "big") < fraction * 2 ** (8 * len(picture.drawn))
 
 
-def _chosen(pictures: Sequence[Picture], fraction: float) -> set[str]:
+def _chosen(pictures: Sequence[Picture], fraction: float, known: Mapping[str, bool]) -> set[str]:
     """The owners that are held out."""
     sizes = Counter(p.owner for p in pictures)
     owners = {p.owner: p for p in pictures}
     order = sorted(owners, key=lambda owner: owners[owner].drawn)
-    chosen = {o for o in order if owners[o].patient and _is_below(owners[o], fraction)}
+    sides = {o: known.get(owners[o].drawn.hex()) for o in order if owners[o].patient}
+    chosen = {
+        o for o, out in sides.items() if (_is_below(owners[o], fraction) if out is None else out)
+    }
     loose = [o for o in order if owners[o].patient is None]
     left = round(fraction * sum(sizes[o] for o in loose))
     for owner in loose:
@@ -78,17 +88,30 @@ def _chosen(pictures: Sequence[Picture], fraction: float) -> set[str]:
     for owner in order:
         if total >= MIN_PICTURES:
             break
-        if owner not in chosen and 2 * (total + sizes[owner]) <= len(pictures):
+        if owner in chosen or sides.get(owner) is not None:
+            continue
+        if 2 * (total + sizes[owner]) <= len(pictures):
             chosen.add(owner)
             total += sizes[owner]
     return chosen
 
 
-def _refuse_other_share(pictures: Sequence[Picture], out: Sequence[bool], source: str) -> None:
-    """Raise InputError when too few are held out or too few left; names the largest patient."""
+def _refuse_other_share(
+    pictures: Sequence[Picture], out: Sequence[bool], staying: int, source: str
+) -> None:
+    """Raise InputError when too few are held out or too few left; names the largest patient.
+
+    Or says how many are ``staying`` in training, since their patients are trained on before.
+    """
     total, num = sum(out), len(pictures)
     if MIN_PICTURES <= total <= num / 2:
         return
+    if staying and total < MIN_PICTURES:
+        raise InputError(
+            f"sources.{source}: {total} of {num} pictures would be held out, fewer than "
+            f"{MIN_PICTURES}, because {staying} show patients trained on in an earlier source; "
+            "add patients, or set returning: allow to test on those too"
+        )
     owner, size = Counter(p.owner for p in pictures).most_common(1)[0]
     first = next(p for p in pictures if p.owner == owner)
     rule = f"fewer than {MIN_PICTURES}" if total < MIN_PICTURES else "more than half"

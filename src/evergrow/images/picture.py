@@ -1,15 +1,25 @@
 """The one Picture: pixels that know their origin, whom they belong to and what they show."""
 
+import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from blake3 import blake3
 
+IDENTIFYING = ("patient", "study", "site")  # replaced before anything is written
+SPLITS = ("train", "val", "validation", "test")
+
+
+def same_id(value: str) -> str:
+    """An id without what differs between exports of one person's: case, blanks, normal form."""
+    folded = unicodedata.normalize("NFKC", value).casefold()
+    return unicodedata.normalize("NFKC", "".join(folded.split()))
+
 
 def place_of_owner(owner: str) -> bytes:
-    """The blake3 digest of a patient's id or a picture's content hash."""
-    return blake3(owner.encode()).digest()
+    """The blake3 digest of a patient's id, however it is spelt, or a picture's content hash."""
+    return blake3(same_id(owner).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +28,12 @@ class Picture:
 
     path      the file (relative to the recipe's folder when inside it)
     key       the place in the source: the path, with ``#`` and a row in a file of many
-    patient, study, site, laterality, label, split, date   as the data says, None when it does not
+    patient, study, site, laterality, view, label, split, date   as the data says, or None
     reading   how the pixels were made from the file (bit depth, look-up tables, inversion)
     names     what else of a header a file's name may spell (a person's name, numbers, days): to be
               hidden there, and never kept
-    plain     the key before pseudonyms, for sentences on the screen alone; never written
+    plain     what sentences on the screen call it: the key, and where something of it is hidden
+              the number of its file
     place     a hash of the patient's own id, the same in every source: decides the side of a split,
               never written
     """
@@ -35,6 +46,7 @@ class Picture:
     study: str | None = None
     site: str | None = None
     laterality: str | None = None
+    view: str | None = None
     label: str | None = None
     split: str | None = None
     date: str | None = None
@@ -66,7 +78,7 @@ class Picture:
 
     @property
     def shown(self) -> str:
-        """The picture as the user knows its file."""
+        """The picture as the user can find its file."""
         return self.plain or self.key
 
     @property

@@ -8,14 +8,12 @@ from typing import Any, final
 
 from blake3 import blake3
 
-from evergrow.images.picture import Picture
+from evergrow.images.picture import IDENTIFYING, Picture, place_of_owner
+from evergrow.images.spelling import Folded, is_long, joined, pattern_of, spellings, spelt_known
 
-IDENTIFYING = ("patient", "study", "site")  # replaced before anything is written
 _CONTEXT = "evergrow 2026-11 pseudonyms of pictures"
 _READ = 1 << 20  # bytes of each file
-_LONG = 4  # letters and digits of a value that is hidden also inside a longer word
 _SUFFIXES = (".dcm", ".dicom")  # another one may be a part of a number
-_WORD = re.compile(r"[A-Za-z0-9]+")
 
 
 def secret_of(paths: Sequence[Path]) -> bytes:
@@ -45,11 +43,15 @@ class Pseudonyms:
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake3(secret, derive_key_context=_CONTEXT).digest()
-        self._known: dict[str, str] = {}  # single words, as all files may spell them
+        self._known: dict[str, str] = {}  # letters of a value -> its pseudonym, for all files
 
     def name(self, value: str) -> str:
-        """12 hex digits in place of ``value``."""
-        return blake3(value.encode(), key=self._key).hexdigest(6)
+        """12 hex digits in place of ``value``, however its case, blanks and normal form are."""
+        return self.of_place(place_of_owner(value))
+
+    def of_place(self, place: bytes) -> str:
+        """The same for whom only ``place_of_owner`` is known."""
+        return blake3(place, key=self._key).hexdigest(6)
 
     def hide(self, picture: Picture) -> Picture:
         """The picture with pseudonyms, also where its path or key spells an identifying value.
@@ -64,44 +66,66 @@ class Pseudonyms:
         }
         date = picture.date[:4] if picture.date and picture.patient else picture.date
         path, key = self.hide_in(picture.path, spelt), self.hide_in(picture.key, spelt)
-        told = {"plain": picture.key, "names": (), "place": picture.drawn}
+        # Of nobody's picture the place follows from its pixels, which are yet to be cut to size.
+        place = b"" if picture.patient is None else picture.drawn
+        told = {"plain": key, "names": (), "place": place}
         return replace(picture, path=path, key=key, date=date, **told, **changes)
 
     def spells(self, text: str, picture: Picture, exactly: bool) -> bool:
         """Whether ``text`` holds an identifying value; ``exactly``: or is a short patient's id."""
-        long = [v for v in identifying(picture) if sum(map(len, _WORD.findall(v))) >= _LONG]
+        long = [value for value in identifying(picture) if is_long(value)]
         short = {picture.patient, *picture.names[:1]} if exactly else set()
         return text in short or self.hide_in(text, long) != text
 
-    def hide_in(self, text: str, values: Iterable[str]) -> str:
-        """``text`` with a pseudonym wherever it spells one of ``values``, the longest first.
+    def know(self, values: Iterable[str]) -> None:
+        """Take values for identifying wherever they stand; a short one could be any word."""
+        for value in values:
+            if joined(value) not in self._known and is_long(value):
+                name = self.name(value)
+                self._known |= {joined(spelling): name for spelling in spellings(value)}
 
-        Case and punctuation do not matter; a value of fewer than four letters and digits must
-        stand as a word of its own, or nothing would be left of a path.
-        """
+    def knows(self, text: str) -> bool:
+        """Whether a text is, as a whole, one of the values that identify somebody."""
+        return joined(text) in self._known
+
+    def hide_in(self, text: str, values: Iterable[str]) -> str:
+        """``text`` with a pseudonym wherever it spells one of ``values``, the longest first."""
         names: list[str] = []
         patterns: list[str] = []
-        for value in sorted(set(values), key=lambda v: (-len(v), v)):
-            words = _WORD.findall(value)
-            pattern = r"[^A-Za-z0-9]*".join(words)
-            if not words:
-                continue
-            if sum(map(len, words)) < _LONG:
-                pattern = rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
-            elif len(words) == 1:
-                self._known[words[0].casefold()] = self.name(value)
-            names.append(self.name(value))
-            patterns.append(f"({pattern})")
+        chosen = sorted(set(values), key=lambda v: (-len(v), v))
+        self.know(chosen)
+        folded = Folded(text)
+        letters = folded.all_letters()
+        for value in chosen:
+            for spelling in spellings(value):
+                own = joined(spelling)
+                if own and own in letters and (pattern := pattern_of(spelling)) is not None:
+                    names.append(self.name(value))
+                    patterns.append(f"({pattern})")
         if not patterns:
             return text
-        found = re.compile("|".join(patterns), re.IGNORECASE)
-        return found.sub(lambda match: names[int(match.lastindex or 1) - 1], text)
+        found = re.finditer("|".join(patterns), folded.letters)
+        return _replaced(
+            text, folded, ((m.start(), m.end(), names[int(m.lastindex or 1) - 1]) for m in found)
+        )
 
     def hide_known(self, text: str) -> str:
-        """``text`` with a pseudonym for each word that identified any picture hidden before."""
-        return _WORD.sub(lambda word: self._known.get(word[0].casefold(), word[0]), text)
+        """``text`` with a pseudonym for each value in it that identified anybody before."""
+        folded = Folded(text)
+        found = spelt_known(folded, self._known)
+        return _replaced(text, folded, ((a, b, self._known[letters]) for a, b, letters in found))
 
     def of_file(self, path: str) -> str:
         """A name for a file of which nobody can say whose it is."""
         suffix = PurePosixPath(path).suffix.lower()
-        return f"{self.name(path)}{suffix if suffix in _SUFFIXES else ''}"
+        name = blake3(path.encode(errors="surrogateescape"), key=self._key).hexdigest(6)
+        return f"{name}{suffix if suffix in _SUFFIXES else ''}"
+
+
+def _replaced(text: str, folded: Folded, found: Iterable[tuple[int, int, str]]) -> str:
+    parts, last = [], 0
+    for start, end, name in found:
+        first, after = folded.span(start, end)
+        parts += [text[last:first], name]
+        last = after
+    return "".join([*parts, text[last:]])

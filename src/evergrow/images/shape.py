@@ -1,8 +1,12 @@
 """Pixels brought to one size, depth and number of channels."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image
 
+from evergrow.errors import InputError
+from evergrow.images.config import ImageSourceConfig
 from evergrow.images.picture import Picture
 
 
@@ -38,7 +42,30 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return np.rint(grey).astype(pixels.dtype)[None]
 
 
-def reshaped(picture: Picture, size: int | None, channels: int) -> Picture:
-    """The picture as [C, H, W]."""
-    pixels = picture.pixels if size is None else to_square(picture.pixels, size)
-    return picture.with_pixels(to_channels(pixels, channels))
+def to_depth(pixels: np.ndarray, bits: int | None) -> np.ndarray:
+    """8 or 16 bits a pixel, white staying white; None: as they are."""
+    if bits is None or bits == 8 * pixels.itemsize:
+        return pixels
+    if bits == 16:
+        return pixels.astype(np.uint16) * np.uint16(257)
+    return np.rint(pixels / 257).astype(np.uint8)
+
+
+def reshaped(picture: Picture, config: ImageSourceConfig) -> Picture:
+    """The picture as [C, H, W] of the size, the channels and the bits that are asked for."""
+    pixels = picture.pixels if config.size is None else to_square(picture.pixels, config.size)
+    return picture.with_pixels(to_depth(to_channels(pixels, config.channels), config.bits))
+
+
+def refuse_other_depth(source: str, kind: str, others: Mapping[str, str]) -> None:
+    """Raise InputError when a source's numbers are of another depth than an earlier source's.
+
+    A release says one scale of pixels for all; with another one its pictures would be black.
+    """
+    bits = 8 * np.dtype(kind).itemsize
+    for name, other in others.items():
+        if (of_other := 8 * np.dtype(other).itemsize) != bits:
+            raise InputError(
+                f"sources.{source}: has {bits} bits a pixel, {name} {of_other}, and a model reads "
+                f"pixels of one scale; set bits: {of_other}, or bits for both"
+            )

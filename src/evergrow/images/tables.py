@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+RLE = "1.2.840.10008.1.2.5"  # packs the numbers as they are
+
 
 def filled(header: Any, keyword: str) -> Any:
     """The element's value, the first of several; None where it is absent or empty."""
@@ -16,6 +18,31 @@ def filled(header: Any, keyword: str) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         value = value[0] if len(value) else None
     return None if value == "" else value
+
+
+def stored(raw: np.ndarray, header: Any, bits: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """The ``bits`` up to HighBit of each number, and what was ``masked`` or ``shifted`` for it.
+
+    Above them older files keep overlays (PS3.5 8.1.1 of 2004), which would be white. Raises
+    ValueError for a HighBit where there are no such bits, and for one of compressed pixels, which
+    have no place beside them.
+    """
+    said, width = filled(header, "HighBit"), 8 * raw.itemsize
+    high = bits - 1 if said is None else int(said)
+    below = high + 1 - bits
+    syntax = header.file_meta.TransferSyntaxUID
+    if below and syntax.is_compressed and syntax != RLE:
+        raise ValueError(f"HighBit {high} of {bits} bits in compressed pixels")
+    if below < 0 or high >= width:
+        if below == 0:  # the decoder gave fewer bits than the header announces
+            return raw, {}
+        raise ValueError(f"HighBit {high} of {bits} bits in {width}")
+    cut = np.right_shift(np.left_shift(raw, width - 1 - high), width - bits)
+    beyond = np.right_shift(raw, high) >> 1  # of a number with a sign also all ones
+    changes: dict[str, Any] = {"shifted": True} if below else {}
+    if (beyond > 0).any() or (beyond < -1).any():
+        changes["masked"] = True
+    return cut, changes
 
 
 def rescaled(raw: np.ndarray, header: Any, bits: int) -> tuple[np.ndarray, float, float]:
