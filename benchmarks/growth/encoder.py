@@ -32,7 +32,7 @@ GROWTHS = {
     "ffn x 2": {"ffn": 3072},
     "ffn x 1.3": {"ffn": 2000},
 }
-METHODS = ("auto", "fpi", "fpi_random", "lemon", "hyperclone", "zero", "sqrt", "average", "aki")
+METHODS = ("auto", "fpi", "fpi_random", "lemon", "zero", "sqrt", "average", "aki")
 SENTENCES = (
     "A man is playing a guitar on the beach.",
     "Someone makes music by the sea.",

@@ -10,6 +10,7 @@ from torch import Tensor
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.models.families import FAMILIES
+from evergrow.models.families.decoders import DECODERS
 
 EXACT = 1e-12  # largest difference of a logit; rounding of these models stays below 1e-13
 To = dict[str, int]
@@ -19,20 +20,26 @@ def _free(family: str, axis: str) -> bool:
     return axis in FAMILIES[family].fields and "head_dim" in FAMILIES[family].fields
 
 
+def _with_ffn(family: str, to: To, ffn: int) -> To:
+    return to | ({"ffn": ffn} if "ffn" in FAMILIES[family].fields else {})
+
+
 def double(family: str) -> To:
     """Every width twice."""
-    to = {"hidden": 96, "heads": 8, "ffn": 224}
+    to = _with_ffn(family, {"hidden": 96, "heads": 8}, 224)
     return to | ({"kv_heads": 4} if _free(family, "kv_heads") else {})
 
 
 def half_more(family: str) -> To:
     """The residual stream by a half; heads follow where they must."""
-    return {"hidden": 72, "ffn": 149}
+    to = {"hidden": 72, "heads": 6} if FAMILIES[family].whole_heads else {"hidden": 72}
+    return _with_ffn(family, to, 149)
 
 
-def units(family: str) -> To:
+def units(family: str) -> To | None:
     """No axis that a residual norm sees: neurons, and heads where they are free."""
-    return {"ffn": 149} | ({"heads": 6} if _free(family, "heads") else {})
+    heads = {"heads": 6} if _free(family, "heads") else {}
+    return _with_ffn(family, heads, 149) or None
 
 
 def wider_heads(family: str) -> To:
@@ -68,15 +75,12 @@ ROWS: dict[str, Row] = {
     "aki, all widths x 2": ("aki", {}, double),
     "lemon, all widths x 2": ("lemon", {}, double),
     "lemon, hidden x 1.5": ("lemon", {}, half_more),
-    "hyperclone, all widths x 2": ("hyperclone", {}, double),
     "zero, hidden x 1.5": ("zero", {}, half_more),
     "zero, ffn and free heads": ("zero", {}, units),
     "sqrt, hidden x 1.5": ("sqrt", {}, half_more),
     "average, hidden x 1.5": ("average", {}, half_more),
     "identity, 3 to 5 layers": ("auto", {"depth": "identity"}, deeper(5)),
     "stack, 3 to 6 layers": ("auto", {"depth": "stack"}, deeper(6)),
-    "interleave, 3 to 6 layers": ("auto", {"depth": "interleave"}, deeper(6)),
-    "interpolate, 3 to 6 layers": ("auto", {"depth": "interpolate"}, deeper(6)),
 }
 
 
@@ -121,16 +125,25 @@ def measure(family: str, row: str) -> Cell:
 
 
 def measured_page() -> str:
-    """The whole table in Markdown."""
-    lines = ["| operator | " + " | ".join(TINY) + " |", "|---" * (len(TINY) + 1) + "|"]
+    """The whole table in Markdown: causal models, then the others."""
+    causal = [name for name in TINY if name in {family.name for family in DECODERS}]
+    return "\n\n".join(_part(part) for part in (causal, [n for n in TINY if n not in causal]))
+
+
+def _part(families: list[str]) -> str:
+    lines = ["| operator | " + " | ".join(families) + " |", "|---" * (len(families) + 1) + "|"]
     for row in ROWS:
-        texts = [measure(family, row).text for family in TINY]
+        texts = [measure(family, row).text for family in families]
         lines.append(f"| {row} | {' | '.join(texts)} |")
     return "\n".join(lines)
 
 
 def written_rows(page: str) -> dict[str, dict[str, str]]:
-    """The table between the marks of docs/growth.md: row -> family -> text."""
+    """The tables between the marks of docs/growth.md: row -> family -> text."""
     inside = page.split("<!-- exactness -->")[1].split("<!-- /exactness -->")[0]
-    head, _, *lines = [line.strip("| ").split(" | ") for line in inside.strip().splitlines()]
-    return {row: dict(zip(head[1:], texts, strict=True)) for row, *texts in lines}
+    found: dict[str, dict[str, str]] = {}
+    for part in inside.strip().split("\n\n"):
+        head, _, *lines = [line.strip("| ").split(" | ") for line in part.splitlines()]
+        for row, *texts in lines:
+            found.setdefault(row, {}).update(zip(head[1:], texts, strict=True))
+    return found

@@ -76,7 +76,8 @@ def test_a_model_against_itself_and_a_disturbed_one(tmp_path: Path) -> None:
     assert same["problems"] == []
     assert same["gradient_norm"]["ratio"] == 1
     assert [block["ratio"] for block in same["activation_rms"]] == [1, 1, 1]
-    assert 0 < same["noise"]["float32"]["maximum"] < 1e-4 < same["noise"]["bfloat16"]["maximum"]
+    assert 0 < same["noise"]["float32"]["maximum"] < 1e-4
+    assert same["noise"]["bfloat16"] is None  # nothing is stored in it
     other = check_growth(a, b, None)
     assert other["difference"]["maximum"] > 0.1
     assert "outputs differ by" in other["problems"][0]

@@ -2,34 +2,22 @@
 
 import pytest
 
-from evergrow.grow.depth import DEPTH_OPERATORS, identity, interleave, interpolate, stack
+from evergrow.grow.depth import DEPTH_OPERATORS, copies, identity, stack
 
 
 def test_stacking_repeats_and_takes_the_remainder_from_the_top() -> None:
-    assert [b.sources[0][0] for b in stack(3, 8)] == [0, 1, 2, 0, 1, 2, 1, 2]
+    assert [b.source for b in stack(3, 8)] == [0, 1, 2, 0, 1, 2, 1, 2]
     assert [b.new for b in stack(3, 6)] == [False] * 3 + [True] * 3
 
 
-def test_interleaving_keeps_the_order() -> None:
-    assert [b.sources[0][0] for b in interleave(3, 6)] == [0, 0, 1, 1, 2, 2]
-    assert [b.sources[0][0] for b in interleave(3, 4)] == [0, 0, 1, 2]
-    assert [b.new for b in interleave(3, 6)] == [False, True] * 3
-
-
-def test_interpolation_mixes_neighbours() -> None:
-    blocks = interpolate(3, 5)
-    assert [b.sources for b in blocks] == [
-        ((0, 1.0),),
-        ((0, 0.5), (1, 0.5)),
-        ((1, 1.0),),
-        ((1, 0.5), (2, 0.5)),
-        ((2, 1.0),),
-    ]
+def test_any_order() -> None:
+    assert [b.source for b in copies([0, 0, 2, 1])] == [0, 0, 2, 1]
+    assert [b.new for b in copies([0, 0, 2, 1])] == [False, True, False, False]
 
 
 def test_identity_blocks_are_spread_evenly_after_their_source() -> None:
     blocks = identity(3, 5)
-    assert [(b.sources[0][0], b.identity) for b in blocks] == [
+    assert [(b.source, b.identity) for b in blocks] == [
         (0, False),
         (1, False),
         (1, True),
@@ -44,6 +32,5 @@ def test_identity_blocks_are_spread_evenly_after_their_source() -> None:
 def test_every_source_block_is_used_and_old_once(name: str, before: int, after: int) -> None:
     blocks = DEPTH_OPERATORS[name](before, after)
     assert len(blocks) == after
-    assert all(abs(sum(share for _, share in b.sources) - 1) < 1e-12 for b in blocks)
-    assert {s for b in blocks for s, _ in b.sources} == set(range(before))
+    assert {b.source for b in blocks} == set(range(before))
     assert sum(not b.new for b in blocks) == before

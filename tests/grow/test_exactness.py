@@ -20,7 +20,7 @@ def test_every_operator_has_a_row_and_every_family_a_column() -> None:
     assert METHODS.keys() | DEPTH_OPERATORS.keys() <= measured
     assert TINY.keys() == FAMILIES.keys()
     assert WRITTEN.keys() == ROWS.keys(), WAY_OUT
-    assert all(list(cells) == list(TINY) for cells in WRITTEN.values()), WAY_OUT
+    assert all(cells.keys() == TINY.keys() for cells in WRITTEN.values()), WAY_OUT
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from grow.tiny import described, float64_norms, grown, inputs, tiny
+from grow.tiny import described, grown, inputs, tiny
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -11,6 +11,7 @@ from evergrow.grow.config import GrowConfig
 from evergrow.grow.layout import line_of
 from evergrow.grow.moments import grow_moments
 from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.models.streamed import StaysWide
 
 DOUBLE = {"hidden": 96, "heads": 8, "ffn": 224}
 GQA = DOUBLE | {"kv_heads": 4}
@@ -19,7 +20,7 @@ GQA = DOUBLE | {"kv_heads": 4}
 def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
     ids = inputs(model)["input_ids"]
     model.zero_grad()
-    with float64_norms():
+    with StaysWide():
         logits = model(input_ids=ids).logits
     nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten()).backward()
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}

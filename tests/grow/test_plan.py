@@ -1,5 +1,6 @@
 """What a plan says of a configuration, and what it refuses; no weights are touched."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from evergrow.config import decode
 from evergrow.errors import InputError
 from evergrow.grow.config import AUTO_NOISE, GrowConfig
 from evergrow.grow.plan import plan_growth
+from evergrow.models.skeleton import skeleton
 
 
 def config_of(family: str, **changes: Any) -> dict[str, Any]:
@@ -29,8 +31,15 @@ def refusal(config: dict[str, Any], **settings: Any) -> str:
     [
         ("llama", {"hidden": 24}, "hidden=24: smaller than the source's 48; growth only enlarges"),
         ("llama", {"heads": 6, "kv_heads": 4}, "heads=6: not divisible by kv_heads=4; every key"),
-        ("llama", {"heads": 9, "kv_heads": 3}, None),
+        ("mistral", {"heads": 9, "kv_heads": 3}, None),
         ("llama", {"heads": 4, "kv_heads": 3}, "heads=4: not divisible by kv_heads=3"),
+        (
+            "llama",
+            {"hidden": 97},
+            "hidden=97: not divisible by heads=4, which transformers asks of",
+        ),
+        ("llama", {"heads": 5, "kv_heads": 5}, "hidden=48: not divisible by heads=5, which"),
+        ("qwen3", {"hidden": 97}, None),
         ("llama", {"head_dim": 18}, "head_dim=18: from 12, rotary speeds would fall between"),
         ("llama", {"hidden": 48}, "to: every size is the source's already; name a larger one"),
         ("vit", {"vocab": 200}, "vocab=200: vit has no such axis; leave it out"),
@@ -49,7 +58,7 @@ def test_impossible_targets(family: str, to: dict[str, int], sentence: str | Non
 
 
 def test_a_group_without_a_place_for_its_query_heads() -> None:
-    config = config_of("llama", num_attention_heads=8, num_key_value_heads=2, head_dim=12)
+    config = config_of("mistral", num_attention_heads=8, num_key_value_heads=2, head_dim=12)
     text = refusal(config, to={"heads": 9, "kv_heads": 3})
     assert "the 4 query heads that share a key head need 4 places, and a copy of theirs has 3" in (
         text
@@ -64,9 +73,6 @@ def test_methods_that_a_norm_forbids() -> None:
     assert "bert (post-layer norm)" in refusal(
         config_of("bert"), to={"hidden": 72}, method="average"
     )
-    assert refusal(config_of("llama"), to={"ffn": 150}, method="hyperclone") == (
-        "ffn=150: hyperclone copies whole multiples of 112 only; choose 224 or method auto"
-    )
     assert refusal(config_of("bert"), to={"layers": 5}, depth="identity").startswith(
         "depth identity: bert normalises after every sum"
     )
@@ -80,8 +86,17 @@ def test_settings_that_tie_the_function_to_a_size() -> None:
     assert plan_growth(scaled, GrowConfig(to={"hidden": 96})).exactness == "exact"
     slides = config_of("qwen2", use_sliding_window=True, sliding_window=8)
     assert plan_growth(slides, GrowConfig(to={"layers": 6})).target["layer_types"]
-    del slides["layer_types"]
-    assert refusal(slides, to={"layers": 6}).startswith("layers=6: with use_sliding_window=True")
+    del slides["layer_types"]  # counted from the bottom where it is silent: written out
+    slides["max_window_layers"] = 1
+    full, slide = "full_attention", "sliding_attention"
+    target = plan_growth(slides, GrowConfig(to={"layers": 6})).target
+    assert target["layer_types"] == [full, full, slide, slide, slide, slide]
+    assert "layer_types" not in plan_growth(slides, GrowConfig(to={"hidden": 96})).target
+    assert refusal(config_of("modernbert"), to={"layers": 6}).startswith(
+        "layers=6: with model_type"
+    )
+    wide = config_of("electra", embedding_size=96)
+    assert refusal(wide, to={"hidden": 96}).startswith("hidden=96: electra as wide as its embedd")
     yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
     assert refusal(config_of("llama", rope_parameters=yarn), to={"head_dim": 24}) == (
         "head_dim=24: rope type 'yarn' ties speeds to the width of a head; keep head_dim at 12"
@@ -89,16 +104,23 @@ def test_settings_that_tie_the_function_to_a_size() -> None:
 
 
 def test_what_nobody_described() -> None:
-    assert refusal({"model_type": "lama"}, to={"hidden": 96}) == (
-        "model_type 'lama': no family of this name is described; did you mean 'llama'?"
-    )
-    strange = config_of("llama", logit_multiplier=2.0)
+    for kind in ("lama", "olmo7"):  # olmo2 under another name is another model: none is offered
+        text = refusal({"model_type": kind}, to={"hidden": 96})
+        assert text.startswith(f"model_type '{kind}': no family of this name is described; descri")
+        assert "did you mean" not in text
+    strange = config_of("llama", per_layer_config={"0": {"head_dim": 6}})
     assert refusal(strange, to={"hidden": 96}).startswith(
-        "config.json: nobody said what logit_multiplier means for a grown llama"
+        "config.json: nobody said what per_layer_config means for a grown llama"
     )
     bare = config_of("llama")
     del bare["hidden_size"]
     assert refusal(bare, to={"hidden": 96}).startswith("config.json: hidden_size is missing")
+    assert refusal(config_of("llama", hidden_size="48"), to={"hidden": 96}) == (
+        "config.json: hidden_size is '48', and a size is a whole number"
+    )
+    assert refusal(config_of("bert", hidden_size=50), to={"hidden": 96}).startswith(
+        "config.json: 4 heads do not divide hidden_size 50"
+    )
 
 
 def test_a_plan_needs_an_axis_it_knows_and_a_positive_size() -> None:
@@ -193,3 +215,54 @@ def test_an_encoder_without_its_head_has_nothing_tied() -> None:
     assert plan.outputs.weight.tolist() == [0.5] * 96
     assert plan_growth(config_of("qwen3"), GrowConfig(to={"hidden": 96})).tied
     assert described(tiny("qwen3"))["architectures"] == ["Qwen3ForCausalLM"]
+
+
+def test_blocks_in_any_order() -> None:
+    assert GrowConfig(layers="0-2,1,0-1").order == [0, 1, 2, 1, 0, 1]
+    plan = plan_growth(config_of("llama"), GrowConfig(layers="0-1,1-2"))
+    assert [block.source for block in plan.blocks] == [0, 1, 1, 2]
+    assert [block.new for block in plan.blocks] == [False, False, True, False]
+    assert plan.target["num_hidden_layers"] == 4
+    assert (plan.verdicts[0].operator, plan.exactness) == ("blocks 0-1,1-2", "lossy")
+    both = plan_growth(config_of("llama"), GrowConfig(layers="0-1,0-1", to={"hidden": 96}))
+    assert both.verdicts[-1].reason.endswith("blocks [2] are left out")
+    assert [v.axis for v in both.verdicts] == ["hidden", "layers"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ("0-3", "layers=0-3: the source's blocks are 0 to 2; each range runs upwards and inside"),
+        ("2-0", "layers=2-0: the source's blocks are 0 to 2"),
+        ("0-2", "layers=0-2: 3 blocks, and the source has 3; growth only enlarges, so list more"),
+    ],
+)
+def test_lists_that_are_no_growth(layers: str, said: str) -> None:
+    assert refusal(config_of("llama"), layers=layers).startswith(said)
+
+
+def test_a_list_stands_alone() -> None:
+    for settings in (
+        {"layers": "0-1,x"},
+        {"layers": "0-2,1-2", "to": {"layers": 5}},
+        {"layers": "0-2,1-2", "depth": "stack"},
+        {},
+    ):
+        with pytest.raises(InputError, match=r"grow"):
+            decode(GrowConfig, settings, "grow")
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_whatever_is_planned_can_be_built(family: str) -> None:
+    """No target ends in the validator of transformers."""
+    config, planned = config_of(family), 0
+    axes = {"hidden": (48, 72, 96, 97), "heads": (None, 5, 6, 8, 9), "kv_heads": (None, 2, 5)}
+    for sizes in itertools.product(*axes.values()):
+        to = {axis: size for axis, size in zip(axes, sizes, strict=True) if size is not None}
+        try:
+            plan = plan_growth(config, GrowConfig(to=to))  # pyright: ignore
+        except InputError:
+            continue
+        assert skeleton(plan.target).config.hidden_size == to["hidden"]
+        planned += 1
+    assert planned >= 3

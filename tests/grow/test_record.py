@@ -12,6 +12,7 @@ from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder
 from evergrow.grow.record import grow_config, next_rate, read_record
+from evergrow.lineage import Node
 
 TO: Any = {"hidden": 96, "heads": 8, "layers": 4}
 
@@ -35,9 +36,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_tensor_says_where_it_comes_from(record: dict[str, Any]) -> None:
     tensors = record["tensors"]
     new = "gpt_neox.layers.3.mlp.dense_4h_to_h.weight"
-    assert tensors[new]["sources"] == [
-        {"tensor": "gpt_neox.layers.2.mlp.dense_4h_to_h.weight", "share": 1.0}
-    ]
+    assert tensors[new]["source"] == "gpt_neox.layers.2.mlp.dense_4h_to_h.weight"
     assert tensors[new]["zero"] == "identity block"
     assert tensors[new]["new_block"] is True
     table = tensors["gpt_neox.embed_in.weight"]
@@ -66,7 +65,9 @@ def test_no_optimiser_and_no_known_rate_are_said(record: dict[str, Any]) -> None
 def test_the_next_rate_is_the_one_the_source_stopped_at(
     segments: list[dict[str, Any]], rate: float | None, tmp_path: Path
 ) -> None:
-    (tmp_path / "evergrow.json").write_text(json.dumps({"schedule": segments}))
+    details: dict[str, Any] = {"schedule": segments}
+    node = Node(key="k", kind="stage", name="one", parents=[], details=details)
+    (tmp_path / "evergrow.json").write_text(json.dumps(node.to_data()))
     found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7))
     assert (found["next"], found["rho"], found["warm_steps"]) == (rate, 2.0, 7)
     assert found["new_parameters"] == (None if rate is None else 2 * rate)

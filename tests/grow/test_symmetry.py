@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evergrow.grow import symmetry
-from evergrow.grow.symmetry import duplicate_units, effective_rank, middle_of_each_kind, symmetry_of
+from evergrow.grow.symmetry import duplicate_units, effective_rank, symmetry_of
 
 
 def test_duplicates_are_rows_of_one_direction() -> None:
@@ -25,10 +25,8 @@ def test_a_copied_matrix_keeps_its_sources_rank_and_noise_frees_it() -> None:
     locked = symmetry_of(grown)
     assert (locked.duplicate_rows, locked.duplicate_columns) == (4, 6)
     assert locked.rank == 4
-    assert locked.locked
     free = symmetry_of(grown + 1e-3 * torch.randn(8, 12))
     assert (free.duplicate_rows, free.duplicate_columns, free.rank) == (0, 0, 8)
-    assert not free.locked
 
 
 def test_effective_rank_by_hand() -> None:
@@ -52,14 +50,3 @@ def test_large_matrices_have_no_rank_but_duplicates(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(symmetry, "RANK_LIMIT", 2)
     found = symmetry_of(torch.ones(3, 4))
     assert (found.rank, found.effective_rank, found.duplicate_rows) == (None, None, 2)
-    assert not found.locked
-
-
-def test_one_matrix_of_each_kind() -> None:
-    shapes = {f"layers.{i}.up.weight": (3, 2) for i in range(3)}
-    assert middle_of_each_kind(
-        {**shapes, "norm.weight": (2,), "cls": (1, 1, 2), "head.weight": (5, 2)}
-    ) == {
-        "layers.*.up.weight": "layers.1.up.weight",
-        "head.weight": "head.weight",
-    }

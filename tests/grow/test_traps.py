@@ -2,13 +2,15 @@
 
 import pytest
 import torch
-from grow.tiny import described, float64_norms, grown, inputs, logits, tiny
+from grow.tiny import described, grown, inputs, logits, tiny
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.expand import needed
 from evergrow.grow.plan import plan_growth
+from evergrow.models.streamed import StaysWide
 
 DOUBLE = {"hidden": 96, "heads": 8, "kv_heads": 4, "ffn": 224}
 
@@ -19,7 +21,7 @@ def change(before: PreTrainedModel, after: PreTrainedModel) -> float:
 
 def loss(model: PreTrainedModel) -> Tensor:
     ids = inputs(model)["input_ids"]
-    with float64_norms():
+    with StaysWide():
         found = model(input_ids=ids).logits[:, :-1].flatten(0, 1)
     return nn.functional.cross_entropy(found, ids[:, 1:].flatten())
 
@@ -220,4 +222,28 @@ def test_a_wider_head_turns_at_the_old_speeds(family: str) -> None:
     half = 6 if family == "llama" else 3  # GPT-NeoX turns half of its 12 coordinates here
     kept = plan.views["query"].scale[: half * 3] != 0
     assert kept.tolist() == [True, False, False] * half
+    assert change(source, larger) < 1e-12
+
+
+@pytest.mark.parametrize("share", [0.25, 0.92])  # 3 and 11 of 12 coordinates; pairs are 4 and 12
+@pytest.mark.parametrize("times", [2, 3])
+def test_an_odd_rotary_width_turns_one_coordinate_more(share: float, times: int) -> None:
+    rope = {"rope_type": "default", "rope_theta": 5e3, "partial_rotary_factor": share}
+    source = tiny("gpt_neox", rope_parameters=rope)
+    wider = GrowConfig(to={"hidden": 48 * times, "heads": 4})
+    larger, _ = grown(source, GrowConfig(to={"hidden": 72}))
+    assert change(source, larger) < 1e-12
+    if int(share * 12 * times) == int(share * 12) * times:
+        larger, _ = grown(source, wider)
+        assert change(source, larger) < 1e-12
+    else:
+        with pytest.raises(InputError, match=r"turned by positions, and 11 of 12 are; keep heads"):
+            grown(source, wider)
+
+
+def test_a_head_that_is_all_odd_pairs_keeps_room_for_the_rest() -> None:
+    rope = {"rope_type": "default", "rope_theta": 5e3, "partial_rotary_factor": 11 / 12 + 1e-9}
+    source = tiny("gpt_neox", rope_parameters=rope)
+    larger, plan = grown(source, GrowConfig(to={"hidden": 96, "heads": 4}))
+    assert plan.views["key"].after == 24  # 22 turn, and 2 stand for nothing
     assert change(source, larger) < 1e-12

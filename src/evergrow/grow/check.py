@@ -1,11 +1,13 @@
 """Is the grown model what the plan says: the same function, healthy gradients, free to differ.
 
-Judged in float32 beside the source's own rounding noise. A folder in bf16 is judged before rounding
-as well: a tolerance in bf16 means nothing (its noise is as large as many real differences).
+Judged in float32 beside the source's own rounding noise. A folder in bf16 that differs by more is
+judged before rounding: a tolerance in bf16 means nothing (its noise is as large as many real
+differences).
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,11 +16,16 @@ from torch import Tensor
 
 from evergrow.errors import InputError
 from evergrow.grow.difference import Difference, Differences, difference, is_finite
-from evergrow.grow.expand import expand, needed
+from evergrow.grow.expand import expand
+from evergrow.grow.freedom import Watched
 from evergrow.grow.passes import Batch, Passed, Weighed, is_language_model, random_batch, run
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
-from evergrow.grow.symmetry import middle_of_each_kind, rank_of, symmetry_of
+from evergrow.models.families import FAMILIES
+from evergrow.models.family import Family
+
+# What is known of a folder that another tool grew and whose family nobody described.
+_NOBODYS = Family("", "", ("",), {}, "layer", {}, ())
 
 # An exact growth differs by the rounding of other sums: 1 to 3 times the source's own float32 noise
 # in tests. An eps of 1e-5 in place of 1e-6, a small mistake, makes 100 times it.
@@ -42,32 +49,43 @@ def check_growth(
     small, large = _weigh(source, grown, plan)
     batch = random_batch(small.model)
     before = run(small, batch, torch.float32, backward=True)
-    after = run(large, batch, torch.float32, backward=True)
+    shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
+    family = FAMILIES.get(str(grown.config.get("model_type")), _NOBODYS)
+    watched = Watched(shapes, family.axes_of, grown.read)
+    after = run(large, batch, torch.float32, backward=True, watch=watched)
+    exact = run(small, batch, torch.float64)
     words = _has_choices(small)
     found = difference(before.outputs, after.outputs, words)
-    noise = {
-        "float32": _noise(small, batch, before, torch.float64, words),
-        "bfloat16": _noise(small, batch, before, torch.bfloat16, words),
-    }
-    unrounded = _before_rounding(source, grown, plan, large, batch, before, words)
+    others = _others(before, after, exact)
+    kept = plan is None or plan.exactness == "exact"
+    noise = _noise(before, exact, words)
+    limit = tolerance if tolerance is not None else _limit(noise)
+    unrounded = None
+    if kept and (found.maximum > limit or _other_problems(others)):
+        unrounded = _before_rounding(source, grown, plan, large, batch)
+    judged = difference(before.outputs, (unrounded or after).outputs, words)
+    others = others if unrounded is None else _others(before, unrounded, exact)
+    in_few_bits = source.bytes_per_weight < 4
+    few = _noise(before, run(small, batch, torch.bfloat16), words) if in_few_bits else None
     ratio = _over(after.gradient_norm, before.gradient_norm)
-    judged = found if unrounded is None else unrounded
-    exact = plan is None or plan.exactness == "exact"
-    limit = tolerance if tolerance is not None else _limit(noise["float32"])
     return {
         "exactness": "exact" if plan is None else plan.exactness,
         "inputs": {name: list(value.shape) for name, value in batch.inputs.items()},
         "difference": found.record(),
-        "difference_before_rounding": None if unrounded is None else unrounded.record(),
-        "noise": {name: value.record() for name, value in noise.items()},
-        "limit": limit if exact or tolerance is not None else None,
+        "difference_before_rounding": None if unrounded is None else judged.record(),
+        "other_outputs": others,
+        "noise": {"float32": noise.record(), "bfloat16": few and few.record()},
+        "limit": limit if kept or tolerance is not None else None,
         "gradient_norm": {
             "source": before.gradient_norm, "grown": after.gradient_norm, "ratio": ratio,
         },
         "activation_rms": _activations(before, after, plan),
         "text": _on_text(small, large, texts, words),
-        "symmetry": _symmetry(source, grown, plan),
-        "problems": _problems(found, judged, limit, ratio, exact, tolerance is not None),
+        "symmetry": watched.records(),
+        "problems": [
+            *_problems(found, judged, limit, ratio, kept, tolerance is not None),
+            *(_other_problems(others) if kept and tolerance is None else []),
+        ],
     }  # fmt: skip
 
 
@@ -95,39 +113,50 @@ def _readout(plan: GrowthPlan | None) -> Tensor | None:
     """R of what leaves the last block (post-norm) or the last norm, [grown, source] features."""
     if plan is None:
         return None
-    _, read = plan.views["hidden" if plan.family.post else "logits"].matrices()
+    _, read = plan.outputs.matrices()
     return torch.from_numpy(read.T.copy())
 
 
 def _has_choices(weighed: Weighed) -> bool:
     """Whether outputs are logits of a distribution: over ids or over classes."""
-    name = type(weighed.model).__name__
-    return is_language_model(weighed.model) or name.endswith("ForImageClassification")
+    classes = type(weighed.model).__name__.endswith("Classification")
+    several = (weighed.model.config.num_labels or 0) > 1
+    return is_language_model(weighed.model) or (classes and several)
 
 
-def _noise(
-    small: Weighed, batch: Batch, before: Passed, dtype: torch.dtype, words: bool
-) -> Difference:
-    """What the source's own float32 outputs differ by when computed in ``dtype``."""
-    other = run(small, batch, dtype).outputs
-    return difference(before.outputs.double(), other.double(), words)
+def _noise(before: Passed, other: Passed, words: bool) -> Difference:
+    """What the source's own float32 outputs differ by when computed in another type."""
+    return difference(before.outputs.double(), other.outputs.double(), words)
 
 
 def _before_rounding(
-    source: Stored,
-    grown: Stored,
-    plan: GrowthPlan | None,
-    large: Weighed,
-    batch: Batch,
-    before: Passed,
-    words: bool,
-) -> Difference | None:
-    """The difference of the grown weights as they were before they were stored in few bits."""
+    source: Stored, grown: Stored, plan: GrowthPlan | None, large: Weighed, batch: Batch
+) -> Passed | None:
+    """A pass of the grown weights as they were before they were stored in few bits."""
     if plan is None or grown.bytes_per_weight >= 4:
         return None
     wide = partial(expand, plan, read=source.read_wide)
-    unrounded = Weighed(large.model, large.stored, wide, large.readout)
-    return difference(before.outputs, run(unrounded, batch, torch.float32).outputs, words)
+    return run(replace(large, read=wide), batch, torch.float32)
+
+
+def _others(before: Passed, after: Passed, exact: Passed) -> list[dict[str, float]]:
+    """The largest difference of every further output, and what an exact growth may have."""
+    return [
+        {
+            "maximum": difference(small, large, words=False).maximum,
+            "limit": _limit(difference(small.double(), wide.double(), words=False)),
+        }
+        for small, large, wide in zip(before.others, after.others, exact.others, strict=True)
+    ]
+
+
+def _other_problems(others: list[dict[str, float]]) -> list[str]:
+    return [
+        f"output {place} differs by {found['maximum']:.2g}, and an exact growth by at most "
+        f"{found['limit']:.2g}"
+        for place, found in enumerate(others, start=2)
+        if not found["maximum"] <= found["limit"]
+    ]
 
 
 def _limit(noise: Difference) -> float:
@@ -171,7 +200,7 @@ def _activations(
         same = len(before.rms) == len(after.rms)
         pairs = [(i, i) for i in range(len(after.rms))] if same else []
     else:
-        pairs = [(place, block.sources[0][0]) for place, block in enumerate(plan.blocks)]
+        pairs = [(place, block.source) for place, block in enumerate(plan.blocks)]
     return [
         {
             "block": place,
@@ -197,20 +226,6 @@ def _on_text(
     record: dict[str, float | int] = {**sums.result().record()}
     record["num_tokens"] = sum(batch.inputs["input_ids"].numel() for batch in texts)
     return record
-
-
-def _symmetry(source: Stored, grown: Stored, plan: GrowthPlan | None) -> list[dict[str, Any]]:
-    """One matrix of each kind, in the grown model and where it comes from."""
-    shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
-    records = []
-    for kind, name in middle_of_each_kind(shapes).items():
-        origin = name if plan is None else needed(plan, name)[0]
-        found = symmetry_of(grown.read(name))
-        record: dict[str, Any] = {"kind": kind, "tensor": name, **found.record()}
-        if origin in source.slots:
-            record["source_rank"] = rank_of(source.read(origin))
-        records.append(record)
-    return records
 
 
 def _identity(plan: GrowthPlan | None, name: str) -> bool:

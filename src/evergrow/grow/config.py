@@ -1,16 +1,14 @@
 """What a model grows to and how; imports no torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evergrow.config import Config, PositiveCount
 
 Axis = Literal["hidden", "heads", "kv_heads", "head_dim", "ffn", "layers", "vocab"]
-Method = Literal[
-    "auto", "fpi", "fpi_random", "aki", "lemon", "hyperclone", "zero", "sqrt", "average"
-]
-Depth = Literal["auto", "identity", "stack", "interleave", "interpolate"]
+Method = Literal["auto", "fpi", "fpi_random", "aki", "lemon", "zero", "sqrt", "average"]
+Depth = Literal["auto", "identity", "stack"]
 
 AUTO_NOISE = 0.05  # 1e-3 beside weights of 0.02 broke every tie within 40 steps
 
@@ -19,7 +17,14 @@ class GrowConfig(Config):
     """A larger size for any of the axes, and the operators that lead there."""
 
     to: dict[Axis, PositiveCount] = Field(
-        min_length=1, description="axis: new size; an axis not named keeps its size"
+        default={}, description="axis: new size; an axis not named keeps its size"
+    )
+    layers: str | None = Field(
+        None,
+        max_length=1000,
+        pattern=r"^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$",
+        description="the source's blocks in the order of the grown model's, counted from 0, such "
+        "as 0-23,8-31 (depth up-scaling, arXiv 2312.15166), in place of to.layers and depth",
     )
     method: Method = Field("auto", description="operator of the widths")
     depth: Depth = Field("auto", description="operator of layers: identity blocks or copies")
@@ -31,7 +36,7 @@ class GrowConfig(Config):
         None,
         ge=0,
         description="deviation of the noise the function does not see, as a multiple of the "
-        "matrix's root mean square; default: 0.05 with auto and hyperclone, else 0",
+        "matrix's root mean square; default: 0.05 with auto, else 0",
     )
     seed: int = Field(0, ge=0, description="of random copies, splits and noise")
     optimizer_state: Literal["asymmetric", "copy", "drop"] = Field(
@@ -41,9 +46,31 @@ class GrowConfig(Config):
     rho: float = Field(1.3, gt=0, description="peak rate of new parameters over the trunk's rate")
     warm_steps: int = Field(250, ge=0, description="optimiser steps to warm new parameters up in")
 
+    @model_validator(mode="after")
+    def _grows_something(self) -> Self:
+        if not self.to and self.layers is None:
+            raise ValueError("name an axis and its size in to, or the blocks in layers")
+        if self.layers is not None and ("layers" in self.to or self.depth != "auto"):
+            raise ValueError(
+                f"layers {self.layers} says which blocks there are; remove to.layers and depth"
+            )
+        return self
+
+    @property
+    def order(self) -> list[int] | None:
+        """The source's blocks in the order that ``layers`` says; None where it says nothing."""
+        if self.layers is None:
+            return None
+        ranges = [part.partition("-") for part in self.layers.split(",")]
+        return [
+            block
+            for first, dash, last in ranges
+            for block in range(int(first), int(last if dash else first) + 1)
+        ]
+
     @property
     def noise_ratio(self) -> float:
         """The noise that is used: the one given, else the method's own."""
         if self.noise is not None:
             return self.noise
-        return AUTO_NOISE if self.method in ("auto", "hyperclone") else 0.0
+        return AUTO_NOISE if self.method == "auto" else 0.0

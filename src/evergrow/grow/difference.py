@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_ELEMENTS = 1 << 21  # logits in float64 at a time
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -49,8 +51,9 @@ class Differences:
         """Outputs [B, T, V] and [B, T, W] (or without T) of the same inputs; targets [B, T]."""
         source, grown = source.flatten(0, -2), grown.flatten(0, -2)
         ids = None if targets is None else targets.flatten()
-        for start in range(0, len(source), 256):  # no float64 copy of all logits
-            rows = slice(start, start + 256)
+        step = max(1, _ELEMENTS // grown.shape[1])
+        for start in range(0, len(source), step):  # no float64 copy of all logits
+            rows = slice(start, start + step)
             self._add(
                 source[rows].double(), grown[rows].double(), None if ids is None else ids[rows]
             )

@@ -1,7 +1,7 @@
 """A grown model's tensors from the source's, one at a time: W' = M W R + Z (I - M R)."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,21 +48,19 @@ def target_names(plan: GrowthPlan, source_names: Iterable[str]) -> list[str]:
         elif not placed:
             placed = True
             for place, block in enumerate(plan.blocks):
-                found += [family.in_block(here, place) for here in blocks[block.sources[0][0]]]
+                found += [family.in_block(here, place) for here in blocks[block.source]]
     return found
 
 
 def needed(plan: GrowthPlan, name: str) -> list[str]:
     """The source tensors that a grown tensor is made from."""
-    return sorted({source for source, _ in mixture(plan, name)} | set(_above(plan, name)))
+    return sorted({source_of(plan, name), *_above(plan, name)})
 
 
-def mixture(plan: GrowthPlan, name: str) -> list[tuple[str, float]]:
-    """(source tensor, share) of all that the grown tensor ``name`` is a mix of."""
+def source_of(plan: GrowthPlan, name: str) -> str:
+    """The source tensor that the grown tensor ``name`` is a copy of."""
     place = plan.family.block_of(name)
-    if place is None:
-        return [(name, 1.0)]
-    return [(plan.family.in_block(name, b), share) for b, share in plan.blocks[place].sources]
+    return name if place is None else plan.family.in_block(name, plan.blocks[place].source)
 
 
 def _above(plan: GrowthPlan, name: str) -> list[str]:
@@ -70,7 +68,7 @@ def _above(plan: GrowthPlan, name: str) -> list[str]:
     place = plan.family.block_of(name)
     if not plan.upper or place is None:
         return []
-    upper = min(plan.blocks[place].sources[0][0] + 1, plan.num_source_blocks - 1)
+    upper = min(plan.blocks[place].source + 1, plan.num_source_blocks - 1)
     return [plan.family.in_block(name, upper)]
 
 
@@ -86,33 +84,26 @@ def expand(plan: GrowthPlan, name: str, read: Read) -> Tensor:
     Computed in fp32 (fp64 for fp64 input), returned in the source's dtype. Raises InputError for
     an undescribed tensor and for one whose shape is not what config.json says.
     """
-    line, sources = line_of(plan, name), mixture(plan, name)
-    parts = [(read(source), share) for source, share in sources]
-    first = parts[0][0]
-    shape = line.grown_shape(sources[0][0], tuple(first.shape))
+    line, origin = line_of(plan, name), source_of(plan, name)
+    source = read(origin)
+    shape = line.grown_shape(origin, tuple(source.shape))
     if _silent(plan, name):
-        return first.new_zeros(shape)
-    if not line.dimensions or not first.is_floating_point():
-        return first  # a buffer
-    above = [read(source) for source in _above(plan, name)]
-    make = _maker(plan, name, line, first)
+        return source.new_full(shape, -line.offset)
+    if not line.dimensions or not source.is_floating_point():
+        return source  # a buffer
+    above = [read(upper) for upper in _above(plan, name)]
+    make = _maker(plan, name, line, source)
     place, step = (0, shape[0]) if above else line.piece(shape, PIECE)
-    grown = first.new_empty(shape)
+    grown = source.new_empty(shape)
     for start in range(0, shape[place], step):
         here = line.narrowed(place, start, min(start + step, shape[place]))
-        given = _mixed(here, [(line.cut(part, place, start, step), s) for part, s in parts])
+        given = give(here, line.cut(source, place, start, step))
         for upper in above:
             new = new_along(line, tuple(given.shape), ("gives",))
             given = torch.where(new, give(line, upper), given)
         piece = make(here, given)
         grown.narrow(place, start, piece.shape[place]).copy_(piece)
     return grown
-
-
-def _mixed(line: Line, parts: Sequence[tuple[Tensor, float]]) -> Tensor:
-    """What the mixture of source tensors gives."""
-    given = [give(line, part) if share == 1 else give(line, part) * share for part, share in parts]
-    return given[0] if len(given) == 1 else torch.stack(given).sum(0)
 
 
 def _maker(plan: GrowthPlan, name: str, line: Line, source: Tensor) -> Make:
@@ -152,7 +143,7 @@ def provenance(plan: GrowthPlan, name: str) -> dict[str, Any]:
     """Where the grown tensor ``name`` comes from: sources and shares, index maps, coefficients."""
     line, place = line_of(plan, name), plan.family.block_of(name)
     record: dict[str, Any] = {
-        "sources": [{"tensor": source, "share": share} for source, share in mixture(plan, name)],
+        "source": source_of(plan, name),
         "line": plan.family.spec_of(name),
         "dimensions": [_described(dimension) for dimension in line.dimensions],
     }

@@ -11,38 +11,24 @@ from typing import Any
 
 import torch
 
+from evergrow import lineage
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
+from evergrow.grow.card import grown_card
 from evergrow.grow.check import check_growth
+from evergrow.grow.companions import carried, carry, left_behind
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, cost_of
 from evergrow.grow.expand import expand, needed, target_names
 from evergrow.grow.layout import line_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
-from evergrow.grow.record import card_with_growth, growth_record, lineage_record, write_record
+from evergrow.grow.record import grown_node, growth_record, write_record
 from evergrow.grow.stored import Stored, open_folder
-from evergrow.models.skeleton import skeleton, stored_names
+from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
 
-# What belongs to a model beside its weights and stays as it is. No code, no pickles.
-CARRIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "chat_template.jinja",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "LICENSE",
-)
-_SPARE_BYTES = 64 * 2**20  # tokenizer, records and the file system's own
+_SPARE_BYTES = 64 * 2**20  # records and the file system's own
 
 Shape = tuple[torch.dtype, tuple[int, ...]]
 
@@ -85,14 +71,14 @@ def _grown(plan: GrowthPlan, source: Stored, name: str) -> Shape:
 def _check_fit(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """The architecture's parameters are all there, in the shapes that config.json gives them."""
     model = skeleton(config)
-    stored = stored_names(model, shapes)
+    stored, parts = stored_names(model, shapes), split_parts(model, shapes)
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        found, expected = shapes[stored[name]], tuple(parameter.shape)
-        if found != expected:
-            raise InputError(
-                f"{stored[name]}: {found} in the file and {expected} by config.json; "
-                "both must come from the same model"
-            )
+        for part, expected in parts.get(name, {stored[name]: tuple(parameter.shape)}).items():
+            if shapes[part] != expected:
+                raise InputError(
+                    f"{part}: {shapes[part]} in the file and {expected} by config.json; "
+                    "both must come from the same model"
+                )
 
 
 def grow_folder(
@@ -112,12 +98,11 @@ def grow_folder(
     if folder.exists():
         raise InputError(f"{folder}: is there already; choose another folder or delete it")
     outlook = look_ahead(source, grow)
-    _check_space(folder, outlook.shapes)
+    _check_space(folder, outlook)
     with new_folder(folder) as unfinished:
         write_grown(outlook, unfinished, shard_bytes)
-        for name in CARRIED:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, unfinished / name)
+        widths = outlook.plan.outputs
+        carry(source, unfinished, (widths.before, widths.after))
         checked = check_growth(outlook.source, open_folder(unfinished), outlook.plan, texts)
         if checked["problems"]:
             raise EvergrowError(
@@ -126,12 +111,14 @@ def grow_folder(
             )
         record = growth_record(
             outlook.source, folder, grow, outlook.plan, outlook.before, outlook.after,
-            list(outlook.shapes), checked,
+            list(outlook.shapes), checked, left_behind(source, outlook.source.files),
         )  # fmt: skip
         write_record(unfinished, record)
-        lineage = json.dumps(lineage_record(source, record), indent=2, sort_keys=True) + "\n"
-        (unfinished / "evergrow.json").write_text(lineage, encoding="utf-8")
-        (unfinished / "README.md").write_text(card_with_growth(source, record), encoding="utf-8")
+        node = grown_node(source, grow, record).to_data()
+        text = json.dumps(node, indent=2, sort_keys=True) + "\n"
+        (unfinished / lineage.FILE).write_text(text, encoding="utf-8")
+        card = grown_card(source, record)
+        (unfinished / "README.md").write_text(card, encoding="utf-8")
     return record
 
 
@@ -143,10 +130,12 @@ def write_grown(outlook: Outlook, folder: Path, shard_bytes: int = SHARD_BYTES) 
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
-def _check_space(folder: Path, shapes: Mapping[str, Shape]) -> None:
+def _check_space(folder: Path, outlook: Outlook) -> None:
     there = next(path for path in folder.absolute().parents if path.exists())
     free = shutil.disk_usage(there).free
-    wanted = sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
+    wanted = sum(math.prod(shape) * dtype.itemsize for dtype, shape in outlook.shapes.values())
+    source = outlook.source.folder
+    wanted += sum((source / file).stat().st_size for file in carried(source))
     if free < wanted + _SPARE_BYTES:
         raise EvergrowError(
             f"{folder}: the grown model needs {wanted / 1e9:.1f} GB and {free / 1e9:.1f} GB are "

@@ -27,11 +27,13 @@ class Dimension:
 class Line:
     """One tensor's dimensions, None where nothing grows; ``norm`` is set for a norm's gain.
 
-    norm   (what the gain reads, what it gives)
+    norm     (what the gain reads, what it gives)
+    offset   what the model adds to the stored gain
     """
 
     dimensions: tuple[Dimension | None, ...]
     norm: tuple[AxisMap, AxisMap] | None = None
+    offset: float = 0.0
 
     def piece(self, shape: tuple[int, ...], elements: int) -> tuple[int, int]:
         """(dimension, step) that cuts a grown tensor into pieces of about ``elements``.
@@ -91,10 +93,11 @@ def line_of(plan: GrowthPlan, name: str) -> Line:
         return Line(())
     if "=>" in line:
         reads, gives = (map_of(plan, side) for side in line.split("=>"))
-        return Line((Dimension(line, "gives", gives),), (reads, gives))
+        return Line((Dimension(line, "gives", gives),), (reads, gives), family.gain_offset)
     if "<-" in line:
-        gives, reads = line.split("<-")
-        return Line((_dimension(plan, gives, "gives"), _dimension(plan, reads, "reads")))
+        gives, reads = line.removeprefix("each ").split("<-")
+        both = (_dimension(plan, gives, "gives"), _dimension(plan, reads, "reads"))
+        return Line((None, *both) if line.startswith("each ") else both)
     if "->" in line:
         reads, gives = line.split("->")
         return Line((_dimension(plan, reads, "reads"), _dimension(plan, gives, "gives")))

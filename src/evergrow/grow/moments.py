@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from evergrow.errors import InputError
 from evergrow.grow.axes import AxisMap
-from evergrow.grow.expand import mixture, new_parameters, target_names
+from evergrow.grow.expand import new_parameters, source_of, target_names
 from evergrow.grow.layout import Line, line_of
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.widen import widen
@@ -49,8 +48,7 @@ def grow_moments(
         for part, power in _POWERS.items():
             grown[f"{part}.{name}"] = _grown(plan, line, moments, part, name, power)
         shape = tuple(grown[f"exp_avg.{name}"].shape)
-        source = mixture(plan, name)[0][0]
-        grown[f"step.{name}"] = _moment(moments, "step", source).clone()
+        grown[f"step.{name}"] = _moment(moments, "step", source_of(plan, name)).clone()
         report[name] = "kept, and copied to new elements"
         if policy == "asymmetric":
             new = new_parameters(plan, name, shape)
@@ -83,16 +81,13 @@ def _moment(moments: Mapping[str, Tensor], part: str, name: str) -> Tensor:
 def _grown(
     plan: GrowthPlan, line: Line, moments: Mapping[str, Tensor], part: str, name: str, power: int
 ) -> Tensor:
-    dual = _dual(line, power)
-    parts = []
-    for source, share in mixture(plan, name):
-        moment = _moment(moments, part, source)
-        try:
-            dual.grown_shape(source, tuple(moment.shape))
-        except InputError as error:
-            raise InputError(_stranger(source)) from error
-        parts.append(widen(dual, moment) * share)
-    return torch.stack(parts).sum(0).to(moment.dtype)
+    dual, source = _dual(line, power), source_of(plan, name)
+    moment = _moment(moments, part, source)
+    try:
+        dual.grown_shape(source, tuple(moment.shape))
+    except InputError as error:
+        raise InputError(_stranger(source)) from error
+    return widen(dual, moment).to(moment.dtype)
 
 
 def _dual(line: Line, power: int) -> Line:

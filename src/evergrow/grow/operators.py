@@ -26,6 +26,7 @@ from evergrow.grow.axes import (
     drawn,
     equal_split,
     first_only,
+    unchanged,
     uneven_split,
     view,
 )
@@ -55,7 +56,6 @@ class Method:
     split     equal | uneven | first
     random    new units copy drawn ones instead of going round
     upper     new units come from the block above (AKI)
-    strict    only whole multiples
     """
 
     name: str
@@ -63,15 +63,9 @@ class Method:
     split: Literal["equal", "uneven", "first"] = "equal"
     random: bool = False
     upper: bool = False
-    strict: bool = False
 
-    def index(self, axis: str, before: int, after: int, rng: np.random.Generator) -> Indices:
+    def index(self, before: int, after: int, rng: np.random.Generator) -> Indices:
         """The source unit of each grown unit."""
-        if self.strict and after % before:
-            raise InputError(
-                f"{axis}={after}: {self.name} copies whole multiples of {before} only; "
-                f"choose {-(-after // before) * before} or method auto"
-            )
         return drawn(before, after, rng) if self.random else circular(before, after)
 
     def shares(self, source: Indices, before: int, rng: np.random.Generator) -> Numbers:
@@ -87,7 +81,6 @@ METHODS: dict[str, Method] = {
     "fpi_random": Method("fpi_random", ("copies", "copies"), random=True),
     "aki": Method("aki", ("copies", "copies"), upper=True),
     "lemon": Method("lemon", ("norm", "copies"), split="uneven"),
-    "hyperclone": Method("hyperclone", ("copies", "copies"), strict=True),
     "zero": Method("zero", ("zero", "zero"), split="first"),
     "sqrt": Method("sqrt", ("sqrt", "sqrt")),
     "average": Method("average", ("average", "average")),
@@ -101,12 +94,12 @@ def _held(source: Indices, before: int) -> Numbers:
 
 
 def _copies(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
-    source = method.index("hidden", before, after, rng)
+    source = method.index(before, after, rng)
     return AxisMap(before, source, np.ones(after), method.shares(source, before, rng))
 
 
 def _sqrt(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
-    source = method.index("hidden", before, after, rng)
+    source = method.index(before, after, rng)
     scale = _held(source, before)
     return AxisMap(before, source, scale, method.shares(source, before, rng) / scale)
 
@@ -134,16 +127,26 @@ RESIDUAL_RULES: dict[str, Callable[[Method, int, int, np.random.Generator], Axis
 }
 
 
-def residual_views(base: AxisMap, tied: bool) -> Views:
+def residual_views(base: AxisMap, table: AxisMap, tied: bool) -> Views:
     """The residual as it is held, as norms give it to their readers, and as the head reads it.
 
-    A tied head reads the copies with the very weights that hold them, so that the last norm
-    carries R's weights in its gain.
+    ``table`` is how an embedding's rows hold it. A tied head reads the copies with the very
+    weights that hold them, so that the last norm carries R's weights in its gain.
     """
-    ones = np.ones(base.after)
-    normed = view(base, ones, base.weight * base.scale)
-    logits = view(base, base.weight, base.scale) if tied else normed
-    return {"hidden": base, "normed": normed, "logits": logits}
+    normed = view(base, np.ones(base.after), base.weight * base.scale)
+    logits = view(table, table.weight, table.scale) if tied else normed
+    return {"hidden": base, "embedded": table, "normed": normed, "logits": logits}
+
+
+def embedded(base: AxisMap, width: int, times_root: bool) -> AxisMap:
+    """A table's rows, ``width`` wide: apart from the residual, or what becomes it.
+
+    ``times_root``: the model multiplies them by the root of its width (Gemma), which grows.
+    """
+    if width != base.before:
+        return unchanged(width)
+    factor = np.sqrt(base.before / base.after) if times_root else 1.0
+    return AxisMap(base.before, base.source, base.scale * factor, base.weight / factor)
 
 
 def residual(
@@ -152,9 +155,9 @@ def residual(
     """The residual stream's map; raises InputError for a rule that the family's norm forbids."""
     rule = method.residual[after % before == 0]
     if rule == "norm":
-        rule = "sqrt" if family.norm == "rms" else "copies" if family.post else "average"
+        rule = "sqrt" if family.norm == "rms" else "average" if _takes_means(family) else "copies"
     needs = {"zero": family.norm == "rms", "sqrt": family.norm == "rms"}
-    needs["average"] = family.norm == "layer" and not family.post
+    needs["average"] = _takes_means(family)
     if not needs.get(rule, True):
         raise InputError(
             f"method {method.name}: does not keep the norms of {family.name} "
@@ -163,6 +166,10 @@ def residual(
     base = RESIDUAL_RULES[rule](method, before, after, rng)
     exactness, reason = _judge(family, rule, base)
     return base, AxisVerdict("hidden", before, after, _OPERATOR[rule], exactness, reason)
+
+
+def _takes_means(family: Family) -> bool:
+    return family.norm == "layer" and not family.post and not family.only_copies
 
 
 _OPERATOR = {
@@ -184,7 +191,9 @@ def _judge(family: Family, rule: str, base: AxisMap) -> tuple[Exactness, str]:
                 "turn, which would be exact"
             )
         exact = f"{-(-after // before) * before} would be exact"
-        exact += "" if family.post else ", and so would method auto"
+        exact += (
+            ", and so would method auto" if family.norm == "rms" or _takes_means(family) else ""
+        )
         return "approximate", (
             f"{after} is not {before} times a whole number: norms weigh coordinates by unequal "
             f"counts; {exact}"
@@ -212,7 +221,7 @@ def attention_heads(
     if more_heads == heads and more_kv % kv_heads == 0:
         kv_source = contiguous(kv_heads, more_kv)  # GQA to MHA: the query heads stay in place
     else:
-        kv_source = method.index("kv_heads", kv_heads, more_kv, rng)
+        kv_source = method.index(kv_heads, more_kv, rng)
     source = np.empty(more_heads, np.int64)
     slots = np.arange(more_heads).reshape(more_kv, more_group)
     for kv in range(kv_heads):
@@ -224,7 +233,7 @@ def attention_heads(
                 f"choose heads={group * more_kv} or a multiple of it"
             )
         loose = Method("", ("", ""), random=method.random)  # inside a group any number will do
-        source[places] = kv * group + loose.index("heads", group, len(places), rng)
+        source[places] = kv * group + loose.index(group, len(places), rng)
     shares = method.shares(source, heads, rng)
     kv_ones = np.ones(more_kv)
     kv_shares = equal_split(kv_source, kv_heads)
@@ -242,23 +251,23 @@ def attention_heads(
 
 
 def head_width(
-    method: Method, before: int, after: int, rotary: int, rng: np.random.Generator
+    method: Method, before: int, after: int, rotary: int, scores: float, rng: np.random.Generator
 ) -> Views:
     """Coordinates inside a head: of queries, of keys, and of values.
 
-    ``rotary`` of the ``before`` coordinates are turned by positions, in two halves. Coordinate j
-    of a half turns with theta^(-2j / rotary); after growth by k that is the speed of place k j, so
-    it goes there, exactly. Scores are divided by sqrt(head_dim), so queries gain
-    sqrt(after / before); each key coordinate is copied, and queries read the copies by R.
+    ``rotary`` of the ``before`` coordinates are turned by positions, in two halves (rounded up
+    where it is odd). Coordinate j of a half turns with theta^(-2j / rotary); after growth by k
+    that is the speed of place k j, so it goes there, exactly. Scores are divided by
+    sqrt(head_dim) unless a field says by what, so queries gain ``scores``, sqrt(after / before)
+    or 1; each key coordinate is copied, and queries read the copies by R.
     """
     source, shares = _dot_product(method, before, after, rotary, rng)
     ones = np.ones(after)
-    scale = np.sqrt(after / before)
-    values = method.index("head_dim", before, after, rng)
+    values = method.index(before, after, rng)
     held = _held(source, before)
     return {
         "key": AxisMap(before, source, ones, shares),
-        "query": AxisMap(before, source, shares * scale, (shares > 0) / scale),
+        "query": AxisMap(before, source, shares * scores, (shares > 0) / scores),
         "raw_dim": AxisMap(before, source, held, shares / held),
         "value": AxisMap(before, values, ones, method.shares(values, before, rng)),
     }
@@ -269,26 +278,28 @@ def _dot_product(
 ) -> tuple[Indices, Numbers]:
     """Source and share of each coordinate of the product of queries and keys."""
     if rotary == 0:
-        source = method.index("head_dim", before, after, rng)
+        source = method.index(before, after, rng)
         return source, method.shares(source, before, rng)
     if after % before:
         raise InputError(
             f"head_dim={after}: from {before}, rotary speeds would fall between each other; "
             f"choose a multiple of {before}"
         )
-    times, half = after // before, rotary // 2
-    turned = np.concatenate([contiguous(half, half * times) + side * half for side in (0, 1)])
-    first = np.arange(len(turned)) % times == 0  # the others turn at speeds the source never had
-    passed = rotary + circular(before - rotary, after - rotary * times) if before > rotary else None
-    if passed is None:
-        return turned, first.astype(float)
-    rest = equal_split(passed - rotary, before - rotary)
-    return np.concatenate([turned, passed]), np.concatenate([first.astype(float), rest])
+    times = after // before
+    half, more = -(-rotary // 2), -(-rotary * times // 2)  # of an odd part the last turns too
+    place = np.arange(more)
+    turned = np.concatenate([place // times, place // times + half])
+    first = np.tile(place % times == 0, 2).astype(float)  # others turn at speeds of their own
+    left = before - 2 * half
+    passed = circular(max(left, 1), after - 2 * more)
+    rest = equal_split(passed, left) if left else np.zeros(len(passed))
+    passed = np.minimum(passed + 2 * half, before - 1)
+    return np.concatenate([turned, passed]), np.concatenate([first, rest])
 
 
 def neurons(method: Method, before: int, after: int, rng: np.random.Generator) -> AxisMap:
     """Feed-forward neurons: each is copied whole, and only its readers' weight is split."""
-    source = method.index("ffn", before, after, rng)
+    source = method.index(before, after, rng)
     return AxisMap(before, source, np.ones(after), method.shares(source, before, rng))
 
 

@@ -3,7 +3,7 @@
 B sequences, T positions, V ids or features of an output.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +14,33 @@ from transformers import PreTrainedModel
 
 from evergrow.models.describe import context_window
 from evergrow.models.quiet import undisturbed
-from evergrow.models.skeleton import skeleton, stored_names
+from evergrow.models.skeleton import joined, skeleton, split_parts, stored_names
 from evergrow.models.streamed import GradientSquares, Read, weights_from
 
-SEQUENCES, POSITIONS = 2, 32  # of random input
+SEQUENCES, POSITIONS = 2, 16  # of random input
 
 
 @dataclass(frozen=True)
 class Weighed:
     """A model to be run: its modules, its parameters' stored names, and how to read those.
 
+    parts     parameter that is stored in parts -> those (experts of a block)
     readout   [features, features read] applied to hidden states of a grown encoder, so that they
               are what a reader of the source's sees; None for logits and for the source
     """
 
     model: PreTrainedModel
     stored: Mapping[str, str]
+    parts: Mapping[str, Iterable[str]]
     read: Read
     readout: Tensor | None = None
+
+    def whole(self, name: str) -> Tensor:
+        """A parameter by its stored name, put together where it is stored in parts."""
+        if name not in self.parts:
+            return self.read(name)
+        experts = self.model.get_parameter(name).shape[0]
+        return joined([self.read(part) for part in self.parts[name]], experts)
 
     @classmethod
     def of(
@@ -42,8 +51,8 @@ class Weighed:
         readout: Tensor | None = None,
     ) -> "Weighed":
         """From config.json's content and the names of the stored tensors."""
-        model = skeleton(config)
-        return cls(model, stored_names(model, names), read, readout)
+        model, names = skeleton(config), [*names]
+        return cls(model, stored_names(model, names), split_parts(model, names), read, readout)
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,25 @@ class Passed:
 
     gradient_norm   L2 over all weights, of the mean loss; 0 without a backward pass
     rms             root mean square of each block's output
+    others          what a model with several heads says besides: next sentence, ends of answers
     """
 
     outputs: Tensor
     gradient_norm: float
     rms: list[float]
+    others: tuple[Tensor, ...] = ()
 
 
 def is_language_model(model: PreTrainedModel) -> bool:
     """Whether the outputs are logits over the ids that went in."""
     return model.main_input_name == "input_ids" and model.get_output_embeddings() is not None
+
+
+def rows_at_once(config: Mapping[str, Any], rows: int) -> int:
+    """``rows``, or 1 where a classifier looks for the last token and knows no padding."""
+    name = (config.get("architectures") or [""])[0]
+    unpadded = config.get("pad_token_id") is None and name.endswith("ForSequenceClassification")
+    return 1 if unpadded else rows
 
 
 def random_batch(model: PreTrainedModel, seed: int = 0) -> Batch:
@@ -88,7 +106,7 @@ def random_batch(model: PreTrainedModel, seed: int = 0) -> Batch:
         return Batch(inputs)
     window = context_window(model) or POSITIONS + 2
     length = max(1, min(POSITIONS, window - 2))  # RoBERTa's positions begin at 2
-    shape = (SEQUENCES, length)
+    shape = (rows_at_once(settings.to_dict(), SEQUENCES), length)
     ids = torch.randint(settings.get_text_config().vocab_size, shape, generator=generator)
     return Batch({"input_ids": ids}, targets_of(model, ids))
 
@@ -102,10 +120,19 @@ def targets_of(model: PreTrainedModel, ids: Tensor) -> Tensor | None:
     return F.pad(ids[:, 1:], (0, 1), value=-100)
 
 
-def run(weighed: Weighed, batch: Batch, dtype: torch.dtype, backward: bool = False) -> Passed:
-    """One pass in ``dtype``; with ``backward`` the gradient's norm too. Leaves no weight behind."""
+def run(
+    weighed: Weighed,
+    batch: Batch,
+    dtype: torch.dtype,
+    backward: bool = False,
+    watch: Callable[[str, Tensor], None] | None = None,
+) -> Passed:
+    """One pass in ``dtype``; with ``backward`` the gradient's norm too. Leaves no weight behind.
+
+    ``watch`` sees the gradient of each stored weight that is used once.
+    """
     model, rms = weighed.model, []
-    gradients = GradientSquares(weighed.stored) if backward else None
+    gradients = GradientSquares(weighed.stored, watch) if backward else None
     handles = [b.register_forward_hook(_measure(rms)) for b in blocks_of(model)]
     inputs = {
         name: value.to(dtype) if value.is_floating_point() else value
@@ -115,7 +142,7 @@ def run(weighed: Weighed, batch: Batch, dtype: torch.dtype, backward: bool = Fal
         with (
             undisturbed(),
             torch.set_grad_enabled(backward),
-            weights_from(model, weighed.stored, weighed.read, dtype, gradients),
+            weights_from(model, weighed.stored, weighed.whole, dtype, gradients),
         ):
             outputs = _readable(weighed, model(**inputs))
             if backward:
@@ -124,7 +151,8 @@ def run(weighed: Weighed, batch: Batch, dtype: torch.dtype, backward: bool = Fal
         for handle in handles:
             handle.remove()
     norm = 0.0 if gradients is None else gradients.norm()
-    return Passed(outputs.detach(), norm, rms)
+    first, *others = [found.detach() for found in outputs]
+    return Passed(first, norm, rms, tuple(others))
 
 
 def _measure(rms: list[float]) -> Any:
@@ -144,15 +172,20 @@ def blocks_of(model: PreTrainedModel) -> list[nn.Module]:
     return []
 
 
-def _readable(weighed: Weighed, output: Any) -> Tensor:
-    outputs = output.logits if "logits" in output else output.last_hidden_state
+def _readable(weighed: Weighed, output: Any) -> list[Tensor]:
+    """Logits (of every head), a picture made again, or hidden states."""
+    heads = [value for name, value in output.items() if name.endswith("logits")]
+    heads += [output.reconstruction] if "reconstruction" in output else []
+    outputs = heads or [output.last_hidden_state]
     if weighed.readout is None:
         return outputs
-    return outputs @ weighed.readout.to(outputs.dtype)
+    return [found @ weighed.readout.to(found.dtype) for found in outputs]
 
 
-def _loss(outputs: Tensor, targets: Tensor | None) -> Tensor:
-    """Mean cross-entropy, or half the mean square where there is no vocabulary."""
-    if targets is None:
-        return outputs.square().mean() / 2
-    return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+def _loss(outputs: list[Tensor], targets: Tensor | None) -> Tensor:
+    """Mean cross-entropy, and half the mean square of what has no vocabulary."""
+    rest = outputs if targets is None else outputs[1:]
+    squares = [found.square().mean() / 2 for found in rest]
+    if targets is not None:
+        squares.append(F.cross_entropy(outputs[0].flatten(0, 1), targets.flatten()))
+    return torch.stack(squares).sum()

@@ -10,15 +10,15 @@ from evergrow.errors import InputError
 from evergrow.grow import operators
 from evergrow.grow.axes import AxisMap, unchanged
 from evergrow.grow.config import GrowConfig
-from evergrow.grow.depth import DEPTH_OPERATORS, Block
+from evergrow.grow.depth import DEPTH_OPERATORS, Block, copies
 from evergrow.grow.fields import (
     Sizes,
     check_bound,
-    check_fields,
     grown_config,
     grown_sizes,
     rotary_width,
     sizes,
+    unread_fields,
 )
 from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
 from evergrow.models.families import family_of
@@ -36,6 +36,7 @@ class GrowthPlan:
     upper    new units come from the block above (AKI)
     tied     head and table share their weight
     changed  field of config.json -> (before, after)
+    unread   fields of config.json that nothing reads, carried
     """
 
     family: Family
@@ -46,6 +47,7 @@ class GrowthPlan:
     num_source_blocks: int
     verdicts: tuple[AxisVerdict, ...]
     changed: dict[str, tuple[Any, Any]]
+    unread: tuple[str, ...]
     upper: bool
     tied: bool
     noise: float
@@ -70,13 +72,15 @@ def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
     shrinks, does not divide or that the method cannot reach.
     """
     family = family_of(config)
-    check_fields(family, config)
+    unread = unread_fields(family, config)
     before = sizes(family, config)
-    after = grown_sizes(family, before, {**grow.to})
+    order = _order(grow, before["layers"])
+    listed = {} if order is None else {"layers": len(order)}
+    after = grown_sizes(family, before, {**grow.to, **listed})
     check_bound(family, config, before, after)
     tied = _tied(family, config)
     views, verdicts = _widths(family, config, before, after, grow, tied)
-    blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow)
+    blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow, order)
     method = METHODS[grow.method]
     upper = method.upper and before["layers"] > 1
     if upper:
@@ -94,6 +98,7 @@ def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
         changed={
             f: (config.get(f), target.get(f)) for f in fields if config.get(f) != target.get(f)
         },
+        unread=tuple(unread),
         upper=upper,
         tied=tied,
         noise=grow.noise_ratio,
@@ -140,7 +145,9 @@ def _widths(
             family, method, before["hidden"], after["hidden"], generator("hidden")
         )
         verdicts.append(verdict)
-    views = operators.residual_views(base, tied)
+    width = (family.table_field and config.get(family.table_field)) or before["hidden"]
+    table = operators.embedded(base, width, family.table_times_root)
+    views = operators.residual_views(base, table, tied)
     views |= operators.attention_heads(
         method,
         (before["heads"], before["kv_heads"]),
@@ -148,9 +155,9 @@ def _widths(
         generator("heads"),
     )
     rotary = rotary_width(family, config, before["head_dim"], after["head_dim"])
-    views |= operators.head_width(
-        method, before["head_dim"], after["head_dim"], rotary, generator("head_dim")
-    )
+    wide = (before["head_dim"], after["head_dim"])
+    scores = 1.0 if family.fixed_scores else (wide[1] / wide[0]) ** 0.5
+    views |= operators.head_width(method, *wide, rotary, scores, generator("head_dim"))
     views["ffn"] = operators.neurons(method, before["ffn"], after["ffn"], generator("ffn"))
     if "vocab" in before:
         views["vocab"] = operators.rows(before["vocab"], after["vocab"], grow.vocab_rows)
@@ -185,9 +192,36 @@ def _unit_verdict(axis: str, before: int, after: int, split: str, grow: GrowConf
     return AxisVerdict(axis, before, after, _SPLITS[split], "exact", reasons[axis])
 
 
+def _order(grow: GrowConfig, before: int) -> list[int] | None:
+    """The blocks that ``layers`` lists; raises InputError for what is no growth of ``before``."""
+    order = grow.order
+    if order is None:
+        return None
+    if not order or max(order) >= before:
+        raise InputError(
+            f"layers={grow.layers}: the source's blocks are 0 to {before - 1}; "
+            "each range runs upwards and inside them"
+        )
+    if len(order) <= before:
+        raise InputError(
+            f"layers={grow.layers}: {len(order)} blocks, and the source has {before}; growth only "
+            "enlarges, so list more"
+        )
+    return order
+
+
+def _listed(grow: GrowConfig, before: int, order: list[int]) -> AxisVerdict:
+    left_out = sorted({*range(before)} - {*order})
+    reason = "blocks run more than once change the function"
+    reason += f"; blocks {left_out} are left out" if left_out else ""
+    return AxisVerdict("layers", before, len(order), f"blocks {grow.layers}", "lossy", reason)
+
+
 def _depth(
-    family: Family, before: int, after: int, grow: GrowConfig
+    family: Family, before: int, after: int, grow: GrowConfig, order: list[int] | None
 ) -> tuple[tuple[Block, ...], list[AxisVerdict]]:
+    if order is not None:
+        return copies(order), [_listed(grow, before, order)]
     name = grow.depth
     if name == "auto":
         name = "identity" if grow.goal == "keep" and family.zero else "stack"
@@ -197,7 +231,7 @@ def _depth(
     if name == "identity" and not family.zero:
         raise InputError(
             f"depth identity: {family.name} normalises after every sum, so that no block computes "
-            "nothing; use depth stack or interleave"
+            "nothing; use depth stack or a list of layers"
         )
     if name == "identity":
         site = " and ".join(family.zero)

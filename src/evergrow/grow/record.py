@@ -16,14 +16,19 @@ from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
+from evergrow.lineage import Node, read_node
+from evergrow.made import Made, chosen
+from evergrow.models.load import model_key
 
+VERSION = 1  # raise by hand when the same growth of the same source gives other weights
 FORMAT = 1
 FILE = "growth.json"
 NO_OPTIMIZER = "a model folder holds no optimiser state; grow: in a recipe carries a run's"
 RULE = (
     "Go on at the rate at which the source stopped, without a warmup: warming up again right after "
     "growth lost 0.16 nats first (0.03 at a third of the rate). New parameters alone are warmed up "
-    "from 0 to rho times that rate on a clock of their own."
+    "from 0 to rho times that rate on a clock of their own. grow: in a recipe's stage does all of "
+    "this; so does continue RUN --set grow.to.AXIS=SIZE, on the run's trunk."
 )
 
 
@@ -36,12 +41,12 @@ def growth_record(
     after: Cost,
     names: Sequence[str],
     checked: Mapping[str, Any],
-    optimizer: Mapping[str, str] | None = None,
+    left: Mapping[str, str],
 ) -> dict[str, Any]:
     """What growth.json holds of a model grown into ``folder``; the same growth, the same bytes.
 
-    ``names`` are the grown tensors; ``optimizer`` is moment -> what happened to it, None when
-    there was no optimiser. Paths are relative to ``folder``.
+    ``names`` are the grown tensors; ``left`` is file -> why it stayed behind. Paths are relative
+    to ``folder``.
     """
     return {
         "format": FORMAT,
@@ -53,9 +58,10 @@ def growth_record(
         "grow": grow.model_dump(mode="json"),
         **plan_record(plan, before, after),
         "tensors": {name: provenance(plan, name) for name in names},
-        "optimizer": dict(optimizer) if optimizer is not None else NO_OPTIMIZER,
+        "optimizer": NO_OPTIMIZER,
         "learning_rate": next_rate(source.folder, grow),
         "verification": dict(checked),
+        "left_behind": dict(left),
     }
 
 
@@ -66,6 +72,7 @@ def plan_record(plan: GrowthPlan, before: Cost, after: Cost) -> dict[str, Any]:
         "exactness": plan.exactness,
         "axes": [asdict(verdict) for verdict in plan.verdicts],
         "config": {field: list(pair) for field, pair in plan.changed.items()},
+        "unread": list(plan.unread),
         "cost": cost_record(before, after),
     }
 
@@ -77,13 +84,14 @@ def cost_record(before: Cost, after: Cost) -> dict[str, Any]:
 
 
 def _hashes(source: Stored) -> dict[str, str]:
-    files = {slot.file for slot in source.slots.values()} | {source.folder / "config.json"}
+    files = source.files | {source.folder / "config.json"}
     return {file.name: checksum(file) for file in sorted(files)}
 
 
 def next_rate(folder: Path, grow: GrowConfig) -> dict[str, Any]:
     """The rate to go on with and why; None where the source does not say at which it stopped."""
-    segments = _json_or_empty(folder / "evergrow.json").get("schedule") or []
+    node = read_node(folder)
+    segments: Any = [] if node is None else node.details.get("schedule") or []
     last = segments[-1] if segments else {}
     rate = last.get("from_lr" if last.get("shape") == "constant" else "to_lr")
     return {
@@ -96,19 +104,30 @@ def next_rate(folder: Path, grow: GrowConfig) -> dict[str, Any]:
     }
 
 
-def _json_or_empty(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+# What a release says that stays true of the model grown from it: what it was fed and at which
+# rates. Its scores, its step and its place in the run do not.
+_INHERITED = ("schedule", "start", "stages", "corpora", "growth")
 
 
-def lineage_record(source: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """evergrow.json of the grown folder: the source's, and where it now comes from."""
-    return {
-        **_json_or_empty(source / "evergrow.json"),
-        "format": FORMAT,
-        "evergrow": record["evergrow"],
-        "parent": record["source"]["path"],
-        "grown": {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]},
-    }
+def grown_node(source: Path, grow: GrowConfig, record: Mapping[str, Any]) -> Node:
+    """What the grown folder is in the lineage: fed what its source was, scored nothing yet."""
+    before, content = read_node(source), model_key(source)
+    told = {} if before is None else before.details
+    details = {name: told[name] for name in _INHERITED if name in told}
+    details["grown"] = {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]}
+    details["source"] = record["source"]["path"]
+    made = Made(version=VERSION, settings=chosen(grow), inputs={"source": content})
+    return Node(
+        key=made.key[:16],
+        kind="growth",
+        name=f"{source.name}, grown" if before is None else f"{before.name}, grown",
+        parents=[content[:16] if before is None else before.key],
+        of="" if before is None else before.of,
+        evergrow=str(record["evergrow"]),
+        counted="tokens" if before is None else before.counted,
+        fed={} if before is None else before.fed,
+        details=details,
+    )
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -143,24 +162,3 @@ def changed_files(source: Stored, record: Mapping[str, Any]) -> list[str]:
     """Names of source files that are not those the model was grown from."""
     known, found = record["source"]["blake3"], _hashes(source)
     return sorted(n for n in known.keys() | found.keys() if known.get(n) != found.get(n))
-
-
-def card_with_growth(source: Path, record: Mapping[str, Any]) -> str:
-    """The source's model card with a section on this growth; a short one where there is none."""
-    card = source / "README.md"
-    head = card.read_text(encoding="utf-8").rstrip() if card.is_file() else "# Grown model"
-    cost, checked = record["cost"], record["verification"]
-    rows = [
-        f"| {a['axis']} | {a['before']:,} | {a['after']:,} | {a['operator']} | {a['exactness']} |"
-        for a in record["axes"]
-    ]
-    parts = [
-        "## Grown",
-        f"Grown by evergrow {record['evergrow']} from {cost['source']['num_parameters']:,} to "
-        f"{cost['grown']['num_parameters']:,} parameters, and not trained since. On random input "
-        f"its outputs differ from the source's by at most "
-        f"{checked['difference']['maximum']:.2g} in float32, where the source's own rounding is "
-        f"{checked['noise']['float32']['maximum']:.2g}. `{FILE}` holds every tensor's origin.",
-        "\n".join(["| axis | from | to | operator | function |", "| --- " * 5 + "|", *rows]),
-    ]
-    return head + "\n\n" + "\n\n".join(parts) + "\n"

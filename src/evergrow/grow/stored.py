@@ -29,6 +29,11 @@ class Stored:
         return tensor.float() if tensor.is_floating_point() and tensor.itemsize < 4 else tensor
 
     @property
+    def files(self) -> set[Path]:
+        """The files that hold its weights."""
+        return {slot.file for slot in self.slots.values()}
+
+    @property
     def bytes_per_weight(self) -> int:
         """Of the type that most bytes are stored in."""
         sizes: dict[int, int] = {}
@@ -56,6 +61,11 @@ def open_folder(folder: Path) -> Stored:
         raise InputError(
             f"{path}: the weights are quantised and cannot be grown; "
             "use the model's full-precision weights"
+        )
+    if "auto_map" in config:
+        raise InputError(
+            f"{path}: names code to run (auto_map), which is never run; if transformers knows this "
+            "architecture itself, remove auto_map in a copy of the folder"
         )
     slots = read_slots(folder)
     if not slots:

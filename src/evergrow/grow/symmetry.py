@@ -4,10 +4,7 @@ Units that hold the same weights get the same gradients for ever. Grown by copie
 twice the size keeps the rank of its source (measured: 32 of 64 after any number of steps).
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -35,15 +32,6 @@ class Symmetry:
     rank: int | None
     effective_rank: float | None
 
-    @property
-    def locked(self) -> bool:
-        """Whether the rank is less than full, as a matrix of copies has it for ever."""
-        return self.rank is not None and self.rank < min(self.shape)
-
-    def record(self) -> dict[str, Any]:
-        """Plain data for growth.json."""
-        return asdict(self) | {"shape": list(self.shape)}
-
 
 def symmetry_of(matrix: Tensor) -> Symmetry:
     """Count duplicates and rank; a matrix of more than two dimensions is taken as [first, rest]."""
@@ -56,12 +44,6 @@ def symmetry_of(matrix: Tensor) -> Symmetry:
         None if values is None else _rank(values),
         None if values is None else effective_rank(values),
     )
-
-
-def rank_of(matrix: Tensor) -> int | None:
-    """As in ``Symmetry``."""
-    values = singular_values(matrix.flatten(1))
-    return None if values is None else _rank(values)
 
 
 def _rank(values: Tensor) -> int:
@@ -114,17 +96,3 @@ def effective_rank(singular_values: Tensor) -> float:
         return 0.0
     shares = singular_values / total
     return float(torch.exp(-torch.xlogy(shares, shares).sum()))
-
-
-def kinds_of(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names that differ in their block's number only, together: the kinds of weights."""
-    kinds: dict[str, list[str]] = {}
-    for name in names:
-        kinds.setdefault(re.sub(r"\.\d+\.", ".*.", name), []).append(name)
-    return kinds
-
-
-def middle_of_each_kind(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """Kind -> the matrix of the block in the middle: one of each kind is measured."""
-    matrices = [name for name, shape in shapes.items() if len(shape) > 1 and shape[0] > 1]
-    return {kind: names[len(names) // 2] for kind, names in kinds_of(matrices).items()}

@@ -15,7 +15,9 @@ def widen(line: Line, tensor: Tensor) -> Tensor:
 
 def give(line: Line, tensor: Tensor) -> Tensor:
     """M W, in at least fp32: what a tensor gives is grown, what it reads is not yet."""
-    return _gain(_wide(tensor), *line.norm) if line.norm else _sides(line, tensor, "gives")
+    if line.norm is None:
+        return _sides(line, tensor, "gives")
+    return _gain(_wide(tensor) + line.offset, *line.norm) - line.offset
 
 
 def take(line: Line, given: Tensor) -> Tensor:
