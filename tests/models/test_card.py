@@ -1,38 +1,62 @@
 """The card says in plain Markdown what the release is."""
 
+from evergrow.lineage import Measured, Node
 from evergrow.models.card import model_card
 from evergrow.models.describe import ModelFacts
 from evergrow.models.kind import Kind
 
 FACTS = ModelFacts(615264, 196608, 2, 96, 1, 1)
+SCHEDULE = (
+    {"start": 0, "end": 180224, "from_lr": 0.0025, "to_lr": 0.0025, "shape": "constant"},
+    {
+        "start": 180224,
+        "end": 270336,
+        "from_lr": 0.0025,
+        "to_lr": 0.00025,
+        "shape": "exponential",
+    },
+    {"start": 270336, "end": None, "from_lr": 0.00025, "to_lr": 0.00025, "shape": "constant"},
+)
 
 
-def card(parent: str | None, kind: Kind = "causal") -> str:
-    return model_card(
-        name="quickstart, after python",
-        kind=kind,
-        facts=FACTS,
-        parent=parent,
+def card(
+    parent: str | None,
+    kind: Kind = "causal",
+    counted: str = "tokens",
+    unit: str = "bits per byte",
+) -> str:
+    node = Node(
+        key="0f" * 32,
+        kind="stage",
+        name="after python",
+        parents=[],
+        of="quickstart",
+        counted=counted,
         fed={"english": 180224, "python": 90112},
-        schedule=["constant at 0.0025", "exponential from 0.0025 to 0.00025"],
-        scores={"english": (3.0391, 2.99, 3.1)},
+        scores=[Measured(source="english", unit=unit, loss=3.0391, low=2.99, high=3.1)],
+        details={"schedule": [*SCHEDULE]},
     )
+    return model_card(node, kind, FACTS, parent)
 
 
 def test_the_numbers_stand_in_it() -> None:
     text = card("runs/quickstart/main/releases/english")
     for line in (
         "library_name: transformers",
-        "# quickstart, after python",
+        "# quickstart: after python",
         "A causal language model of 615,264 parameters (2 layers, width 96). "
         "It goes on from runs/quickstart/main/releases/english.",
+        "| source | tokens |",
         "| english | 180,224 |",
         "| python | 90,112 |",
-        "- exponential from 0.0025 to 0.00025",
+        "- from 0 to 180,224 tokens: 0.0025",
+        "- from 180,224 to 270,336 tokens: 0.0025 to 0.00025, exponential",
+        "- from 270,336 on: 0.00025",
+        "| stream | bits per byte | 95 % interval |",
         "| english | 3.039 | 2.990 to 3.100 |",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "model = AutoModelForCausalLM.from_pretrained(folder)",
-        "## Bits per byte on held-out text",
+        "## Bits per byte on held-out data",
         "tokenizer = AutoTokenizer.from_pretrained(folder)",
         "Not chosen yet: whoever publishes this model chooses one that the sources above allow.",
     ):
@@ -50,6 +74,22 @@ def test_a_masked_model_says_so_and_how_it_was_measured() -> None:
     assert "pipeline_tag: fill-mask\n" in text
     assert "A masked language model of" in text
     assert "model = AutoModelForMaskedLM.from_pretrained(folder)\n" in text
-    assert "## Bits per byte of masked tokens of held-out text\n" in text
+    assert "## Bits per byte on held-out data\n\nA fixed 15 % of the tokens of each" in text
     assert "not to be compared with the bits per byte of a causal model" in text
     assert "Causal" not in text
+
+
+def test_a_vision_model_is_read_otherwise_and_counted_in_pictures() -> None:
+    text = card(None, "classes", "pictures", "log loss")
+    for line in (
+        "pipeline_tag: image-classification",
+        "| source | pictures |",
+        "## Log loss on held-out data",
+        "Nats a picture.",
+        "| stream | log loss | 95 % interval |",
+        "from transformers import AutoModelForImageClassification, AutoImageProcessor",
+        "model = AutoModelForImageClassification.from_pretrained(folder)",
+        "processor = AutoImageProcessor.from_pretrained(folder)",
+    ):
+        assert line in text.splitlines()
+    assert "Tokenizer" not in text

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
     BertForMaskedLM,
+    BertLMHeadModel,
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedModel,
@@ -20,10 +22,17 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig, Preset
-from evergrow.models.load import empty_model, find_model, load_model, model_from_config
+from evergrow.models.load import (
+    empty_model,
+    find_model,
+    kind_in,
+    load_model,
+    model_from_config,
+    model_key,
+)
 from evergrow.models.presets import PRESETS, from_scratch
 from evergrow.models.save import save_release
-from evergrow.run import Ledger, Manifest, StageRecord, write_manifest
+from evergrow.run import Begin, Ledger, Manifest, StageRecord, Start, write_manifest
 
 
 @pytest.fixture
@@ -41,6 +50,76 @@ def edit_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) ->
     weights = load_file(folder / "model.safetensors")
     change(weights)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_berts_hub_format_loads_without_its_other_heads(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """As bert-base-uncased lies there: gamma and beta, a pooler and a next-sentence head."""
+    config = ModelConfig(preset="bert", hidden=16, layers=1, heads=2)
+    model = from_scratch(config, tokenizer, 24, 0)
+    save_release(tmp_path, model, tokenizer, "card", {})
+
+    def as_on_the_hub(weights: dict[str, Tensor]) -> None:
+        for name in list(weights):
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            weights[old.replace("LayerNorm.bias", "LayerNorm.beta")] = weights.pop(name)
+        weights["bert.pooler.dense.weight"] = torch.ones(16, 16)
+        weights["bert.pooler.dense.bias"] = torch.ones(16)
+        weights["cls.seq_relationship.weight"] = torch.ones(2, 16)
+        weights["cls.seq_relationship.bias"] = torch.ones(2)
+
+    edit_weights(tmp_path, as_on_the_hub)
+    assert "bert.embeddings.LayerNorm.gamma" in load_file(tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path).state_dict()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(loaded[name], weight), name
+
+
+def test_a_tied_config_with_another_head(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config = ModelConfig(preset="olmo2", hidden=16, layers=1, tied=True)
+    save_release(tmp_path, from_scratch(config, tokenizer, 24, 0), tokenizer, "card", {})
+    edit_weights(tmp_path, lambda w: w.update({"lm_head.weight": torch.ones(len(tokenizer), 16)}))
+    with pytest.raises(
+        InputError, match=r"ties lm_head.weight to model.embed_tokens.weight, the f"
+    ):
+        load_model(tmp_path)
+    edit_json(tmp_path / "config.json", tie_word_embeddings=False)
+    assert bool((load_model(tmp_path).get_output_embeddings().weight == 1).all())
+
+
+def test_what_cannot_be_trained_is_refused_at_once(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise NotImplementedError("no kernel for this\nand more lines")
+
+    monkeypatch.setattr("transformers.models.olmo2.modeling_olmo2.Olmo2MLP.forward", fails)
+    config = ModelConfig.model_validate({"from": str(folder)})
+    with pytest.raises(
+        InputError, match=r"it failed on 24 tokens \(no kernel for this\); give"
+    ) as said:
+        model_from_config(config, tokenizer, 24, 0)
+    assert "\n" not in str(said.value)
+
+
+def test_a_causal_model_that_sees_ahead_is_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    settings = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = BertConfig(**settings, vocab_size=len(tokenizer), intermediate_size=16)
+    BertLMHeadModel(encoder).save_pretrained(tmp_path)
+    config = ModelConfig.model_validate({"from": str(tmp_path)})
+    with pytest.raises(
+        InputError, match=r"a BertLMHeadModel .* sees the tokens that it is to tell"
+    ):
+        model_from_config(config, tokenizer, 24, 0)
+    edit_json(tmp_path / "config.json", is_decoder=True)
+    loaded = model_from_config(config, tokenizer, 24, 0)
+    assert not loaded.training
+    assert all(parameter.grad is None for parameter in loaded.parameters())
 
 
 def test_the_same_weights_in_fp32_with_sdpa(folder: Path, model: PreTrainedModel) -> None:
@@ -125,20 +204,47 @@ def test_a_hub_id_loads_from_the_cache_when_offline(
     assert load_model("someone/small").config.hidden_size == 16
 
 
+def test_of_a_hub_id_all_is_fetched_but_what_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def fetched(name: str, **settings: Any) -> str:
+        asked.append(settings)
+        return name
+
+    monkeypatch.setattr("evergrow.models.load.snapshot_download", fetched)
+    find_model("someone/small")
+    find_model("someone/small", without=("*.bin", "onnx/*"))
+    assert asked[0]["ignore_patterns"] == ["*/*"]
+    assert "*.bin" not in asked[0]["allow_patterns"]
+    assert asked[1] == {"allow_patterns": None, "ignore_patterns": ["*.bin", "onnx/*"]}
+
+
 def stage(name: str, release: str | None) -> StageRecord:
     return StageRecord(
         name=name,
         key="k",
-        parent=None,
+        begin=Begin(kind="start"),
+        path=[0],
         first_step=0,
         num_steps=1,
         fork_step=None,
-        tokens=1,
+        clock=0,
+        per_step=1,
+        counted="tokens",
+        unit="bits per byte",
+        objective="causal",
         mixture={"s": 1.0},
         replay={},
         schedule=[],
         release_schedule=None,
-        ledger=Ledger(shares={}, replay_shares=(0, 1), replay_order="seen", num_samples=1),
+        ledger=Ledger(
+            shares={},
+            replay_shares=(0, 1),
+            replay_order="seen",
+            num_samples=1,
+            sizes={},
+            tokens_an_item={},
+        ),
         seen={},
         release=release,
     )
@@ -153,6 +259,7 @@ def run_with(stages: list[StageRecord]) -> Manifest:
         seed=0,
         recipe={},
         environment={},
+        start=Start(source="s", kind="causal", key="k"),
         model={},
         data={},
         stages=stages,
@@ -339,3 +446,44 @@ def test_a_model_must_fit_the_tokenizer_and_the_window(
     small = ModelConfig.model_validate({"from": str(tmp_path / "gpt2")})
     with pytest.raises(InputError, match="tokenizer has 270 ids, the model's embedding 50 rows"):
         model_from_config(small, tokenizer, 8, seed=0)
+
+
+def test_the_key_of_a_model_is_of_what_it_computes(folder: Path, tmp_path: Path) -> None:
+    key = model_key(folder)
+    moved = folder.rename(tmp_path / "elsewhere")
+    (moved / "README.md").write_text("another card")
+    edit_json(moved / "evergrow.json", note="another")
+    assert model_key(moved) == key
+    keys = {key}
+    edit_json(moved / "config.json", rms_norm_eps=1e-4)
+    keys.add(model_key(moved))
+    edit_weights(moved, lambda weights: weights["lm_head.weight"].add_(1))
+    keys.add(model_key(moved))
+    edit_json(moved / "tokenizer.json", truncation={"max_length": 8})
+    keys.add(model_key(moved))
+    assert len(keys) == 4
+
+
+def test_the_kind_of_a_folder_is_that_of_its_architecture(folder: Path) -> None:
+    assert kind_in(folder, of_pictures=False) == "causal"
+    edit_json(folder / "config.json", architectures=["BertForMaskedLM"])
+    assert kind_in(folder, of_pictures=False) == "masked"
+    edit_json(folder / "config.json", auto_map={"AutoModelForCausalLM": "mine.Mine"})
+    with pytest.raises(InputError, match=r"names code to run \(auto_map\)"):
+        kind_in(folder, of_pictures=False)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "kind"),
+    [
+        (["ViTMAEForPreTraining"], "patches"),
+        (["ViTForImageClassification"], "classes"),
+        (["ViTModel"], "classes"),
+        ([], "classes"),
+    ],
+)
+def test_a_body_of_pictures_is_a_classifier_to_be(
+    architectures: list[str], kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": architectures}))
+    assert kind_in(tmp_path, of_pictures=True) == kind

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from evergrow.errors import InputError
+from evergrow.evals.pictures import reconstruct, reconstruction_errors
 from evergrow.images.shape import to_channels, to_square
 from evergrow.models.config import ModelConfig
 from evergrow.models.load_vision import Labels, vision_from_config
@@ -181,10 +182,34 @@ def test_weights_that_do_not_belong_to_the_body_are_refused(
         load(tmp_path, LABELS)
 
 
-def test_another_size_and_another_kind_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("own", "given"), [(1, 3), (3, 1)])
+def test_channels_are_the_models_own(tmp_path: Path, own: int, given: int) -> None:
+    made = vit(PictureForm(8, own), SIZES, LABELS, 0)
+    made.save_pretrained(tmp_path)
+    said: list[str] = []
+    loaded = load(tmp_path, LABELS, PictureForm(8, given), said=said)
+    pixels = torch.rand(2, given, 8, 8)
+    weighed = torch.einsum("nchw,c->nhw", pixels, torch.tensor([0.299, 0.587, 0.114][:given]))
+    expected = weighed[:, None] if own == 1 else torch.cat([pixels] * 3, dim=1)
+    assert torch.allclose(model_input(loaded, pixels), expected, atol=1e-6)
+    assert torch.allclose(loaded(model_input(loaded, pixels)).logits, made(expected).logits)
+    how = "colours become grey" if own == 1 else "grey is repeated"
+    assert f"reads {own} channels, so {how} for it" in said[1]
+
+
+def test_a_masked_autoencoder_of_colours_completes_grey_pictures(tmp_path: Path) -> None:
+    vit_mae(PictureForm(8, 3), SIZES, 0).save_pretrained(tmp_path)
+    loaded, pixels = load(tmp_path, None), torch.rand(2, 1, 8, 8)
+    seen, made = reconstruct(loaded, pixels, torch.rand(2, 16))
+    assert seen.shape == made.shape == (2, 3, 8, 8)
+    assert reconstruction_errors(loaded, pixels, torch.rand(2, 16)).shape == (2,)
+
+
+def test_channels_that_no_picture_has_and_another_kind_are_refused(tmp_path: Path) -> None:
+    vit(PictureForm(8, 4), SIZES, LABELS, 0).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="reads pictures of 4 channels; only models of 1 and of 3"):
+        load(tmp_path, LABELS)
     vit(FORM, SIZES, LABELS, 0).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="reads pictures of 8 pixels and 1 channels, the sources"):
-        load(tmp_path, LABELS, PictureForm(16, 1))
     with pytest.raises(InputError, match="is a vit, which masked_patches cannot train"):
         load(tmp_path, None)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import MambaConfig, MambaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
@@ -36,6 +36,19 @@ def test_greedy_equals_a_loop_without_cache(
 ) -> None:
     text = generate(lively, tokenizer, "the sea", 12, temperature=0, seed=0)
     assert text == greedy_reference(lively, tokenizer, "the sea", 12)
+    assert len(set(text)) > 3
+
+
+def test_a_recurrent_model_reads_all_of_it_every_time(tokenizer: PreTrainedTokenizerBase) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4}
+    config = MambaConfig(**sizes, vocab_size=len(tokenizer), tie_word_embeddings=False)
+    model = MambaForCausalLM(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.data.normal_(0, 0.5)
+    text = generate(model, tokenizer, "the sea", 12, temperature=0, seed=0)
+    assert text == greedy_reference(model.eval(), tokenizer, "the sea", 12)
     assert len(set(text)) > 3
 
 

@@ -176,3 +176,11 @@ def test_names_with_and_without_the_base_models_prefix(
 def test_an_architecture_nobody_knows_is_refused() -> None:
     with pytest.raises(InputError, match="architecture XForCausalLM of model_type x is none"):
         skeleton({"model_type": "x", "architectures": ["XForCausalLM"]})
+
+
+def test_sizes_that_transformers_refuses_are_one_sentence() -> None:
+    config = {"model_type": "llama", "architectures": ["LlamaModel"], "hidden_size": 97}
+    with pytest.raises(InputError, match=r"takes no such llama \(The hidden size \(97\) is not a"):
+        skeleton(config)
+    with pytest.raises(InputError, match=r"\(Field 'hidden_size' expected int, got str"):
+        skeleton(config | {"hidden_size": "97"})

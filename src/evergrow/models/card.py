@@ -1,86 +1,69 @@
 """The model card of a release: what it was fed, where it comes from, what it scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
+from evergrow.lineage import Node
 from evergrow.models.describe import ModelFacts
-from evergrow.models.kind import AUTO_CLASSES, OF_PICTURES, Kind
+from evergrow.models.kind import KINDS, Kind
 
-_PIPELINES: dict[Kind, str] = {
-    "causal": "text-generation",
-    "masked": "fill-mask",
-    "patches": "image-feature-extraction",
-    "classes": "image-classification",
-}
-_NAMES: dict[Kind, str] = {
-    "causal": "causal language model",
-    "masked": "masked language model",
-    "patches": "masked autoencoder of pictures",
-    "classes": "classifier of pictures",
-}
-UNITS: dict[Kind, str] = {
-    "causal": "bits per byte",
-    "masked": "bits per byte",
-    "patches": "squared error",
-    "classes": "log loss",
-}
-_MEASURED: dict[Kind, str] = {
-    "causal": "## Bits per byte on held-out text",
-    "masked": "## Bits per byte of masked tokens of held-out text\n\n"
-    "A fixed 15 % of the tokens of each document, told from the rest of it: not to be compared "
-    "with the bits per byte of a causal model.",
-    "patches": "## Squared error of hidden patches of held-out pictures\n\n"
-    "Mean over pixels, masks fixed by the pictures, so that releases can be compared.",
-    "classes": "## Log loss on held-out pictures\n\nNats a picture.",
+# What a reader must know of a unit; others speak for themselves.
+_READING = {
+    "masked": "A fixed 15 % of the tokens of each document, told from the rest of it: not to be "
+    "compared with the bits per byte of a causal model.",
+    "patches": "Of hidden patches, the mean over pixels, masks fixed by the pictures, so that "
+    "releases can be compared.",
+    "classes": "Nats a picture.",
 }
 
 
-def model_card(
-    name: str,
-    kind: Kind,
-    facts: ModelFacts,
-    parent: str | None,
-    fed: Mapping[str, int],
-    schedule: Sequence[str],
-    scores: Mapping[str, tuple[float, float, float]],
-) -> str:
-    """Markdown in the hub's form; ``fed`` is source -> tokens, or pictures, up to this release.
-
-    ``schedule`` is one phrase a piece of the learning rate; ``scores`` is stream -> loss
-    with its 95 % interval (value, low, high). ``parent`` is the release or model it goes on from.
-    """
-    loader = AUTO_CLASSES[kind].__name__
+def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) -> str:
+    """Markdown in the hub's form; ``parent`` is the model it goes on from, None for scratch."""
+    told = KINDS[kind]
     start = f"It goes on from {parent}." if parent else "It was trained from scratch."
+    schedule: Any = node.details.get("schedule", [])
+    unit = node.scores[0].unit if node.scores else "loss"
     sections = [
-        f"# {name}",
-        f"A {_NAMES[kind]} of {facts.num_parameters:,} parameters "
+        f"# {node.of}: {node.name}",
+        f"A {told.name} of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
         "## What it was fed",
-        _table(
-            ("source", "pictures" if kind in OF_PICTURES else "tokens"),
-            [(source, f"{fed[source]:,}") for source in fed],
-        ),
+        _table(("source", node.counted), [(source, f"{n:,}") for source, n in node.fed.items()]),
         "## Learning rate",
-        "\n".join(f"- {phrase}" for phrase in schedule),
-        _MEASURED[kind],
+        "\n".join(f"- {phrase(segment, node.counted)}" for segment in schedule),
+        f"## {unit.capitalize()} on held-out data",
+        *([_READING[kind]] if kind in _READING else []),
         _table(
-            ("stream", UNITS[kind], "95 % interval"),
-            [
-                (stream, f"{value:.3f}", f"{low:.3f} to {high:.3f}")
-                for stream, (value, low, high) in scores.items()
-            ],
+            ("stream", unit, "95 % interval"),
+            [(s.source, f"{s.loss:.3f}", f"{s.low:.3f} to {s.high:.3f}") for s in node.scores],
         ),
         "## How to load it",
-        _loading(loader, kind),
+        _loading(kind),
         "## Licence",
         "Not chosen yet: whoever publishes this model chooses one that the sources above allow.",
     ]
-    front = f"---\nlibrary_name: transformers\npipeline_tag: {_PIPELINES[kind]}\n---\n"
+    front = f"---\nlibrary_name: transformers\npipeline_tag: {told.pipeline}\n---\n"
     return front + "\n" + "\n\n".join(sections) + "\n"
 
 
-def _loading(loader: str, kind: Kind) -> str:
-    reader = "AutoImageProcessor" if kind in OF_PICTURES else "AutoTokenizer"
-    name = "processor" if kind in OF_PICTURES else "tokenizer"
+def phrase(segment: dict[str, Any], counted: str) -> str:
+    """A piece of the learning rate in words."""
+    end = "on" if segment["end"] is None else f"to {segment['end']:,} {counted}"
+    if segment["shape"] == "constant":
+        return f"from {segment['start']:,} {end}: {segment['from_lr']:.3g}"
+    return (
+        f"from {segment['start']:,} {end}: {segment['from_lr']:.3g} to {segment['to_lr']:.3g}, "
+        f"{segment['shape']}"
+    )
+
+
+def _loading(kind: Kind) -> str:
+    loader = KINDS[kind].auto_class.__name__
+    reader, name = (
+        ("AutoImageProcessor", "processor")
+        if KINDS[kind].of_pictures
+        else ("AutoTokenizer", "tokenizer")
+    )
     return (
         f"```python\nfrom transformers import {loader}, {reader}\n\n"
         'folder = "."  # this folder\n'

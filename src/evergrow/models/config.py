@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from evergrow.config import Config, PositiveCount
 
 Preset = Literal["olmo2", "llama", "gpt_neox", "bert", "vit_mae", "vit", "resnet"]
+# Ten times what any published model has; more is a slip of the finger that would fill the memory.
+Depth = Annotated[PositiveCount, Field(le=2_000)]
+Width = Annotated[PositiveCount, Field(le=1_000_000)]
 ROTARY_SHARE = 0.25  # of each head of GPT-NeoX
 
 
@@ -38,6 +41,13 @@ RULES: dict[Preset, Rules] = {
     "vit": Rules(False, gated=False, grouped=False, head_multiple=1, pictures="patches"),
     "resnet": Rules(False, gated=False, grouped=False, head_multiple=1, pictures="whole"),
 }
+
+
+def kind_of_preset(preset: Preset) -> str:
+    """What a preset is trained to tell, as models.kind calls it."""
+    if RULES[preset].pictures is not None:
+        return "patches" if preset == "vit_mae" else "classes"
+    return "masked" if RULES[preset].masked else "causal"
 
 
 @dataclass(frozen=True)
@@ -89,20 +99,20 @@ class ModelConfig(Config):
         min_length=1,
         description="a model folder, the folder of a run (its newest release) or a hub id",
     )
-    hidden: PositiveCount | None = Field(None, description="width of the residual stream")
-    layers: PositiveCount | None = Field(None, description="number of blocks")
-    heads: PositiveCount | None = Field(
+    hidden: Width | None = Field(None, description="width of the residual stream")
+    layers: Depth | None = Field(None, description="number of blocks")
+    heads: Width | None = Field(
         None, description="default: hidden / 32, / 64 from 512 on, / 128 from 2048 on, rounded"
     )
-    kv_heads: PositiveCount | None = Field(
+    kv_heads: Width | None = Field(
         None, description="key and value heads, a divisor of heads; default: heads"
     )
-    ffn: PositiveCount | None = Field(
+    ffn: Width | None = Field(
         None,
         description="default: 8/3 hidden up to a multiple of 32, of 256 from hidden 512 on; "
         "4 hidden for gpt_neox and bert",
     )
-    patch: PositiveCount | None = Field(
+    patch: Width | None = Field(
         None, description="side of a patch in pixels, a divisor of the pictures'; vit and vit_mae"
     )
     pixel_mean: list[float] | None = Field(
@@ -112,6 +122,11 @@ class ModelConfig(Config):
     )
     pixel_deviation: list[float] | None = Field(
         None, description="of a .safetensors file: what its pixels were then divided by"
+    )
+    release_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None,
+        description="what releases store weights in; default: as the loaded model's are stored, "
+        "float32 from scratch. Training is in float32 either way",
     )
     tied: bool = Field(
         False,
@@ -168,8 +183,8 @@ class ModelConfig(Config):
         """Plain data that validates again: ``from`` under its own name, no empty keys."""
         written: Mapping[str, Any] = write(self)
         if self.from_ is not None:
-            pixels = {k: written[k] for k in ("pixel_mean", "pixel_deviation") if written[k]}
-            return {"from": self.from_, **pixels}
+            beside = ("pixel_mean", "pixel_deviation", "release_dtype")
+            return {"from": self.from_, **{k: written[k] for k in beside if written[k]}}
         return {key: value for key, value in written.items() if value is not None}
 
     def sizes(self) -> Sizes:

@@ -122,7 +122,9 @@ def context_window(model: PreTrainedModel) -> int | None:
     config = model.config.get_text_config()
     # Absent in architectures without position embeddings (ALiBi, recurrent), so asked for gently.
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or config.model_type not in _POSITIONS_AFTER_PADDING:
+    if positions is None or positions < 1:  # XLNet says -1
+        return None
+    if config.model_type not in _POSITIONS_AFTER_PADDING:
         return positions
     return positions - config.pad_token_id - 1
 

@@ -1,6 +1,6 @@
 """Kinds of model by what they are trained to tell, known by the architecture's name."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from transformers import (
     AutoModelForCausalLM,
@@ -16,14 +16,27 @@ from transformers.models.auto.modeling_auto import (
 
 Kind = Literal["causal", "masked", "patches", "classes"]
 
-# What builds and loads a kind, and what a model card names.
-AUTO_CLASSES: dict[Kind, Any] = {
-    "causal": AutoModelForCausalLM,
-    "masked": AutoModelForMaskedLM,
-    "patches": AutoModelForPreTraining,
-    "classes": AutoModelForImageClassification,
+
+class Facts(NamedTuple):
+    """What transformers builds and loads a kind with, and what the hub calls it."""
+
+    auto_class: Any
+    name: str
+    pipeline: str
+    of_pictures: bool
+
+
+KINDS: dict[Kind, Facts] = {
+    "causal": Facts(AutoModelForCausalLM, "causal language model", "text-generation", False),
+    "masked": Facts(AutoModelForMaskedLM, "masked language model", "fill-mask", False),
+    "patches": Facts(
+        AutoModelForPreTraining, "masked autoencoder of pictures", "image-feature-extraction", True
+    ),
+    "classes": Facts(
+        AutoModelForImageClassification, "classifier of pictures", "image-classification", True
+    ),
 }
-OF_PICTURES: frozenset[Kind] = frozenset({"patches", "classes"})
+OF_PICTURES = frozenset(kind for kind, facts in KINDS.items() if facts.of_pictures)
 MASKED_AUTOENCODER = "ViTMAEForPreTraining"
 
 _IMAGE_CLASSIFIERS = {
@@ -53,11 +66,6 @@ def kind_of_architecture(name: str) -> Kind | None:
 def kind_of(model: object) -> Kind:
     """The kind of a model; one that transformers does not list is causal."""
     return kind_of_architecture(type(model).__name__) or "causal"
-
-
-def attention_settings(kind: Kind) -> dict[str, str]:
-    """What building a model is given besides its weights: SDPA, where all have attention."""
-    return {} if kind == "classes" else {"attn_implementation": "sdpa"}
 
 
 def forward_settings(model: object) -> dict[str, bool]:

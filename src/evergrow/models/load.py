@@ -1,11 +1,13 @@
 """A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from blake3 import blake3
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
@@ -13,20 +15,26 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
 from evergrow.models.kind import (
-    AUTO_CLASSES,
+    KINDS,
     OF_PICTURES,
-    attention_settings,
+    Kind,
     kind_of,
     kind_of_architecture,
 )
 from evergrow.models.presets import from_scratch
 from evergrow.models.quiet import undisturbed
+from evergrow.models.trial import refuse_untrainable
 from evergrow.run import read_manifest
 
+# Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
+HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
+# What a language model of BERT's kind was trained with besides, and has no place for alone.
+OTHER_HEADS = re.compile(r"(^|\.)(pooler|seq_relationship|sop_classifier)\.|\.position_ids$")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -48,6 +56,7 @@ def model_from_config(
                 "sources are text; give a language model or sources of images"
             )
         _check_fit(model, config.from_, len(tokenizer), sequence_length)
+        refuse_untrainable(model, config.from_, sequence_length)
     _train_every_row(model)
     return model
 
@@ -58,22 +67,26 @@ def empty_model(folder: Path) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         architecture = next(iter(config.architectures or []), "")  # none was written: causal
         kind = kind_of_architecture(architecture) or "causal"
-        settings = attention_settings(kind)
-        model = AUTO_CLASSES[kind].from_config(config, dtype=torch.float32, **settings)
-    _train_every_row(model)
+        model = KINDS[kind].auto_class.from_config(config, dtype=torch.float32)
+    if kind not in OF_PICTURES:
+        _train_every_row(model)
     return model
 
 
-def _train_every_row(model: nn.Module) -> None:
+def _train_every_row(model: PreTrainedModel) -> None:
     """Let the padding token's embedding be trained: some models pad with EOS."""
-    for module in model.modules():
-        if isinstance(module, nn.Embedding):
-            module.padding_idx = None
+    table = model.get_input_embeddings()
+    if isinstance(table, nn.Embedding):
+        table.padding_idx = None
 
 
 def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_length: int) -> None:
     table = model.get_input_embeddings()
-    assert isinstance(table, nn.Embedding)
+    if not isinstance(table, nn.Embedding):
+        raise InputError(
+            f"{source}: a {type(model).__name__} reads tokens by a {type(table).__name__}, which "
+            "cannot be trained here; give a model with a plain table of embeddings"
+        )
     rows = table.num_embeddings
     if num_ids > rows:
         raise InputError(
@@ -89,7 +102,9 @@ def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_lengt
 
 
 def load_model(source: str | Path) -> PreTrainedModel:
-    """Load fp32 weights on the CPU in evaluation mode, attention by SDPA; runs no code of it.
+    """Load fp32 weights on the CPU in evaluation mode; runs no code of it.
+
+    Attention is what transformers chooses: SDPA where the architecture has it.
 
     ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
     causal or masked language model in safetensors: every weight must be there, fit, and be used (a
@@ -100,10 +115,9 @@ def load_model(source: str | Path) -> PreTrainedModel:
     check_weights(folder)
     kind = kind_of_architecture(architecture) or "causal"
     with undisturbed():
-        model, found = AUTO_CLASSES[kind].from_pretrained(
+        model, found = KINDS[kind].auto_class.from_pretrained(
             folder,
             dtype=torch.float32,
-            **attention_settings(kind),
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
@@ -121,12 +135,30 @@ def load_model(source: str | Path) -> PreTrainedModel:
             f"{folder}: weights of {architecture} are missing ({_first(missing)}); "
             "copy the whole model again"
         )
-    if unused := found["unexpected_keys"]:
+    if unused := [n for n in found["unexpected_keys"] if not OTHER_HEADS.search(n)]:
         raise InputError(
             f"{folder}: {architecture} has no place for weights in the file ({_first(unused)}); "
             "correct config.json or remove them from the file"
         )
+    _refuse_untied(folder, model)
+    # A resumed run knows nothing of how these weights were named when they were loaded.
+    vars(model).pop("_weight_conversions", None)
     return model.eval()
+
+
+def _refuse_untied(folder: Path, model: PreTrainedModel) -> None:
+    """Raise InputError where config.json ties weights that the file holds twice, differently.
+
+    transformers loads both, but builds the model from config.json with one.
+    """
+    asked: Any = model.get_expanded_tied_weights_keys(all_submodels=True)
+    if untied := asked.keys() - model.all_tied_weights_keys.keys():
+        name = min(untied)
+        raise InputError(
+            f"{folder}: config.json ties {name} to {asked[name]}, the file holds two that differ; "
+            "set tie_word_embeddings to false in config.json if both are meant, or copy the whole "
+            "model again"
+        )
 
 
 def _first(names: Iterable[str]) -> str:
@@ -135,11 +167,12 @@ def _first(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + rest
 
 
-def find_model(source: str | Path) -> Path:
+def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path:
     """The local folder of a model: itself, the newest release of a Run, or a hub id's snapshot.
 
-    A path that starts with ``/``, ``.`` or ``~`` or has more than one ``/`` is never looked up on
-    the hub. The hub is asked unless HF_HUB_OFFLINE is set; a snapshot's folder is named by commit.
+    Of a hub id what loading needs is fetched, or all but the patterns in ``without``. A path that
+    starts with ``/``, ``.`` or ``~`` or has more than one ``/`` is never looked up on the hub. The
+    hub is asked unless HF_HUB_OFFLINE is set; a snapshot's folder is named by commit.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -149,17 +182,33 @@ def find_model(source: str | Path) -> Path:
     if path.exists() or isinstance(source, Path) or text[0] in "/.~" or text.count("/") > 1:
         raise InputError(f"{source}: no such folder; give a model folder, a run or a hub id")
     try:
-        return Path(
-            snapshot_download(
-                text, allow_patterns=["*.json", "*.safetensors", "*.jinja"], ignore_patterns="*/*"
-            )
-        )
+        allowed, ignored = (HUB_FILES, ["*/*"]) if without is None else (None, [*without])
+        return Path(snapshot_download(text, allow_patterns=allowed, ignore_patterns=ignored))
     except (OSError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
             f"{source}: no folder of this name, and not to be had from the hub ({reason}); "
             "give the path of a folder, or a hub id that is public or already downloaded"
         ) from error
+
+
+def kind_in(folder: Path, of_pictures: bool) -> Kind:
+    """The kind of the model in a folder, by its config.json; refuses what cannot be trained.
+
+    ``of_pictures``: a body without a head, or with another, is a classifier to be.
+    """
+    if of_pictures:
+        names = _read_json(folder / "config.json").get("architectures") or [""]
+        return kind_of_architecture(names[0]) or "classes"
+    return kind_of_architecture(_check_config(folder)) or "causal"
+
+
+def model_key(folder: Path) -> str:
+    """A hash of what a model folder computes: weights, configuration and tokenizer."""
+    files = [folder / name for name in ("config.json", "tokenizer.json")]
+    found = [*(path for path in files if path.exists()), *weight_files(folder)]
+    parts = "".join(f"{path.name} {checksum(path)}\n" for path in found)
+    return blake3(parts.encode()).hexdigest()[:32]
 
 
 def _newest_release(run: Path) -> Path:

@@ -1,14 +1,14 @@
 """The vision model a recipe starts from: a preset, a folder, or a file of ResNet-50 weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -22,6 +22,7 @@ from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.load import check_weights, find_model
 from evergrow.models.pixels import scale_in, set_scale
+from evergrow.models.positions import at_size
 from evergrow.models.quiet import undisturbed
 from evergrow.models.resnet_keys import from_torchvision
 from evergrow.models.vision import (
@@ -85,15 +86,17 @@ def load_vision(
     """A vision folder of transformers, or a ``.safetensors`` of torchvision's ResNet-50 weights.
 
     It is fed pixels as it was trained on them: a folder says how in preprocessor_config.json, of a
-    file the recipe must. Raises InputError for pictures of another size, and for a transformer
-    that was trained without positions.
+    file the recipe must. For pictures of another size positions are interpolated, and channels are
+    the model's own. Raises InputError for a transformer that was trained without positions.
     """
     source = str(recipe.from_)
     known: list[str] | None = None
     if source.endswith(".safetensors"):
         assert told is not None, "the recipe refuses such a file where patches are drawn"
-        drawn = resnet(form, [256, 512, 1024, 2048], [3, 4, 6, 3], told.names, seed)
-        model, new = _take_torchvision(drawn, Path(source))
+        weights = _torchvision_weights(Path(source))
+        own = PictureForm(form.size, weights[STEM].shape[1] if STEM in weights else form.channels)
+        drawn = resnet(own, [256, 512, 1024, 2048], [3, 4, 6, 3], told.names, seed)
+        model, new = _take_torchvision(drawn, weights, Path(source))
         scale = (recipe.pixel_mean, recipe.pixel_deviation)
     else:
         folder = find_model(source)
@@ -105,17 +108,38 @@ def load_vision(
     if told is not None:
         is_new = any(name.startswith(HEAD) for name in new)
         say(f"model.from: {source}: {_set_head(model, drawn, known, told, is_new)}")
-    config: Any = model.config
-    wanted = (getattr(config, "image_size", form.size), config.num_channels)
-    if wanted != (form.size, form.channels):
-        raise InputError(
-            f"model.from: {source} reads pictures of {wanted[0]} pixels and {wanted[1]} channels, "
-            f"the sources have {form.size} and {form.channels}; set their size and channels"
-        )
-    config.image_size = form.size
-    set_scale(config, scale, source)
+    model = _fitted(model, form, source, say)
+    set_scale(model.config, scale, source)
     _mend_position_tables(model, source)
     return model.eval()
+
+
+def _fitted(
+    model: PreTrainedModel, form: PictureForm, source: str, say: Callable[[str], None]
+) -> PreTrainedModel:
+    """The model for pictures of the sources' size, which it reads in its own channels.
+
+    Raises InputError for channels that pictures do not have.
+    """
+    config: Any = model.config
+    if config.num_channels not in (1, 3):
+        raise InputError(
+            f"model.from: {source} reads pictures of {config.num_channels} channels; only models "
+            "of 1 and of 3 are trained here"
+        )
+    if config.num_channels != form.channels:
+        how = "grey is repeated" if form.channels == 1 else "colours become grey"
+        say(f"model.from: {source}: reads {config.num_channels} channels, so {how} for it")
+    # A ResNet of others says no size: it takes any.
+    size = getattr(config, "image_size", form.size)
+    if size not in (form.size, [form.size, form.size], (form.size, form.size)):
+        fitted = at_size(model, form.size, source)
+        if fitted is not model:
+            say(f"model.from: {source}: positions for {size} pixels interpolated to {form.size}")
+        model = fitted
+    fitted_config: Any = model.config
+    fitted_config.image_size = form.size
+    return model
 
 
 def labels_in(folder: Path) -> list[str] | None:
@@ -188,6 +212,7 @@ def _empty_like(folder: Path, labels: Sequence[str] | None, seed: int) -> PreTra
     return model
 
 
+STEM = "resnet.embedder.embedder.convolution.weight"
 HEAD = "classifier."
 HEADS = (HEAD, "decoder.", "pooler.", "vit.pooler.")  # what may be new, or left behind
 
@@ -224,24 +249,29 @@ def _take_folder(drawn: PreTrainedModel, folder: Path) -> tuple[PreTrainedModel,
     return model, new
 
 
-def _take_torchvision(drawn: PreTrainedModel, path: Path) -> tuple[PreTrainedModel, set[str]]:
+def _torchvision_weights(path: Path) -> dict[str, Tensor]:
+    """The file's weights under transformers' names."""
+    try:
+        return from_torchvision(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: no whole safetensors file ({error}); save it again") from error
+
+
+def _take_torchvision(
+    drawn: PreTrainedModel, weights: Mapping[str, Tensor], path: Path
+) -> tuple[PreTrainedModel, set[str]]:
     """torchvision's weights in a copy of ``drawn``, and the names of those that do not fit.
 
     The head may be one of them. Older files do not count the batches that a norm has seen: 0.
     """
     model = copy.deepcopy(drawn)
-    try:
-        weights = from_torchvision(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: no whole safetensors file ({error}); save it again") from error
     own = model.state_dict()
     fits = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
     new = {n for n in own if n not in fits}
     of_body = {n for n in new if not n.startswith(HEAD)}
     if missing := sorted(n for n in of_body if not n.endswith("num_batches_tracked")):
         raise InputError(
-            f"{path}: {missing[0]} is missing or of another size; give a ResNet-50 of "
-            f"{model.config.num_channels} channels"
+            f"{path}: {missing[0]} is missing or of another size; give a whole ResNet-50"
         )
     model.load_state_dict(fits, strict=False)
     return model, new

@@ -7,6 +7,8 @@ from torch import nn
 
 from evergrow.models.kind import forward_settings
 
+LOGIT_BYTES = 1 << 28  # logits above this are made and dropped in pieces
+
 
 class Parts(NamedTuple):
     """A language model in two; the head works on each hidden state by itself."""

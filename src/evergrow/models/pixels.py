@@ -49,13 +49,28 @@ def scale_of(config: Any) -> Scale:
     return getattr(config, "pixel_mean", None), getattr(config, "pixel_deviation", None)
 
 
-def model_input(model: nn.Module, pixels_NCHW: Tensor) -> Tensor:
-    """Pixels in [0, 1] as the model was trained on them: less the mean, over the deviation."""
-    mean, deviation = scale_of(model.config)
-    if mean is None or deviation is None:
+def in_channels(pixels_NCHW: Tensor, channels: int) -> Tensor:
+    """Grey repeated for three channels, colour weighed for one (ITU-R BT.601)."""
+    if pixels_NCHW.shape[1] == channels:
         return pixels_NCHW
-    mean_C, deviation_C = (pixels_NCHW.new_tensor(x)[:, None, None] for x in (mean, deviation))
-    return (pixels_NCHW - mean_C) / deviation_C
+    if channels == 1:
+        weights = pixels_NCHW.new_tensor([0.299, 0.587, 0.114])
+        return (pixels_NCHW * weights[:, None, None]).sum(1, keepdim=True)
+    return pixels_NCHW.expand(-1, channels, -1, -1)
+
+
+def model_input(model: nn.Module, pixels_NCHW: Tensor) -> Tensor:
+    """Pixels in [0, 1] as the model was trained on them: less the mean, over the deviation.
+
+    In as many channels as the model reads: these belong to the model, as the numbers do.
+    """
+    config: Any = model.config
+    pixels = in_channels(pixels_NCHW, config.num_channels)
+    mean, deviation = scale_of(config)
+    if mean is None or deviation is None:
+        return pixels
+    mean_C, deviation_C = (pixels.new_tensor(x)[:, None, None] for x in (mean, deviation))
+    return (pixels - mean_C) / deviation_C
 
 
 def shown_pixels(model: nn.Module, pixels_NCHW: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.config import ROTARY_SHARE, RULES, ModelConfig, Sizes
-from evergrow.models.kind import AUTO_CLASSES
+from evergrow.models.kind import KINDS
 from evergrow.models.quiet import undisturbed
 
 
@@ -219,7 +219,7 @@ def from_scratch(
             "set eos_token in its tokenizer_config.json"
         )
     architecture, sizes = PRESETS[config.preset], config.sizes()
-    auto_class = AUTO_CLASSES["masked" if RULES[config.preset].masked else "causal"]
+    auto_class = KINDS["masked" if RULES[config.preset].masked else "causal"].auto_class
     settings = architecture.configure(sizes, tokenizer, sequence_length)
     with undisturbed():
         model = auto_class.from_config(settings, dtype=torch.float32, attn_implementation="sdpa")

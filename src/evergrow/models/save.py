@@ -1,16 +1,25 @@
 """A release: a whole Hugging Face folder, there at once, of the same bytes every time."""
 
+import copy
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.disk import new_folder
+from evergrow.models.brought import (
+    GENERATION,
+    brought_files,
+    record_dtype,
+    recorded_dtype,
+    stored_weights,
+)
 from evergrow.models.pixels import scale_of
 from evergrow.models.quiet import undisturbed
 
@@ -21,19 +30,18 @@ def save_release(
     tokenizer: PreTrainedTokenizerBase,
     card: str,
     record: Mapping[str, JsonValue],
+    brought: Path | None = None,
 ) -> None:
     """Write weights, configuration, tokenizer, ``card`` (README.md) and ``record`` (evergrow.json).
 
-    ``folder`` appears whole or not at all; one that is there is replaced. Same inputs, same bytes:
-    the weight file's metadata holds only its format. Raises EvergrowError on a full disk and
-    ValueError for a record with NaN or infinity.
+    ``brought`` is the folder of what the Run's first model brought, and says the weights' type
+    (models/brought.py). ``folder`` appears whole or not at all; one that is there is replaced. Same
+    inputs, same bytes: the weight file's metadata holds only its format. Raises EvergrowError on a
+    full disk and ValueError for a record with NaN or infinity.
     """
     written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
     with new_folder(folder) as unfinished, undisturbed():
-        try:
-            model.save_pretrained(unfinished)
-        except SafetensorError as error:  # no OSError, though it stands for one
-            raise OSError(str(error)) from error
+        _save_model(unfinished, model, brought)
         save_tokenizer(tokenizer, unfinished)
         _forget_origin(unfinished / "tokenizer_config.json")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
@@ -41,7 +49,12 @@ def save_release(
 
 
 def save_vision_release(
-    folder: Path, model: PreTrainedModel, card: str, record: Mapping[str, JsonValue], white: int
+    folder: Path,
+    model: PreTrainedModel,
+    card: str,
+    record: Mapping[str, JsonValue],
+    white: int,
+    brought: Path | None = None,
 ) -> None:
     """The same for a vision model; preprocessor_config.json says how its pictures are made.
 
@@ -51,14 +64,30 @@ def save_vision_release(
     written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
     processor = _processor(config, white)
     with new_folder(folder) as unfinished, undisturbed():
-        try:
-            model.save_pretrained(unfinished)
-        except SafetensorError as error:  # no OSError, though it stands for one
-            raise OSError(str(error)) from error
+        _save_model(unfinished, model, brought)
         text = json.dumps(processor, indent=2, sort_keys=True) + "\n"
         (unfinished / "preprocessor_config.json").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
         (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+
+
+def _save_model(folder: Path, model: PreTrainedModel, brought: Path | None) -> None:
+    """Write weights, configuration and what was brought; what is written after it replaces it."""
+    written, weights = copy.copy(model), None
+    dtype = recorded_dtype(brought) if brought else model.dtype
+    if dtype != model.dtype:
+        weights = stored_weights(model, dtype)
+    if brought and (brought / GENERATION).exists():
+        # The file as it came: many on the hub hold settings that transformers refuses to write.
+        written.generation_config = GenerationConfig()
+    try:
+        written.save_pretrained(folder, state_dict=weights)
+    except SafetensorError as error:  # no OSError, though it stands for one
+        raise OSError(str(error)) from error
+    if dtype != model.dtype:
+        record_dtype(folder, dtype)
+    for file in brought_files(brought) if brought else ():
+        shutil.copyfile(file, folder / file.name)
 
 
 def _processor(config: Any, white: int) -> dict[str, Any]:

@@ -4,20 +4,27 @@ So a model is run in memory that holds its largest module instead of all of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 Read = Callable[[str], Tensor]
 
 
 class GradientSquares:
-    """Sums of squares of each stored weight's gradient, kept instead of the gradients."""
+    """Sums of squares of each stored weight's gradient, kept instead of the gradients.
 
-    def __init__(self, stored: Mapping[str, str]) -> None:
+    ``watch`` sees each gradient before it is forgotten, but those of tied weights.
+    """
+
+    def __init__(
+        self, stored: Mapping[str, str], watch: Callable[[str, Tensor], None] | None = None
+    ) -> None:
+        self._watch = watch
         uses = list(stored.values())
         self._shared = {name for name in uses if uses.count(name) > 1}
         self._whole: dict[str, Tensor] = {}
@@ -29,10 +36,12 @@ class GradientSquares:
         assert gradient is not None
         if name in self._shared:
             known = self._whole.get(name)
-            self._whole[name] = gradient if known is None else known + gradient
+            self._whole[name] = gradient if known is None else known.add_(gradient)
         else:
             assert name not in self._squares, f"{name} has two gradients"
             self._squares[name] = _square(gradient)
+            if self._watch is not None:
+                self._watch(name, gradient)
 
     def norm(self) -> float:
         """The L2 norm over all weights; in float64."""
@@ -41,8 +50,8 @@ class GradientSquares:
 
 
 def _square(tensor: Tensor) -> float:
-    parts = tensor.flatten().split(1 << 20)  # no float64 copy of a vocabulary's table
-    return sum(float(part.double().square().sum()) for part in parts)
+    parts = tensor.flatten().split(1 << 20)  # sums of a million in its own type, theirs in float64
+    return sum(float(torch.dot(part, part)) for part in parts)
 
 
 class _Reread(NamedTuple):
@@ -64,6 +73,7 @@ def weights_from(
 ) -> Iterator[None]:
     """Inside, ``model`` (a skeleton) runs with ``read(stored[parameter])`` in ``dtype``.
 
+    What ``read`` returns is given up to the model: it must be memory of its own.
     With ``gradients`` a backward pass inside the block is counted into it, and weights are read
     once more where it needs them.
     """
@@ -81,17 +91,15 @@ def weights_from(
             before, after = stream.hooks(module_name, empty)
             handles.append(module.register_forward_pre_hook(before))
             handles.append(module.register_forward_hook(after, always_call=True))
-    double = _double_norms(model) if dtype == torch.float64 else []
+    wide = StaysWide() if dtype == torch.float64 else nullcontext()
     try:
-        with torch.autograd.graph.saved_tensors_hooks(stream.pack, stream.unpack):
+        with wide, torch.autograd.graph.saved_tensors_hooks(stream.pack, stream.unpack):
             yield
     finally:
         for handle in handles:
             handle.remove()
         for module, own in replaced:
             module._parameters.update(own)
-        for module in double:
-            del module.forward
 
 
 class _Stream:
@@ -107,7 +115,7 @@ class _Stream:
         self._alive: dict[int, str] = {}  # storage -> stored name, while a module runs
 
     def _load(self, name: str) -> Tensor:
-        return self._read(name).to(self._dtype, copy=True)
+        return self._read(name).to(self._dtype)
 
     def hooks(
         self, module_name: str, empty: Mapping[str, nn.Parameter]
@@ -156,17 +164,17 @@ class _Stream:
         return self._load(kept.name).as_strided(kept.size, kept.stride, kept.offset)
 
 
-def _double_norms(model: nn.Module) -> list[nn.Module]:
-    """transformers computes every RMSNorm in float32; a float64 pass must not."""
+class StaysWide(TorchFunctionMode):
+    """Inside, float64 stays float64 where transformers casts it to float32: norms, softmax."""
 
-    def forward(module: Any) -> Callable[[Tensor], Tensor]:
-        def normalised(x: Tensor) -> Tensor:
-            scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + module.variance_epsilon)
-            return module.weight * (x * scale)
-
-        return normalised
-
-    changed = [m for m in model.modules() if type(m).__name__.endswith("RMSNorm")]
-    for module in changed:
-        module.forward = forward(module)
-    return changed
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if args and isinstance(args[0], Tensor) and args[0].dtype == torch.float64:
+            if func is Tensor.float:
+                return args[0]
+            args = tuple(torch.float64 if value is torch.float32 else value for value in args)
+            if kwargs.get("dtype") is torch.float32:
+                kwargs = {**kwargs, "dtype": torch.float64}
+        return func(*args, **kwargs)
