@@ -3,8 +3,8 @@
     python benchmarks/crash.py [--kills 10] [--seed 0]
 
 Two arms side by side on installed text. Only the main process is killed; its workers must end by
-themselves. Every kill waits for a phase (tokenising first, then training, releasing and reporting
-in turn) and then a random moment of it. Exits with 1 on any difference.
+themselves. Every kill waits for a phase (tokenising first, then training, releasing, measuring
+and reporting in turn) and then a random moment of it. Exits with 1 on any difference.
 """
 
 import argparse
@@ -46,9 +46,12 @@ PHASES = {
     "tokenising": ("data", 6.0),
     "training": ("*/checkpoints/[!.]*", 8.0),
     "releasing": ("*/releases/.*", 0.02),
+    "measuring": ("scores/*/*", 0.1),
     "reporting": (".*.writing-*", 0.05),
 }
-RECORDS = ("metrics.jsonl", "evals.jsonl", "samples.jsonl")
+RECORDS = ("metrics.jsonl", "evals.jsonl")
+FOLDERS = {"checkpoints", "releases", "scores", "data", "tokenizer"}
+LATER = ("training", "releasing", "training", "measuring", "training", "reporting")
 LONGEST = 1800  # seconds
 
 
@@ -100,7 +103,7 @@ def kill(folder: Path, phase: str, choose: random.Random, number: int) -> bool:
     """Start, and kill -9 at a random moment of ``phase``; False when the run ended before."""
     pattern, longest = PHASES[phase]
     root = folder / "runs" / "crash"
-    before = {*root.glob(pattern)} if phase == "training" else set()
+    before = {*root.glob(pattern)} if phase in ("training", "measuring") else set()
     started = time.monotonic()
     process = start(folder)
     while process.poll() is None and not {*root.glob(pattern)} - before:
@@ -123,14 +126,14 @@ def kill(folder: Path, phase: str, choose: random.Random, number: int) -> bool:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every byte that must repeat: records, checkpoints, releases, manifests and token shards.
+    """Every byte that must repeat: records, checkpoints, releases, scores, manifests, shards.
 
     Only the git commit is left out: it tells when the run began, and someone may commit meanwhile.
     """
     root = folder / "runs" / "crash"
     paths = [p for p in root.rglob("*") if p.is_file()]
     kept = [p for p in paths if p.name in RECORDS or p.name == "manifest.json"]
-    kept += [p for p in paths if {"checkpoints", "releases", "data", "tokenizer"} & {*p.parts}]
+    kept += [p for p in paths if FOLDERS & {*p.parts}]
     return {p.relative_to(root).as_posix(): _without_commit(p) for p in sorted({*kept})}
 
 
@@ -156,7 +159,7 @@ def main() -> None:
         early = max(1, arguments.kills // 5)
         number = 0
         while number < arguments.kills:
-            later = ("training", "releasing", "training", "reporting")[(number - early) % 4]
+            later = LATER[(number - early) % len(LATER)]
             if kill(killed, "tokenising" if number < early else later, choose, number + 1):
                 number += 1
             else:

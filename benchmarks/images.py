@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from evergrow.flow.listener import Listener
 from evergrow.flow.recipes import plan
 from evergrow.flow.units import unfold
-from evergrow.flow.work import Work, open_work
+from evergrow.listener import Listener
 from evergrow.models.vision import PictureForm, resnet
+from evergrow.objectives.patches import num_patches
+from evergrow.objectives.picture import mask_noise
 from evergrow.recipe import decode_recipe
+from evergrow.stage.work import Work, open_work
 from evergrow.train.config import DepthConfig
 from evergrow.train.depth import DepthPlan
 from evergrow.train.loop import Leg, train_until
-from evergrow.train.pictures import mask_noise, num_patches
 
 GOAL = 0.97  # images a second, of a bare loop
 RECIPE: dict[str, Any] = {
@@ -99,20 +100,18 @@ def _work(runs: Path) -> Work:
 
 
 def _ours(work: Work) -> Callable[[int], None]:
-    leg = Leg(work.objective, work.batch_at, lambda step: 1e-3, 0)
+    leg = Leg(work.objective.loss, work.batch_at, lambda step: 1e-3, 0)
 
     def run(steps: int) -> None:
         last = work.state.step + steps
-        train_until(work.state, last, leg, work.recipe.train, lambda records, seconds: None)
+        train_until(work.state, last, leg, work.train, lambda records, seconds: None)
 
     return run
 
 
 def _bare(work: Work) -> Callable[[int], None]:
     """The same pictures, model, masks and AdamW in the fewest lines."""
-    data: Any = work.data
-    source = next(iter(data._opened.values()))
-    pixels = source.pixels["train"]
+    pixels = work.opened.stocks["digits"].pixels["train"]
     model: Any = work.model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, 1e-3, (0.9, 0.95), weight_decay=0.1, fused=True)

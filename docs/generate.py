@@ -8,7 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from typer import Typer
+from typer.core import TyperGroup
+from typer.main import get_group
 from typer.testing import CliRunner
 
 from evergrow.cli import app
@@ -18,7 +19,7 @@ HEAD = """# Verbs
 What every command says of itself. Exit codes: 0, 1 failed, 2 wrong input, 130 and 143 stopped with
 everything saved. Before anything is restored, a verb prints what is restored, what is
 re-initialised and which rate comes next. `evergrow --debug VERB ...` shows a traceback instead of
-one sentence.
+one sentence; `evergrow --version` says the version; `python -m evergrow` is the same command.
 """
 
 
@@ -27,22 +28,19 @@ def verbs_page() -> str:
     os.environ["COLUMNS"] = "96"
     runner = CliRunner()
     parts = [HEAD]
-    for words in _commands(app):
+    for words in _commands(get_group(app)):
         text = runner.invoke(app, [*words, "--help"]).output
         text = text.replace("Usage: root", "Usage: evergrow").strip()
         parts.append(f"## {' '.join(words)}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
 
-def _commands(app: Typer) -> list[list[str]]:
-    """The words of every command, those of groups last."""
+def _commands(group: TyperGroup) -> list[list[str]]:
+    """The words of every command, such as ["grow", "plan"]."""
     found = []
-    for command in app.registered_commands:
-        assert command.callback is not None
-        found.append([command.name or command.callback.__name__.rstrip("_")])
-    for group in app.registered_groups:
-        assert group.name is not None and group.typer_instance is not None
-        found += [[group.name, *words] for words in _commands(group.typer_instance)]
+    for name, command in group.commands.items():
+        below = _commands(command) if isinstance(command, TyperGroup) else [[]]
+        found += [[name, *words] for words in below]
     return found
 
 

@@ -1,10 +1,21 @@
 """What README and docs say is run here, on less data."""
 
+import argparse
+import ast
+import asyncio
+import email
+import inspect
 import json
+import logging
+import os
 import re
 import runpy
 import shlex
+import shutil
+import statistics
+import unittest
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +23,10 @@ import yaml
 from typer.testing import CliRunner
 
 from evergrow.cli import app
+from evergrow.flow import carry_out
+from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
-from evergrow.recipe import load_recipe
+from evergrow.recipe import Recipe, decode_recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("root", "leaf", "stem", "bark", "seed", "bud", "twig", "crown", "sap", "moss", "fern")
@@ -42,10 +55,13 @@ def test_the_page_of_verbs_is_what_help_says() -> None:
 
 
 def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> None:
-    (tmp_path / "first.yaml").write_text(blocks("docs/recipes.md", "yaml")[0], encoding="utf-8")
-    recipes = [tmp_path / "first.yaml", *(ROOT / "recipes").glob("*.yaml")]
-    for number, recipe in enumerate(blocks("docs/images.md", "yaml")):
-        recipes.append(tmp_path / f"images-{number}.yaml")
+    first, chats, growth = blocks("docs/recipes.md", "yaml")
+    whole = yaml.safe_load(first) | yaml.safe_load(growth)
+    whole["sources"]["python"] = {"installed": "python"}
+    grown = yaml.safe_dump(whole, sort_keys=False)
+    recipes = [*(ROOT / "recipes").glob("*.yaml")]
+    for number, recipe in enumerate([first, grown, chats, *blocks("docs/images.md", "yaml")]):
+        recipes.append(tmp_path / f"{number}.yaml")
         recipes[-1].write_text(recipe, encoding="utf-8")
     assert all(load_recipe(path).stages for path in recipes)
 
@@ -75,6 +91,73 @@ def test_the_python_block_of_the_readme_runs(
     assert re.search(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", capsys.readouterr().out)
 
 
+def write_talks(folder: Path) -> None:
+    """What classes and functions of the standard library are, asked and answered."""
+    folder.mkdir()
+    rows = []
+    for module in (argparse, ast, asyncio, email, logging, os, shutil, statistics, unittest):
+        for name, thing in vars(module).items():
+            said = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+            if callable(thing) and said and not name.startswith("_"):
+                turns = {"user": f"What is {module.__name__}.{name}?", "assistant": said}
+                rows.append({"messages": [{"role": r, "content": c} for r, c in turns.items()]})
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "docs.jsonl").write_text(text, encoding="utf-8")
+
+
+def smaller(recipe: str, **changes: Any) -> Recipe:
+    """A recipe on less of every source, with stages of 8k tokens; ``changes`` are overrides."""
+    data = yaml.safe_load(recipe) | {"held_out": {"tokens": 2_000}}
+    for source in data["sources"].values():
+        if "max_bytes" in source:
+            source["max_bytes"] = 600_000
+    for stage in data["stages"]:
+        if "tokens" in stage:
+            stage["tokens"] = 8_000
+    return decode_recipe(data, changes)
+
+
+@pytest.mark.slow
+def test_the_smallest_recipe_and_the_commands_of_its_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "letters", 2)
+    (tmp_path / "first.yaml").write_text(blocks("docs/recipes.md", "yaml")[0], encoding="utf-8")
+    lines = [line for block in blocks("docs/recipes.md", "sh") for line in block.splitlines()]
+    for command in ["evergrow run first.yaml", *lines]:
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    summary = json.loads((tmp_path / "runs/first/summary.json").read_text())
+    before, after = summary["arms"]["main"]["extra"]["letters"]
+    assert after < before
+
+
+@pytest.mark.slow
+def test_the_recipe_of_chats_learns_to_answer(tmp_path: Path) -> None:
+    write_talks(tmp_path / "talks")
+    recipe = smaller(blocks("docs/recipes.md", "yaml")[1], **{"stages.1.examples": 640})
+    life = carry_out(recipe, tmp_path / "runs", tmp_path, Listener())
+    told, answered = life.summary.arms["main"].loss_matrix
+    assert life.summary.streams == ["english", "talks"]
+    assert float(str(answered[1])) < float(str(told[1])) - 0.2
+    assert (life.folder / "main/releases/talks/chat_template.jinja").exists()
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_tree_has_three_leaves(tmp_path: Path) -> None:
+    recipe = smaller((ROOT / "recipes/tree.yaml").read_text(encoding="utf-8"))
+    life = carry_out(recipe, tmp_path / "runs", tmp_path, Listener())
+    arm = life.summary.arms["main"]
+    ways = {name: other.streams for name, other in arm.others.items()}
+    assert arm.streams == ["english", "cpp"]
+    assert ways == {"cpp-alone": ["cpp-alone"], "cpp-tuned": ["english", "cpp-tuned"]}
+    log = CliRunner().invoke(app, ["log", str(life.folder)]).output.splitlines()
+    left = [line.index(name) for name in ("cpp-tuned (", "cpp (", "cpp-alone (") for line in log
+            if name in line]  # fmt: skip
+    assert left == [8, 8, 4]
+
+
 @pytest.mark.slow
 def test_the_commands_that_continue_a_model_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -87,6 +170,7 @@ def test_the_commands_that_continue_a_model_run(
     write_text(tmp_path / "notes", 30, ".md")
     write_text(tmp_path / "old", 8)
     write_text(tmp_path / "mail", 31, ".jsonl")
+    write_text(tmp_path / "letters", 2)
     text = [path.read_text() for path in (tmp_path / "old").iterdir()]
     tokenizer = train_tokenizer(text, 300)
     config = ModelConfig(preset="olmo2", hidden=32, layers=2)
@@ -97,6 +181,8 @@ def test_the_commands_that_continue_a_model_run(
         words = shlex.split(re.sub(r"(\d+)M", r"\g<1>0k", command).replace("200k", "8k"))
         if "my-model" in words:
             words += ["--set", "held_out.tokens=2k"]
+        if "--new" in words:
+            write_text(tmp_path / "notes/later", 30, ".md")
         result = CliRunner().invoke(app, words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
     assert (tmp_path / "runs/notes/main/releases/mail/model.safetensors").exists()
@@ -141,7 +227,7 @@ def test_the_recipe_and_the_commands_of_the_page_of_corpora_run(
     (tmp_path / "clean.yaml").write_text(recipe, encoding="utf-8")
     (tmp_path / "policy.yaml").write_text("presets: [gopher]\n", encoding="utf-8")
     commands = blocks("docs/corpora.md", "sh")[0].splitlines()
-    assert [command.split()[1] for command in commands] == ["curate", "curate", "why"]
+    assert [command.split()[1] for command in commands] == ["curate", "curate", "why", "why"]
     told = tmp_path / "runs/clean/corpora/code/decisions"
     for command in commands:
         if "why" in command:

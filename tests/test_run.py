@@ -18,12 +18,15 @@ import torch
 from evergrow.errors import EvergrowError, InputError
 from evergrow.run import (
     FORMAT,
+    RECORDS,
+    Begin,
     Branch,
     Ledger,
     Manifest,
     Run,
     Seen,
     StageRecord,
+    Start,
     drop_checkpoint,
     load_checkpoint,
     locked,
@@ -36,20 +39,30 @@ from evergrow.run import (
 STAGE = StageRecord(
     name="one",
     key="0123456789abcdef",
-    parent=None,
+    begin=Begin(kind="start"),
+    path=[0],
     status="done",
     first_step=0,
     num_steps=10,
     fork_step=8,
-    tokens=320,
+    clock=0,
+    per_step=32,
+    counted="tokens",
+    unit="bits per byte",
+    objective="causal",
     mixture={"english": 1.0},
     replay={"fraction": 0.25, "order": "seen"},
     schedule=[{"start": 0, "end": None, "from_lr": 1e-3, "to_lr": 1e-3, "shape": "constant"}],
     release_schedule=None,
     ledger=Ledger(
-        shares={"english-1": 1}, replay_shares=(1, 3), replay_order="seen", num_samples=20
+        shares={"english-1": 1},
+        replay_shares=(1, 3),
+        replay_order="seen",
+        num_samples=20,
+        sizes={"english-1": 40},
+        tokens_an_item={"english-1": 16},
     ),
-    seen={"english-1": Seen(first=0, last=20, epochs=0.5, replayed=0)},
+    seen={"english-1": Seen(first=0, last=20, epochs=0.5, replayed=0, tokens=320)},
     release="releases/one",
     offsets={"metrics": 40},
 )
@@ -61,11 +74,19 @@ MANIFEST = Manifest(
     seed=3,
     recipe={"name": "tiny"},
     environment={},
+    start=Start(source="olmo2, from scratch", kind="causal", key="0f" * 32),
     model={"source": "olmo2, from scratch"},
     data={"english": "data/english-1"},
     stages=[STAGE],
     branches=[
-        Branch(name="one-anneal-64", stage="one", from_step=10, tokens=64, release="releases/x")
+        Branch(
+            name="one-anneal-64",
+            key="fedcba9876543210",
+            stage="one",
+            from_step=10,
+            tokens=64,
+            release="releases/x",
+        )
     ],
 )
 
@@ -95,7 +116,7 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 def test_a_manifest_comes_back_equal(run: Run) -> None:
     assert run.manifest == MANIFEST
-    assert run.manifest.format == FORMAT == 1
+    assert run.manifest.format == FORMAT == 2
 
 
 def test_saving_changes_the_named_fields_alone(run: Run) -> None:
@@ -110,12 +131,19 @@ def test_saving_changes_the_named_fields_alone(run: Run) -> None:
     assert again.model_copy(update={"status": "running", "stages": [STAGE]}) == MANIFEST
 
 
+def test_the_clock_of_a_stage_begins_where_its_way_has_come_to() -> None:
+    """A stage of 10 steps of 32 tokens, behind 7 steps on which 100 tokens passed."""
+    stage = STAGE.model_copy(update={"first_step": 7, "clock": 100})
+    assert (stage.last_step, stage.tokens) == (17, 320)
+    assert [stage.clock_at(step) for step in (7, 8, 17)] == [100, 132, 420]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "{folder}: no run here (manifest.json is missing); 'evergrow list' shows runs"),
         (
-            '{"format": 1,',
+            '{"format": 2,',
             "{folder}/manifest.json: not readable as JSON (Expecting property name enclosed in "
             "double quotes: line 1 column 14 (char 13)); restore it from a copy",
         ),
@@ -124,8 +152,14 @@ def test_saving_changes_the_named_fields_alone(run: Run) -> None:
             "{folder}/manifest.json: expected a format number, got None; restore it from a copy",
         ),
         (
-            '{"format": 2}',
-            "{folder}/manifest.json: format 2 is newer than 1, the newest this version reads; "
+            '{"format": 1}',
+            "{folder}/manifest.json: format 1 was written by an earlier evergrow and is read no "
+            "more, this one writes 2; its releases can be continued by name, or start over with "
+            "--fresh",
+        ),
+        (
+            '{"format": 3}',
+            "{folder}/manifest.json: format 3 is newer than 2, the newest this version reads; "
             "upgrade evergrow",
         ),
         (
@@ -171,21 +205,25 @@ def test_a_line_being_written_is_not_read_yet(run: Run) -> None:
     with (run.folder / "evals.jsonl").open("a") as file:
         file.write('{"step": ')
     assert run.read("evals") == [{"step": 1}]
-    (run.folder / "samples.jsonl").write_text('{"st')
-    assert run.read("samples") == []
+    (run.folder / "metrics.jsonl").write_text('{"st')
+    assert run.read("metrics") == []
 
 
 def test_cutting_drops_what_came_after_the_checkpoint(run: Run) -> None:
-    for record in ("metrics", "evals", "timing"):
+    assert RECORDS == ("metrics", "evals", "timing")
+    for record in ("metrics", "timing"):
         run.append(record, [{"step": 1}])
     offsets = run.offsets()
-    assert offsets == {"metrics": 12, "evals": 12, "samples": 0, "probes": 0}
-    for record in ("metrics", "samples", "timing"):
+    assert offsets == {"metrics": 12, "evals": 0}
+    for record in RECORDS:
         run.append(record, [{"step": 2}])
     run.cut(offsets)
-    assert run.read("metrics") == run.read("evals") == [{"step": 1}]
-    assert run.read("samples") == []
+    assert run.read("metrics") == [{"step": 1}]
+    assert run.read("evals") == []
     assert run.read("timing") == [{"step": 1}, {"step": 2}]  # a clock is never turned back
+    run.append("evals", [{"step": 1}])
+    run.cut(run.offsets())
+    assert run.read("evals") == [{"step": 1}]
     run.cut({"metrics": 12})
     assert run.read("evals") == []
 
@@ -216,7 +254,7 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
             assert found[group][name].shape == tensor.shape
             assert bits(found[group][name]) == bits(tensor)
     state = read_checkpoint_state(folder)
-    assert (state["format"], state["step"], state["loss"]) == (1, 10, 0.1)
+    assert (state["format"], state["step"], state["loss"]) == (2, 10, 0.1)
     assert state["files"].keys() == {"model.safetensors", "optimizer.safetensors"}
 
 
@@ -279,11 +317,11 @@ def test_checkpoint_states_that_cannot_be_read(tmp_path: Path) -> None:
     assert str(caught.value) == f"{folder}: no checkpoint here (state.json is missing)"
     save_checkpoint(folder, tensors(), {})
     state = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps({**state, "format": 2}))
+    (folder / "state.json").write_text(json.dumps({**state, "format": 3}))
     with pytest.raises(InputError) as caught:
         load_checkpoint(folder)
     assert str(caught.value) == (
-        f"{folder}/state.json: format 2 is newer than 1, the newest this version reads; "
+        f"{folder}/state.json: format 3 is newer than 2, the newest this version reads; "
         "upgrade evergrow"
     )
     (folder / "state.json").write_bytes(b"")

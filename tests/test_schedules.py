@@ -30,6 +30,7 @@ from evergrow.schedules import (
     plan_stage,
     rate,
 )
+from evergrow.warmup import warmup_steps
 
 # every kind, with the values that bend it furthest from the others
 FAMILY: dict[str, ScheduleConfig] = {
@@ -191,7 +192,7 @@ def test_the_first_step_moves_and_the_peak_is_met(config: ScheduleConfig) -> Non
     stage = plan(config)
     rates = [rate(stage.trunk, step * 512) for step in range(1, 201)]
     assert rates[0] > 0
-    if config.warmup > 0:
+    if warmup_steps(config.warmup, config.usual_warmup, 200, 0) > 0:
         assert max(rates) == config.peak_lr
 
 
@@ -219,10 +220,10 @@ def test_the_clock_of_a_later_stage_starts_at_its_start(config: ScheduleConfig) 
     earlier = plan_stage(before, 0, 5000, 10, None)
     late = plan_stage(config, 5000, 2000, 10, (before, earlier))
     alone = plan_stage(config, 0, 2000, 10, None)
-    settled = 5000 + round(config.warmup * 200) * 10
+    settled = 5000 + warmup_steps(config.warmup, config.usual_warmup, 200, 0) * 10
     for tokens in range(settled + 10, 7000, 10):
         assert rate(late.trunk, tokens) == rate(alone.trunk, tokens - 5000)
-    if config.warmup > 0:
+    if warmup_steps(config.warmup, config.usual_warmup, 200, 0) > 0:
         assert late.trunk[0].from_lr == 4e-4
 
 
@@ -441,3 +442,10 @@ def test_a_rate_to_take_over_must_be_there() -> None:
     first = plan_stage(line, 0, 1000, 10, None)
     with pytest.raises(InputError, match="stopped at rate 0; give peak_lr"):
         plan_stage(Constant(), 1000, 1000, 10, (line, first))
+
+
+def test_a_schedule_warms_up_at_least_so_long() -> None:
+    stage = plan_stage(WSD(peak_lr=1.0), 0, 4000, 10, None, 40)
+    assert [rate(stage.trunk, 10 * step) for step in (1, 20, 40, 41)] == [1 / 40, 0.5, 1, 1]
+    stage = plan_stage(Constant(peak_lr=1.0, warmup=0.0), 0, 4000, 10, None, 40)
+    assert rate(stage.trunk, 10) == 1.0

@@ -13,7 +13,6 @@ from evergrow.statistics import (
     compare,
     holm,
     sign_test_floor,
-    spike_score,
     t_interval,
 )
 
@@ -184,11 +183,3 @@ def test_holm_on_hand_numbers() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_the_spike_score_counts_far_values_among_those_judged() -> None:
-    calm = [1.0 + 0.1 * (i % 2) for i in range(328)]
-    assert spike_score(calm) == 0
-    wild = [*calm[:200], 1.05 + 0.05 * 8, None, *calm[202:]]
-    assert spike_score(wild) == 100 * 2 / 200
-    assert spike_score([1.0] * 100 + [9.0]) == 0

@@ -8,12 +8,14 @@ import numpy as np
 from contestants.gate import Gate
 from contestants.olmo2 import build_model
 from contestants.shapes import LEARNING_RATE, SEED, WEIGHT_DECAY, Z_LOSS
+from evergrow.disk import checksum
+from evergrow.objectives.causal import Causal
+from evergrow.objectives.config import TrainConfig
 from evergrow.stream.batches import TokenBatch, token_batch
 from evergrow.stream.plan import Sample
 from evergrow.stream.shards import TokenSource
-from evergrow.train.config import OptimizerConfig, TrainConfig
+from evergrow.train.config import OptimizerConfig
 from evergrow.train.loop import Leg, Record, Training, train_until
-from evergrow.train.objectives import Causal
 from evergrow.train.optimizer import build_optimizer
 from evergrow.train.spikes import SpikeGuard
 
@@ -22,6 +24,12 @@ def open_source(path: Path) -> TokenSource:
     """The benchmark's token file as an evergrow source of one document."""
     num_tokens = path.stat().st_size // 2
     np.array([0, num_tokens], "<i8").tofile(path.with_suffix(".idx"))
+    shard = {
+        "file": path.name,
+        "num_tokens": num_tokens,
+        "num_documents": 1,
+        "blake3": checksum(path),
+    }
     manifest = {
         "source": "pseudo",
         "key": "pseudo",
@@ -29,7 +37,9 @@ def open_source(path: Path) -> TokenSource:
         "dtype": "uint16",
         "num_tokens": num_tokens,
         "num_documents": 1,
-        "shards": [{"file": path.name, "num_tokens": num_tokens, "num_documents": 1}],
+        "shards": [shard],
+        "held_out": {"shards": []},
+        "files": {},
     }
     return TokenSource(path.parent, manifest)
 

@@ -2,15 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from evergrow.errors import InputError
+from evergrow.strict_yaml import parse_value
 
 
 class Config(BaseModel):
@@ -19,122 +19,133 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMBT]?)")
-_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_COUNT = re.compile(
+    r"((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*(?:_[0-9]+)*)(?:\.[0-9]+)?)"
+    r"(?:[eE]\+?([0-9]{1,2}))?\s?([kMBT]?)"
+)
+_ZEROS = {"": 0, "k": 3, "M": 6, "B": 9, "T": 12}
+LARGEST_COUNT = 10**15  # 1000T; all that is counted below it is exact in a float
 
 
 def parse_count(value: object) -> object:
-    """Turn ``20B``, ``500M``, ``4k`` or ``1_000`` into an integer; pydantic judges other types.
+    """Turn ``20B``, ``500M``, ``4k``, ``1e4``, ``10_000`` or ``10,000`` into an integer.
 
-    Raises ValueError for text that is no count, for a fraction, and for true and false.
+    pydantic judges other types. Raises ValueError for text that is no count (``010`` is none: it
+    means 8 elsewhere), for a fraction, for true and false, and above 1000T.
     """
     if isinstance(value, bool):
         raise ValueError(f"expected a count such as 20B, 500M or 4k, got {value}")
+    if isinstance(value, str):
+        return _small_enough(_whole(_number_of(value), value), value)
     if isinstance(value, float):
-        if not value.is_integer():
-            raise ValueError(f"expected a whole number, got {value!r}")
-        return int(value)
-    if not isinstance(value, str):
-        return value
-    match = _COUNT.fullmatch(value.replace("_", "").strip())
+        return _small_enough(_whole(Decimal(value), value), value)
+    return _small_enough(value, value) if isinstance(value, int) else value
+
+
+def _number_of(text: str) -> Decimal:
+    match = _COUNT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"expected a count such as 20B, 500M or 4k, got {value!r}")
-    number = float(match[1]) * _FACTORS[match[2]]
-    if not number.is_integer():
+        raise ValueError(f"expected a count such as 20B, 500M or 4k, got {_short(text)}")
+    number = Decimal(re.sub("[,_]", "", match[1]))
+    return number.scaleb(int(match[2] or 0) + _ZEROS[match[3]])
+
+
+def _whole(number: Decimal, value: object) -> int:
+    if not number.is_finite() or number != number.to_integral_value():
         raise ValueError(f"expected a whole number, got {value!r}")
     return int(number)
 
 
-_CountText = Annotated[str, Field(pattern=r"^[0-9][0-9_.]* ?[kMBT]?$")]
+def _small_enough(number: int, value: object) -> int:
+    if number > LARGEST_COUNT:
+        raise ValueError(f"expected a count of at most 1000T (10^15), got {_short(value)}")
+    return number
+
+
+_CountText = Annotated[str, Field(pattern=r"^[0-9][0-9_,.]*(e[0-9]+)? ?[kMBT]?$")]
 _ParseCount = BeforeValidator(parse_count, json_schema_input_type=int | _CountText)  # for editors
 Count = Annotated[int, _ParseCount, Field(ge=0)]
 PositiveCount = Annotated[int, _ParseCount, Field(gt=0)]
+Workers = Annotated[PositiveCount, Field(le=1_000)]  # processes, or threads of one
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML whose ``no`` is a word and whose dates are text; a key given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = []
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise InputError(f"line {line}: key {key!r} is given twice; keep one of them")
-            seen.append(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads no, yes, on and off as booleans; a stage may well be called "no".
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":bool", ":timestamp"))]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")
-)
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises InputError for a missing, empty, broken or non-mapping file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"
-        ) from error
-    return parse_yaml(text, str(path))
-
-
-def parse_yaml(text: str, where: str) -> dict[str, Any]:
-    """Decode YAML text that must be a mapping; ``where`` opens the error's sentence."""
-    try:
-        data = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    if not isinstance(data, dict):
-        found = "nothing" if data is None else type(data).__name__
-        raise InputError(f"{where}: expected settings as 'key: value' lines, found {found}")
-    return data
-
+OneOrMore = Annotated[
+    list[str],
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, str) else value,
+        json_schema_input_type=list[str] | str,
+    ),
+]
 
 ConfigType = TypeVar("ConfigType", bound=BaseModel)
 
 
+class WrongSettings(InputError):
+    """Settings that are refused: by dotted path (``stages[0].tokens``, "" for all) and reason."""
+
+    def __init__(self, where: str, problems: Sequence[tuple[str, str]]) -> None:
+        places = (f"{where}.{path}" if path else where for path, _ in problems)
+        found = zip(places, problems, strict=True)
+        super().__init__("; ".join(f"{place}: {reason}" for place, (_, reason) in found))
+        self.where, self.problems = where, problems
+
+    def __reduce__(self) -> tuple[type["WrongSettings"], tuple[str, Sequence[tuple[str, str]]]]:
+        return WrongSettings, (self.where, self.problems)
+
+
 def decode(kind: type[ConfigType], data: Mapping[str, Any], where: str) -> ConfigType:
-    """Validate plain data into ``kind``; raises InputError that names path, value and rule."""
+    """Validate plain data into ``kind``; raises WrongSettings that names path, value and rule."""
     try:
-        return kind.model_validate(data)
+        decoded = kind.model_validate(data)
     except ValidationError as error:
-        sentences = [_sentence(kind, e, data, where) for e in error.errors()[:3]]
-        raise InputError("; ".join(sentences)) from error
+        problems = [_problem(kind, e, data) for e in error.errors()[:3]]
+        raise WrongSettings(where, problems) from error
+    for path, value in _false_numbers(data, decoded, ""):
+        raise WrongSettings(where, [(path, f"expected a number, got {value}")])
+    return decoded
 
 
-def _sentence(kind: type[BaseModel], error: ErrorDetails, data: object, where: str) -> str:
-    path, context = where + _path(error, data), error.get("ctx", {})
+def _false_numbers(data: object, decoded: object, path: str) -> Iterator[tuple[str, bool]]:
+    """Where ``data`` says true or false and a number was made of it, as Python would have it."""
+    if isinstance(data, bool) and not isinstance(decoded, bool | str | None):
+        yield path, data
+    elif isinstance(data, list) and isinstance(decoded, list) and len(data) == len(decoded):
+        for i, (said, made) in enumerate(zip(data, decoded, strict=True)):
+            yield from _false_numbers(said, made, f"{path}[{i}]")
+    elif isinstance(data, Mapping):
+        made = _by_key(decoded)
+        for key, said in data.items():
+            yield from _false_numbers(said, made.get(key), f"{path}.{key}".lstrip("."))
+
+
+def _by_key(decoded: object) -> Mapping[str, Any]:
+    """Settings by the key that a file has for them."""
+    if isinstance(decoded, BaseModel):
+        fields = type(decoded).model_fields
+        return {field.alias or name: getattr(decoded, name) for name, field in fields.items()}
+    return decoded if isinstance(decoded, Mapping) else {}
+
+
+def _problem(kind: type[BaseModel], error: ErrorDetails, data: object) -> tuple[str, str]:
+    """Where the mistake lies, and the sentence on it."""
+    path, context = _path(error, data), error.get("ctx", {})
     if error["type"] == "extra_forbidden":
         options = _options_at(kind, error["loc"][:-1])
         known = sorted({k for o in options for k in o.get("properties", {})})
-        return f"{path}: unknown key; {nearest(str(error['loc'][-1]), known, 'known keys')}"
+        return path, f"unknown key; {nearest(str(error['loc'][-1]), known, 'known keys')}"
     if error["type"] == "missing":
-        return f"{path}: missing; this key is required"
+        return path, "missing; this key is required"
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         options = _options_at(kind, error["loc"])
         tags = ", ".join(tag for o in options if (tag := _tag(o)))
         found = repr(context["tag"]) if "tag" in context else "nothing"
-        return f"{path}.kind: expected one of {tags}, got {found}"
+        return f"{path}.kind".lstrip("."), f"expected one of {tags}, got {found}"
     if error["type"] == "value_error":  # our own sentence, which holds the value
-        return f"{path}: {error['msg'].removeprefix('Value error, ')}"
+        return path, error["msg"].removeprefix("Value error, ")
     rule = _RULES.get(error["type"], error["msg"].replace("Input should be", "expected a value"))
-    return f"{path}: {rule.format(**context)}, got {_short(error['input'])}"
+    return path, f"{rule.format(**context)}, got {_short(error['input'])}"
 
 
 _RULES = {
@@ -163,6 +174,17 @@ def nearest(word: str, known: Iterable[str], label: str) -> str:
     return f"did you mean {similar[0]!r}?" if similar else f"{label}: {', '.join(words)}"
 
 
+def refuse_alike(names: Iterable[str]) -> None:
+    """Raise ValueError for names that differ in case alone: they become folders, which may not."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.lower(), name)) != name:
+            raise ValueError(
+                f"{other!r} and {name!r} differ in case alone, which is one folder on some "
+                "systems; rename one of them"
+            )
+
+
 def _path(error: ErrorDetails, data: object) -> str:
     """Where in ``data`` the error lies; pydantic's location also holds the tags of unions."""
     path, here = "", data
@@ -170,8 +192,8 @@ def _path(error: ErrorDetails, data: object) -> str:
         if isinstance(here, list) and isinstance(part, int):
             path, here = f"{path}[{part}]", here[part]
         elif isinstance(here, Mapping) and part in here:
-            path, here = f"{path}.{part}", here[part]
-    return f"{path}.{error['loc'][-1]}" if error["type"] == "missing" else path
+            path, here = f"{path}.{part}".lstrip("."), here[part]
+    return f"{path}.{error['loc'][-1]}".lstrip(".") if error["type"] == "missing" else path
 
 
 def _short(value: object) -> str:
@@ -216,16 +238,45 @@ def _tag(schema: dict[str, Any]) -> str | None:
     return schema.get("properties", {}).get("kind", {}).get("const")
 
 
-def override(data: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+def override(
+    data: dict[str, Any], dotted: str, value: Any, kind: type[BaseModel] | None = None
+) -> dict[str, Any]:
     """A copy of ``data`` with ``stages.0.tokens``-like path ``dotted`` set to ``value``.
 
-    Absent and null settings on the way become mappings. Raises InputError when the path leads
-    through something that has no such place.
+    Absent and null settings on the way become mappings. Of data that ``kind`` decodes, a new
+    ``kind`` of a union's member starts from that member's defaults: what was said of the old one
+    stays where the new one knows it, too, and it was no default. Raises InputError when the path
+    leads through something that has no such place.
     """
-    return _with(data, dotted.split("."), value, dotted)
+    parts = dotted.split(".")
+    if kind is not None and parts[-1] == "kind":
+        return _with(data, parts[:-1], _as_member(data, parts[:-1], value, kind), dotted)
+    return _with(data, parts, value, dotted)
+
+
+def _as_member(data: Any, parts: list[str], tag: Any, kind: type[BaseModel]) -> Any:
+    """The settings at ``parts`` as those of another member of their union."""
+    path: list[int | str] = []
+    for part in parts:
+        if isinstance(data, list) and part.isdecimal() and int(part) < len(data):
+            path.append(int(part))
+            data = data[int(part)]
+        else:
+            path.append(part)
+            data = data.get(part) if isinstance(data, dict) else None
+    members = {_tag(o): o.get("properties", {}) for o in _options_at(kind, path)}
+    said = data if isinstance(data, dict) else {}
+    old, new = members.get(said.get("kind"), {}), members.get(tag, {})
+    kept = {k: v for k, v in said.items() if k in new and v != old.get(k, {}).get("default", _NONE)}
+    return {**kept, "kind": tag}
+
+
+_NONE = object()  # no setting equals it
 
 
 def _with(data: Any, parts: list[str], value: Any, dotted: str) -> Any:
+    if not parts:
+        return value
     head, *rest = parts
     if data is None:
         data = {}
@@ -241,7 +292,7 @@ def _with(data: Any, parts: list[str], value: Any, dotted: str) -> Any:
         copy, place, below = dict(data), head, data.get(head)
     else:
         raise InputError(f"{dotted}: {_short(data)} has no {head!r} below it; set it whole")
-    copy[place] = _with(below, rest, value, dotted) if rest else value
+    copy[place] = _with(below, rest, value, dotted)
     return copy
 
 
@@ -250,9 +301,4 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError(f"{text!r}: expected key=value, for example train.batch_size=8")
-    try:
-        return key, yaml.load(value, _StrictLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{text!r}: the value is not valid YAML") from error
-    except InputError as error:
-        raise InputError(f"{text!r}: {error}") from error
+    return key, parse_value(value, _short(text))

@@ -17,14 +17,9 @@ from evergrow.config import Config, Count, decode
 from evergrow.disk import append_file, checksum, new_folder, write_file
 from evergrow.errors import EvergrowError, InputError
 
-FORMAT = 1
-RECORDS = ("metrics", "evals", "samples", "probes", "timing")
-REPLAYED_RECORDS = (
-    "metrics",
-    "evals",
-    "samples",
-    "probes",
-)  # cut back on resume; timing is a clock
+FORMAT = 2
+RECORDS = ("metrics", "evals", "timing")
+REPLAYED_RECORDS = ("metrics", "evals")  # cut back on resume; timing is a clock
 LOCK_PATIENCE = 3.0  # seconds: the children of a killed process need a moment to notice and end
 
 
@@ -35,15 +30,22 @@ class Seen(Config):
     last: int
     epochs: float
     replayed: int
+    tokens: int  # of new and replayed samples together; pictures, where those are read
 
 
 class Ledger(Config):
-    """How a stage chose its samples: with its ancestors' ledgers every sample can be recomputed."""
+    """How a stage chose its samples: with its ancestors' ledgers every sample can be recomputed.
+
+    ``sizes`` are the samples of each source as the stage cuts it, ``tokens_an_item`` what one of
+    them holds: a window's length, 1 picture, the mean of examples.
+    """
 
     shares: dict[str, int]
     replay_shares: tuple[int, int]
     replay_order: Literal["seen", "reshuffled"]
     num_samples: int
+    sizes: dict[str, int]
+    tokens_an_item: dict[str, float]
 
 
 class Counts(Config):
@@ -59,17 +61,41 @@ class Counts(Config):
     sub_models: dict[int, int] = {}
 
 
+class Begin(Config):
+    """Where a stage begins: at the start model, another stage's trunk or release, or a model.
+
+    ``stage`` is the place of that stage in the Run; ``model`` is a folder outside, whose weights
+    have the hash ``key``.
+    """
+
+    kind: Literal["start", "trunk", "release", "model"]
+    stage: int | None = None
+    model: str | None = None
+    key: str | None = None
+
+
 class StageRecord(Config):
-    """A stage of a Run: what it is, where it stands, what came of it. Positions count from init."""
+    """A stage of a Run: what it is, where it stands, what came of it. Steps count from the start
+    model, on the way through the stages before it.
+
+    The schedule's clock stands at ``clock`` when the stage begins and moves ``per_step`` a step:
+    tokens or pictures, as ``counted`` says; of examples, which differ, the mean. ``path`` are the
+    places of the stages on the way to this one, itself the last.
+    """
 
     name: str
     key: str
-    parent: str | None
+    begin: Begin
+    path: list[int]
     status: Literal["pending", "training", "done"] = "pending"
     first_step: Count
     num_steps: Count
     fork_step: Count | None
-    tokens: Count
+    clock: Count
+    per_step: Count
+    counted: str
+    unit: str
+    objective: str
     mixture: dict[str, float]
     replay: dict[str, JsonValue]
     grow: dict[str, JsonValue] | None = None  # the model grew before this stage
@@ -82,11 +108,38 @@ class StageRecord(Config):
     release: str | None = None
     offsets: dict[str, int] = {}
 
+    @property
+    def last_step(self) -> int:
+        """The step at which the trunk ends."""
+        return self.first_step + self.num_steps
+
+    @property
+    def tokens(self) -> int:
+        """The stage's length on the clock."""
+        return self.num_steps * self.per_step
+
+    def clock_at(self, step: int) -> int:
+        """What the schedule's clock shows after ``step``."""
+        return self.clock + (step - self.first_step) * self.per_step
+
+
+class Start(Config):
+    """The model that a Run starts from: its name in the recipe, its kind, what it is by content.
+
+    ``key`` is a hash of weights, configuration and tokenizer; of a model made from scratch, of its
+    settings, seed and tokenizer.
+    """
+
+    source: str
+    kind: str
+    key: str
+
 
 class Branch(Config):
     """A release made on request from the trunk's head."""
 
     name: str
+    key: str
     stage: str
     from_step: int
     tokens: int
@@ -104,6 +157,7 @@ class Manifest(Config):
     seed: int
     recipe: dict[str, JsonValue]
     environment: dict[str, JsonValue]
+    start: Start
     model: dict[str, JsonValue]
     data: dict[str, str]
     stages: list[StageRecord]
@@ -145,7 +199,7 @@ class Run:
         if not path.exists():
             return []
         whole, _, _ = path.read_bytes().rpartition(b"\n")
-        return [json.loads(line) for line in whole.splitlines()]
+        return [_line(path, number, line) for number, line in enumerate(whole.splitlines(), 1)]
 
     def offsets(self) -> dict[str, int]:
         """The length in bytes of each replayed record, after making it durable."""
@@ -175,11 +229,25 @@ class Run:
             os.truncate(path, wanted)
 
 
+def _line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """A line of a record. Raises EvergrowError for a damaged one."""
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise EvergrowError(f"{path}:{number}: damaged ({error}); {_MEND}") from error
+    if not isinstance(found, dict):
+        raise EvergrowError(f"{path}:{number}: damaged (no record); {_MEND}")
+    return found
+
+
+_MEND = "restore the file from a copy, or start again with --fresh"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json``; raises InputError when it is missing, broken or of a newer format."""
     path = folder / "manifest.json"
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(
             f"{folder}: no run here (manifest.json is missing); 'evergrow list' shows runs"
@@ -188,7 +256,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{path}: not readable as JSON ({error}); restore it from a copy"
         ) from error
-    refuse_newer(data.get("format") if isinstance(data, dict) else None, FORMAT, path)
+    refuse_older(data.get("format") if isinstance(data, dict) else None, FORMAT, path)
     return decode(Manifest, data, "manifest")
 
 
@@ -205,6 +273,16 @@ def refuse_newer(found: object, known: int, path: Path) -> None:
         raise InputError(
             f"{path}: format {found} is newer than {known}, the newest this version reads; "
             "upgrade evergrow"
+        )
+
+
+def refuse_older(found: object, known: int, path: Path) -> None:
+    """Raise InputError for what an earlier version of evergrow wrote; see ``refuse_newer`` too."""
+    refuse_newer(found, known, path)
+    if isinstance(found, int) and found < known:
+        raise InputError(
+            f"{path}: format {found} was written by an earlier evergrow and is read no more, this "
+            f"one writes {known}; its releases can be continued by name, or start over with --fresh"
         )
 
 

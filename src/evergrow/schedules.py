@@ -7,12 +7,13 @@ segments are stored whole with the run, and a step's rate is a function of them 
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Self, assert_never
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
 from evergrow.config import Config
 from evergrow.errors import InputError
+from evergrow.warmup import warmup_steps
 
 Shape = Literal["linear", "cosine", "exponential", "one_minus_sqrt", "inverse_sqrt", "constant"]
 AnnealShape = Literal["exponential", "linear", "one_minus_sqrt", "cosine"]
@@ -158,7 +159,11 @@ PeakOrReached = Annotated[
 Held = Annotated[float, Field(gt=0, le=1, description="rate held on, a fraction of peak_lr")]
 Floor = Annotated[float, Field(ge=0, le=1, description="last rate, a fraction of peak_lr")]
 Warmup = Annotated[
-    float, Field(ge=0, lt=1, description="LENGTH, a fraction of the first stage's tokens")
+    Annotated[float, Field(ge=0, lt=1)] | None,
+    Field(
+        description="LENGTH, a fraction of the first stage's tokens; default: 0.01, of "
+        "linear and constant 0, no shorter than a loaded model's optimiser needs"
+    ),
 ]
 Cooldown = Annotated[
     float, Field(gt=0, le=1, description="LENGTH, a fraction of the first stage's tokens")
@@ -186,7 +191,8 @@ class Infinite(Config):
     peak_lr: PeakRate
     constant: Held = 0.55  # language: 3e-4 to 1.65e-4 in 2403.08763 section 7; 0.25 for MAE
     floor: Floor = 0.1
-    warmup: Warmup = 0.01
+    usual_warmup: ClassVar[float] = 0.01
+    warmup: Warmup = None
     cooldown: Cooldown = 0.6
     cooldown_shape: Literal["cosine", "inverse_sqrt", "linear"] = "cosine"
     timescale: Timescale = 10.0
@@ -199,10 +205,11 @@ class Infinite(Config):
                 "floor lies at or below constant (both are fractions of peak_lr), "
                 f"got floor {self.floor} above constant {self.constant}; lower floor"
             )
-        if self.warmup + self.cooldown > 1:
+        warmup = self.usual_warmup if self.warmup is None else self.warmup
+        if warmup + self.cooldown > 1:
             raise ValueError(
                 "warmup + cooldown are lengths and fit in the first stage (sum at most 1), "
-                f"got {self.warmup} + {self.cooldown}; shorten one of them"
+                f"got {warmup} + {self.cooldown}; shorten one of them"
             )
         _refuse_zero_floor(self.floor, self.anneal)
         return self
@@ -214,7 +221,8 @@ class WSD(Config):
     kind: Literal["wsd"] = "wsd"
     peak_lr: PeakRate
     floor: Floor = 0.1
-    warmup: Warmup = 0.01
+    usual_warmup: ClassVar[float] = 0.01
+    warmup: Warmup = None
     anneal: Anneal = Anneal()
 
     @model_validator(mode="after")
@@ -229,7 +237,8 @@ class Cosine(Config):
     kind: Literal["cosine"] = "cosine"
     peak_lr: PeakRate
     floor: Floor = 0.1
-    warmup: Warmup = 0.01
+    usual_warmup: ClassVar[float] = 0.01
+    warmup: Warmup = None
 
 
 class Linear(Config):
@@ -238,7 +247,8 @@ class Linear(Config):
     kind: Literal["linear"] = "linear"
     peak_lr: PeakOrReached = None
     floor: Floor = 0.0
-    warmup: Warmup = 0.0
+    usual_warmup: ClassVar[float] = 0.0
+    warmup: Warmup = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -251,7 +261,8 @@ class Constant(Config):
 
     kind: Literal["constant"] = "constant"
     peak_lr: PeakOrReached = None
-    warmup: Warmup = 0.0
+    usual_warmup: ClassVar[float] = 0.0
+    warmup: Warmup = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -270,8 +281,8 @@ def _refuse_zero_floor(floor: float, anneal: Anneal) -> None:
         )
 
 
-def _refuse_aimless_warmup(peak_lr: float | None, warmup: float) -> None:
-    if peak_lr is None and warmup > 0:
+def _refuse_aimless_warmup(peak_lr: float | None, warmup: float | None) -> None:
+    if peak_lr is None and warmup:
         raise ValueError(
             f"a warm-up needs a rate to rise to, got warmup {warmup} without peak_lr; "
             "give peak_lr or leave out warmup"
@@ -320,9 +331,11 @@ def plan_stage(
     num_tokens: int,
     tokens_per_step: int,
     previous: tuple[ScheduleConfig, StageSchedule] | None,
+    least_warmup: int = 0,
 ) -> StageSchedule:
     """Resolve ``config`` for a stage of ``num_tokens`` that begins at ``start`` trunk tokens.
 
+    ``least_warmup`` are the steps that a warm-up takes at least where ``config`` leaves it open.
     The trunk of an open-ended schedule simply goes on when the previous stage had an equal one.
     Otherwise the clock starts at ``start`` and the warm-up rises from the rate at which the
     previous trunk stopped, or from 0 at the first stage. Lengths are rounded to the nearest whole
@@ -333,7 +346,9 @@ def plan_stage(
     if previous is not None and previous[0] == config and not isinstance(config, Cosine | Linear):
         return _with_release(config, previous[1].trunk, start, steps, tokens_per_step)
     stopped_lr = None if previous is None else rate(previous[1].trunk, start)
-    trunk = _lay_trunk(config, start, steps, tokens_per_step, stopped_lr)
+    warm = warmup_steps(config.warmup, config.usual_warmup, steps, least_warmup)
+    resolved = config.model_copy(update={"warmup": warm / steps})
+    trunk = _lay_trunk(resolved, start, steps, tokens_per_step, stopped_lr)
     return _with_release(config, trunk, start, steps, tokens_per_step)
 
 
@@ -425,7 +440,7 @@ def _lay_trunk(
     """A trunk whose clock starts at ``start``; ``stopped_lr`` is None at the first stage."""
     peak_lr = _peak_lr(config, stopped_lr)
     # a warm-up of one step is none: that step has the peak
-    warmup_steps = round(config.warmup * steps)
+    warmup_steps = round((config.warmup or 0.0) * steps)
     warm = start + warmup_steps * tokens_per_step
     warmup = _piece(start, warm, stopped_lr or 0.0, peak_lr, "linear")
     match config:

@@ -13,7 +13,6 @@ SEEDS_FOR_THE_LOG = 3  # smallest sign-test p .25
 SEEDS_FOR_A_CLAIM = 6  # the first number whose smallest sign-test p, .031, lies below .05
 _POWER = 0.8
 _CHUNK = 2**20  # draws held at once, 8 MB
-_FIRST_JUDGED = 128  # values, as many as the window that skips steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,24 +206,3 @@ def _verdict(
         )
     claim = "better" if mean < 0 else "worse"
     return f"{first_name} is {claim} than {second_name}: {numbers}"
-
-
-def spike_score(values: Sequence[float | None], window: int = 1000, sigma: float = 7.0) -> float:
-    """Percentage of values ``sigma`` deviations or more from the mean of the ``window`` before.
-
-    OLMo 2 (2501.00656, section 3): values of a loss or a gradient norm, one a step. A value that is
-    not finite (None) counts as a spike; the first 128 have too little before them to be judged.
-    """
-    found = np.array([np.nan if value is None else value for value in values], dtype=float)
-    finite = np.isfinite(found)
-    known = found[finite] - (found[finite].mean() if finite.any() else 0)
-    sums, squares = (np.concatenate([[0], np.cumsum(known**power)]) for power in (1, 2))
-    ends = np.cumsum(finite) - finite  # finite values before each
-    starts = np.maximum(0, ends - window)
-    counts = np.maximum(1, ends - starts)
-    means = (sums[ends] - sums[starts]) / counts
-    deviations = np.sqrt(np.maximum(0, (squares[ends] - squares[starts]) / counts - means**2))
-    shifted = found - (found[finite].mean() if finite.any() else 0)
-    judged = ends >= _FIRST_JUDGED
-    spikes = ~finite | (np.abs(shifted - means) >= np.maximum(sigma * deviations, 1e-12))
-    return 100 * float(np.mean(spikes[judged])) if judged.any() else 0.0

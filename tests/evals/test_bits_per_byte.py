@@ -23,9 +23,12 @@ class FixedLogits(torch.nn.Module):
         super().__init__()
         self.log_probabilities = torch.nn.Parameter(log_probabilities)
         self.dropout = torch.nn.Dropout(0.5)
+        self.base_model = self.dropout
+        self.config = LlamaConfig(vocab_size=len(log_probabilities))
         self.seen: list[torch.Tensor] = []
 
-    def forward(self, input_ids: torch.Tensor) -> SimpleNamespace:
+    def forward(self, input_ids: torch.Tensor, use_cache: bool) -> SimpleNamespace:
+        assert not use_cache
         assert not self.dropout.training
         assert torch.is_inference_mode_enabled()
         self.seen.append(input_ids)
@@ -117,6 +120,7 @@ def test_every_window_starts_with_eos_and_covers_the_document_once() -> None:
     documents = [np.array([11, 12]), np.array([1, 2, 3, 4, 5, 6, 7]), np.array([], dtype=np.int64)]
     nats = document_nats(model, documents, EOS, 3, 2)
     assert [batch.tolist() for batch in model.seen] == [
+        [[0]],  # one token, to see whether the model can be taken apart
         [[0, 1, 2], [0, 4, 5]],
         [[0, 11], [0, 0]],  # the last token's window is padded to the width of its neighbour
     ]

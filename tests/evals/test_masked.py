@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from evergrow.evals.bits_per_byte import bits_per_byte
-from evergrow.evals.masked import masked_document_nats
+from evergrow.evals.masked import Marks, masked_document_nats
 from evergrow.stream.masks import measured_tokens
 from evergrow.stream.pieces import Pieces
 
@@ -51,7 +51,7 @@ def documents() -> list[np.ndarray]:
 def measure(
     model: BertForMaskedLM, documents: list[np.ndarray], batch_size: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-    return masked_document_nats(model, documents, PIECES, MASK, EOS, LENGTH, batch_size)
+    return masked_document_nats(model, documents, PIECES, Marks(EOS, EOS, MASK), LENGTH, batch_size)
 
 
 def by_hand(model: BertForMaskedLM, document: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from evergrow.evals.pictures import (
     reconstruction_errors,
 )
 from evergrow.models.vision import PictureForm, TransformerSizes, patches, resnet, vit, vit_mae
-from evergrow.train.pictures import mask_noise
+from evergrow.objectives.picture import mask_noise
 
 SIZES = TransformerSizes(hidden=16, layers=2, heads=2, patch=2)
 PIXELS = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))

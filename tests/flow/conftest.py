@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flow.tiny import carry, run_of, tiny, write_texts
 
-from evergrow.flow import dispatch
+from evergrow.flow import pages
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def _quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """No waiting for the disk, since no test pulls the plug; no report, which has its own tests."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     if "with_pages" not in request.fixturenames:
-        monkeypatch.setattr(dispatch, "write_report", lambda root: root / "report.html")
+        monkeypatch.setattr(pages, "write_report", lambda root: root / "report.html")
 
 
 @pytest.fixture

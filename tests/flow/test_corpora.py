@@ -19,8 +19,8 @@ from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.document import document_id
 from evergrow.errors import InputError, Stopped
 from evergrow.flow.corpora import curate, find_corpus
-from evergrow.flow.listener import Listener, Progress
 from evergrow.flow.recipes import empty_root
+from evergrow.listener import Listener, Progress
 from evergrow.recipe import decode_recipe, load_corpus_recipe
 
 RECIPE: dict[str, Any] = {
@@ -168,7 +168,7 @@ def test_a_killed_process_leaves_what_goes_on_to_the_same_bytes(base: Path, tmp_
             process.wait()
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         root = folder / "runs/sets/corpora"
-        files = (p for p in sorted(root.rglob("*")) if p.is_file())
+        files = (p for p in sorted(root.rglob("*")) if p.is_file() and p.name[0] != ".")
         contents[name] = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
     assert contents["killed"] == contents["whole"]
 

@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evergrow.errors import InputError
-from evergrow.flow import checkpoints
-from evergrow.flow.listener import Listener
-from evergrow.flow.stage import _rate
 from evergrow.flow.verbs import anneal, extend
-from evergrow.flow.work import open_work
+from evergrow.listener import Listener
 from evergrow.models.families import FAMILIES
 from evergrow.recipe import Recipe
 from evergrow.run import Run
+from evergrow.stage import checkpoints
+from evergrow.stage.legs import _rate
+from evergrow.stage.work import open_work
 
 OPENING = {"unfreeze": {"head": 0, "-1": 0.3, "-2": 0.6}, "decay": 0.5, "clock": "since_opening"}
 STAGE_TWO = "01-two-trunk-0000000"
@@ -197,11 +197,11 @@ def test_a_real_kill_in_the_middle_of_opening_leaves_the_same_bytes(
         recipe = tiny(**changes, stages=[{**stage, "tokens": 200 * size}])
     else:
         size, recipe = PICTURES, classifier(**UNFREEZE)
-    stage = recipe.stages[0].name
+    stage, length = recipe.stages[0].name, "tokens" if of == "text" else "images"
     for path in ("whole", "killed"):
         (tmp_path / path).mkdir()
         data = recipe.to_data()
-        data["stages"][0] |= {"tokens": 200 * size, "depth": {"unfreeze": unfreeze}}
+        data["stages"][0] |= {length: 200 * size, "depth": {"unfreeze": unfreeze}}
         data |= {"checkpoints": {"every": 20 * size}, "evaluate": {"every": 40 * size, "part": 500}}
         written = recipe.model_validate(data).to_yaml()
         (tmp_path / path / "recipe.yaml").write_text(written)

@@ -4,7 +4,7 @@ import pytest
 from flow.tiny import PER_STEP, tiny
 
 from evergrow.flow.dry import draw_plan
-from evergrow.flow.listener import Listener
+from evergrow.listener import Listener
 
 
 def test_a_plan_writes_nothing_and_counts_what_is_shared_once(

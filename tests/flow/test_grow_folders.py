@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedToken
 
 from evergrow.errors import InputError
 from evergrow.flow import grow_folders
-from evergrow.flow.grow_folders import apply, plan, read_batches, verify
+from evergrow.flow.grow_folders import annealed, apply, plan, read_batches, verify
 from evergrow.grow.config import GrowConfig
 from evergrow.models.config import ModelConfig
 from evergrow.models.load import find_model, model_from_config
@@ -90,6 +90,14 @@ def test_too_little_text_is_refused(tmp_path: Path, texts: Path) -> None:
         read_batches(folder, [str(tmp_path / "short.txt")])
 
 
+def test_a_runs_release_is_said_to_be_annealed(whole: Path, tmp_path: Path) -> None:
+    said = annealed(whole)
+    assert said is not None and "newest release is grown, whose rate was brought down" in said
+    assert f"evergrow continue {whole} --set grow.to.AXIS=SIZE" in said
+    assert annealed(find_model(whole)) is None
+    assert annealed("someone/model") is None
+
+
 def test_a_runs_release_is_found_grown_and_verified(whole: Path, tmp_path: Path) -> None:
     to: Any = {"layers": 3}
     planned = plan(whole, GrowConfig(to=to))
@@ -97,5 +105,5 @@ def test_a_runs_release_is_found_grown_and_verified(whole: Path, tmp_path: Path)
     assert planned["axes"] == record["axes"]
     assert record["exactness"] == "exact"
     release = json.loads((find_model(whole) / "evergrow.json").read_text())
-    assert record["learning_rate"]["next"] == release["schedule"][-1]["to_lr"] > 0
+    assert record["learning_rate"]["next"] == release["details"]["schedule"][-1]["to_lr"] > 0
     assert verify(whole, tmp_path / "grown")["problems"] == []

@@ -10,15 +10,16 @@ from flow.tiny import PER_STEP, assert_same, carry, killed_at, run_of, tiny
 from safetensors.torch import load_file
 
 from evergrow.errors import EvergrowError, InputError
-from evergrow.flow import checkpoints, growth, stage
 from evergrow.flow.dry import draw_plan
-from evergrow.flow.flops import counts_of
-from evergrow.flow.listener import Listener
-from evergrow.flow.summary import write_summary
 from evergrow.flow.verbs import anneal, continue_run, extend
+from evergrow.listener import Listener
 from evergrow.models.load import load_model
 from evergrow.recipe import Recipe
 from evergrow.run import Run
+from evergrow.stage import checkpoints, growth
+from evergrow.stage import legs as stage
+from evergrow.stage.flops import counts_of
+from evergrow.stage.summary import write_summary
 
 WIDER = {"to": {"hidden": 32, "heads": 4}, "warm_steps": 4}
 
@@ -43,7 +44,9 @@ def grown(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_first_stage_cannot_grow() -> None:
-    with pytest.raises(InputError, match=r"stage 'one' is the first and has no model to grow"):
+    with pytest.raises(
+        InputError, match=r"stage 'one' begins at the start and has no trunk to grow"
+    ):
         tiny(stages__0__grow=WIDER)
 
 
@@ -65,7 +68,7 @@ def test_the_trunk_grows_and_the_loss_stays(grown: Path) -> None:
     first = {
         line["source"]: line["loss"]
         for line in run.read("evals")
-        if (line["stage"], line["leg"], line["step"]) == ("two", "trunk", 12)
+        if (line["stage"], line["step"]) == ("two", 12)
     }
     assert {name: v["after"] for name, v in loss.items()} == first
 
@@ -150,16 +153,16 @@ def test_arms_share_the_stage_before_the_growth_and_the_grown_stage(
     assert stages[1].model == Run(grown).manifest.stages[1].model
     assert_same_growth = (carried.folder / "again/growth/two/growth.json").read_bytes()
     assert assert_same_growth == (carried.folder / "grown/growth/two/growth.json").read_bytes()
-    arms_found = write_summary(carried.folder, "done")["arms"]
-    assert arms_found["again"]["flops"] == arms_found["grown"]["flops"]
+    arms_found = write_summary(carried.folder, "done").arms
+    assert arms_found["again"].flops == arms_found["grown"].flops
 
 
 def test_flops_are_those_of_each_stages_own_model(grown: Path) -> None:
-    numbers = write_summary(grown.parent, "done")["arms"]["main"]
+    numbers = write_summary(grown.parent, "done").arms["main"]
     costs = [counts_of(Run(grown).manifest, i).flops_per_token for i in (0, 1)]
     assert costs[1] > 2 * costs[0]
-    assert numbers["flops"] == 12 * PER_STEP * sum(costs)
-    assert numbers["flops_total"] == 15 * PER_STEP * sum(costs)  # each releases from step 9 of 12
+    assert numbers.flops == 12 * PER_STEP * sum(costs)
+    assert numbers.flops_total == 15 * PER_STEP * sum(costs)  # each releases from step 9 of 12
 
 
 def test_verbs_go_on_with_the_grown_model(base: Path, tmp_path: Path) -> None:
@@ -183,9 +186,9 @@ def test_sub_models_first_then_the_whole_and_fewer_operations(
     run = run_of(carry(recipe, tmp_path / "whole", base))
     costs = counts_of(run.manifest, 1).sub_models
     assert sorted(costs) == [1, 2]
-    numbers = write_summary(run.folder.parent, "done")["arms"]["main"]
+    numbers = write_summary(run.folder.parent, "done").arms["main"]
     first, second = (counts_of(run.manifest, i).flops_per_token for i in (0, 1))
-    saved = 12 * PER_STEP * (first + second) - numbers["flops"]
+    saved = 12 * PER_STEP * (first + second) - (numbers.flops or 0)
     single, top = (second - costs[depth] for depth in (1, 2))
     assert saved in {PER_STEP * (n * single + (6 - n) * top) for n in range(7)}
     with killed_at(monkeypatch, checkpoints, "save_checkpoint", 6, after=True):

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flow.tiny import carry, run_of
+from flow.tiny import carry, run_of, scores_at
 from flow.tiny_pictures import PER_STEP, classifier
 from torch import Tensor, nn
 from torch.nn import functional
 
 from evergrow.evals.pictures import features, linear_probe
-from evergrow.flow.listener import Listener
-from evergrow.flow.work import open_work
+from evergrow.listener import Listener
 from evergrow.models.load import load_model
 from evergrow.run import Run
+from evergrow.stage.work import open_work
 
 STEPS = 40
 MODELS: dict[str, dict[str, Any]] = {
@@ -84,9 +84,10 @@ def test_a_probe_on_features_cached_before_says_what_one_after_says(tmp_path: Pa
     assert np.abs(one - two).max() < 1e-5
     found = {
         stage: [
-            (p["probe"], p["accuracy"])
-            for p in run.read("probes")
-            if (p["stage"], p["features"]) == (stage, "model")
+            (p.probe, p.accuracy)
+            for score in scores_at(run, stage)
+            for p in score.probes
+            if p.features == "model"
         ]
         for stage in (None, "all")
     }

@@ -2,15 +2,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from flow.tiny import PER_STEP, carry, contents, killed_at, tiny
+from flow.tiny import PER_STEP, carry, contents, killed_at, losses_at, tiny
 
 from evergrow.errors import EvergrowError, InputError
-from evergrow.flow import checkpoints
 from evergrow.flow.find import find_root, find_run
-from evergrow.flow.listener import Listener
-from evergrow.flow.look import evaluate, list_runs, prune, sample
+from evergrow.flow.listing import list_runs
+from evergrow.flow.look import evaluate, prune, sample
 from evergrow.flow.verbs import anneal
+from evergrow.listener import Listener
 from evergrow.run import Run
+from evergrow.stage import checkpoints
 
 
 @pytest.fixture
@@ -19,18 +20,17 @@ def lived(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_eval_of_a_run_repeats_the_scores_of_its_release(whole: Path) -> None:
-    recorded = {e["source"]: e["loss"] for e in Run(whole).read("evals")[-2:]}
+    recorded = losses_at(Run(whole), "two")
     for path in (whole, whole.parent, whole / "releases" / "two"):
-        found = {e["source"]: e["loss"] for e in evaluate(path, [], None)}
-        assert found == recorded
+        assert {line.source: line for line in evaluate(path, [], None)} == recorded
 
 
 def test_eval_on_files(whole: Path, base: Path) -> None:
     glob = str(base / "sky" / "*.txt")
     score = evaluate(whole, [glob], 32)[0]
-    assert (score["source"], score["num_documents"]) == (glob, 24)
-    assert score["num_bytes"] == sum(p.stat().st_size for p in (base / "sky").iterdir())
-    assert score["low"] < score["loss"] < score["high"]
+    assert (score.source, score.counts["num_documents"]) == (glob, 24)
+    assert score.counts["num_bytes"] == sum(p.stat().st_size for p in (base / "sky").iterdir())
+    assert score.low < score.loss < score.high
 
 
 def test_eval_of_a_model_without_a_run_asks_for_files(whole: Path, tmp_path: Path) -> None:
@@ -43,6 +43,12 @@ def test_eval_without_the_data_folder_says_so(lived: Path) -> None:
     shutil.rmtree(next(lived.glob("data/sea-*")))
     with pytest.raises(EvergrowError, match="sea-"):
         evaluate(lived, [], None)
+
+
+@pytest.mark.parametrize("length", [-5, 0, 1])
+def test_eval_on_windows_of_nothing_is_refused(whole: Path, length: int) -> None:
+    with pytest.raises(InputError, match=f"--sequence-length: must be 2 or more, got {length}"):
+        evaluate(whole, ["*.txt"], length)
 
 
 def test_the_same_seed_samples_the_same_text(whole: Path) -> None:

@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from flow.tiny import PER_STEP, assert_same, carry, killed_at, run_of, tiny
+from flow.tiny import PER_STEP, assert_same, carry, killed_at, losses_at, run_of, scores_at, tiny
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from evergrow.errors import InputError
-from evergrow.flow import checkpoints, stage
 from evergrow.flow.dry import draw_plan
-from evergrow.flow.listener import Listener
 from evergrow.flow.look import evaluate, sample
-from evergrow.flow.work import open_work
+from evergrow.listener import Listener
 from evergrow.models.kind import kind_of
 from evergrow.recipe import Recipe
+from evergrow.run import Run
+from evergrow.stage import checkpoints
+from evergrow.stage import legs as stage
+from evergrow.stage.work import open_work
 from evergrow.stream.masks import MaskedBatch
+from evergrow.stream.pieces import pieces_of
 
 
 def masked(**changes: Any) -> Recipe:
@@ -71,19 +74,18 @@ def test_the_release_loads_in_transformers_and_says_how(bert: Path) -> None:
 def test_it_learns_and_is_measured_like_any_other(bert: Path) -> None:
     losses = [line["loss"] for line in lines(bert, "metrics") if line["leg"] == "trunk"]
     assert losses[0] == pytest.approx(np.log(300), abs=0.1)
-    evals = lines(bert, "evals")
-    scores = {(line["stage"], line["source"]): line for line in evals if not line["partial"]}
-    assert set(scores) == {(s, d) for s in (None, "one", "two") for d in ("land", "sea")}
-    before, after = scores[None, "land"], scores["one", "land"]
-    assert after["loss"] < before["loss"] - 0.1
-    assert after["low"] < after["loss"] < after["high"]
-    assert after["num_bytes"] == before["num_bytes"]
+    scores = {stage: losses_at(Run(bert), stage) for stage in (None, "one", "two")}
+    assert all(found.keys() == {"land", "sea"} for found in scores.values())
+    before, after = scores[None]["land"], scores["one"]["land"]
+    assert after.loss < before.loss - 0.1
+    assert after.low < after.loss < after.high
+    assert after.counts["num_bytes"] == before.counts["num_bytes"]
     summary = json.loads((bert.parent / "summary.json").read_text())
     assert summary["status"] == "done"
 
 
 def test_samples_are_none_and_asking_for_one_is_refused(bert: Path) -> None:
-    assert (bert / "samples.jsonl").read_text() == ""
+    assert all(score.shown == [] for score in scores_at(Run(bert), "two"))
     with pytest.raises(InputError, match="a masked language model fills gaps and cannot continue"):
         sample(bert, "wave", 4, 0.8, 0)
 
@@ -98,13 +100,7 @@ def test_the_report_is_written_without_samples(
 
 
 def test_eval_measures_what_the_run_measured(bert: Path) -> None:
-    recorded = {
-        line["source"]: line["loss"]
-        for line in lines(bert, "evals")
-        if (line["stage"], line["leg"]) == ("two", "release")
-    }
-    found = {line["source"]: line["loss"] for line in evaluate(bert, [], None)}
-    assert found == pytest.approx(recorded, rel=1e-6)
+    assert {line.source: line for line in evaluate(bert, [], None)} == losses_at(Run(bert), "two")
 
 
 def test_a_batch_is_the_same_whenever_it_is_asked_for(bert: Path) -> None:
@@ -115,7 +111,8 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(bert: Path) -> None:
     assert isinstance(later, MaskedBatch)
     assert isinstance(again, MaskedBatch)
     assert np.array_equal(later.inputs_BT, again.inputs_BT)
-    pieces = works[0].data._masks.pieces  # pyright: ignore
+    assert works[0].opened.tokenizer is not None
+    pieces = pieces_of(works[0].opened.tokenizer)
     words = np.cumsum(pieces.word_starts(later.targets_BT).ravel()) - 1
     shares = np.bincount(words, weights=later.chosen_BT.ravel()) / np.bincount(words)
     assert set(np.unique(shares)) == {0.0, 1.0}
@@ -156,7 +153,7 @@ def test_one_tokenizer_with_a_mask_serves_causal_and_masked_arms(
     for arm in ("left", "both"):
         work = open_work(carried.folder / arm, 0, Listener(), fresh=False)
         work.writer.close()
-        kinds[arm] = (kind_of(work.model), work.data.tokenizer.mask_token_id)
+        kinds[arm] = (kind_of(work.model), work.opened.tokenizer.mask_token_id)
     assert kinds == {"left": ("causal", 1), "both": ("masked", 1)}
     made = json.loads((carried.folder / "tokenizer" / "evergrow_tokenizer.json").read_text())
     assert made["mask"] is True
@@ -171,13 +168,8 @@ def test_a_masked_release_goes_on_as_it_was_trained(bert: Path, base: Path, tmp_
         stages=[{"name": "more", "data": "sea", "tokens": 4 * PER_STEP}],
     )
     run = run_of(carry(recipe, tmp_path, base))
-    start = next(line for line in run.read("evals") if line["stage"] is None)
-    was = [line for line in lines(bert, "evals") if line["stage"] == "one"]
-    assert start["source"] == "sea"
-    assert start["loss"] == pytest.approx(
-        next(line["loss"] for line in was if (line["source"], line["leg"]) == ("sea", "release")),
-        rel=0.2,
-    )
+    start = losses_at(run, None)["sea"].loss
+    assert start == pytest.approx(losses_at(Run(bert), "one")["sea"].loss, rel=0.2)
     causal = tiny(
         model={"from": str(bert / "releases" / "one")},
         tokenizer=None,
@@ -186,7 +178,7 @@ def test_a_masked_release_goes_on_as_it_was_trained(bert: Path, base: Path, tmp_
     )
     with pytest.raises(
         InputError,
-        match=r"recipe\.train.objective: BertForMaskedLM sees both sides of a token, got kind cau",
+        match=r"train.objective: model.from .*one sees both sides of a token, got kind causal",
     ):
         carry(causal, tmp_path / "causal", base)
 

@@ -14,19 +14,31 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
 
 from evergrow.errors import EvergrowError, InputError
-from evergrow.flow import checkpoints
 from evergrow.flow.dry import draw_plan
-from evergrow.flow.listener import Listener
 from evergrow.flow.look import evaluate, sample
-from evergrow.flow.summary import summarise_run
 from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
-from evergrow.flow.work import open_work
+from evergrow.listener import Listener
 from evergrow.models.vision import drawn_anew, refuse_blind_tables
+from evergrow.objectives import patches
+from evergrow.objectives.picture import mask_noise
 from evergrow.report import write_report
 from evergrow.run import Run
-from evergrow.train.pictures import MaskedPatches, mask_noise
+from evergrow.stage import checkpoints
+from evergrow.stage.summary import summarise_run
+from evergrow.stage.work import open_work
+from evergrow.train.objective import Loss
 
-from .tiny import assert_same, carry, killed_at, run_of, tiny
+from .tiny import (
+    assert_same,
+    carry,
+    killed_at,
+    losses_at,
+    probes_at,
+    run_of,
+    scores_at,
+    scores_of,
+    tiny,
+)
 from .tiny_pictures import (
     CLASSES,
     DIGITS,
@@ -45,29 +57,27 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_stage_measures_every_stream_beside_the_mean_picture(lived: Run) -> None:
-    lines = [e for e in lived.read("evals") if e["leg"] == "release"]
-    assert [(e["stage"], e["source"]) for e in lines] == [
-        ("low", "low"), ("low", "high"), ("high", "low"), ("high", "high"),
-    ]  # fmt: skip
-    for e in lines:
-        assert e["low"] < e["loss"] < e["high"]
-        assert 0 < e["floor"] < 1
-    assert len({e["floor"] for e in lines if e["source"] == "low"}) == 1
+    found = [losses_at(lived, stage) for stage in ("low", "high")]
+    assert [sorted(lines) for lines in found] == [["high", "low"]] * 2
+    for line in (line for lines in found for line in lines.values()):
+        assert line.low < line.loss < line.high
+        assert line.floor is not None and 0 < line.floor < 1
+        assert line.unit == "squared error"
+    assert len({lines["low"].floor for lines in found}) == 1
 
 
 def test_a_measurement_repeats_to_the_last_digit(lived: Run) -> None:
-    recorded = {e["source"]: e["loss"] for e in lived.read("evals") if e["leg"] == "release"}
-    found = {e["source"]: e["loss"] for e in evaluate(lived.folder, [], None)}
-    assert found == pytest.approx(recorded, rel=1e-6)
+    recorded = losses_at(lived, "high")
+    shutil.rmtree(lived.folder.parent / "scores" / lived.manifest.stages[1].key)
+    assert {line.source: line for line in evaluate(lived.folder, [], None)} == recorded
 
 
 def test_probes_stand_beside_first_weights_and_pixels(lived: Run) -> None:
-    lines = lived.read("probes")
-    places = {(p["stage"], p["features"]) for p in lines}
+    lines = {stage: probes_at(lived, stage) for stage in (None, "low", "high")}
+    places = {(stage, p.features) for stage, found in lines.items() for p in found}
     assert places == {(None, "pixels"), (None, "model"), ("low", "model"), ("high", "model")}
-    pixels = [p["accuracy"] for p in lines if p["features"] == "pixels"]
-    assert min(pixels) > 0.85
-    assert {p["probe"] for p in lines} == {"linear", "nearest"}
+    assert min(p.accuracy for p in lines[None] if p.features == "pixels") > 0.85
+    assert {p.probe for p in lines["low"]} == {"linear", "nearest"}
 
 
 def test_a_release_is_a_folder_of_transformers(lived: Run) -> None:
@@ -77,18 +87,23 @@ def test_a_release_is_a_folder_of_transformers(lived: Run) -> None:
     processor: Any = AutoImageProcessor.from_pretrained(folder)
     assert processor.do_normalize is False
     card = (folder / "README.md").read_text()
-    assert "Squared error of hidden patches" in card and "| low | " in card
+    assert (
+        "Squared error on held-out data" in card
+        and "Of hidden patches" in card
+        and "| low | " in card
+    )
 
 
 def test_sheets_are_pictures_of_three_rows(lived: Run) -> None:
-    lines = lived.read("samples")
-    places = [(line["stage"], line["source"], line["picture"]) for line in lines]
-    assert places[0] == (None, "low", "pictures/_before/low.png")
-    assert places[-1] == ("high", "high", "pictures/high/high.png")
-    assert len(places) == 6
-    sheets = [np.asarray(Image.open(lived.folder / picture)) for *_, picture in places]
-    assert {sheet.shape for sheet in sheets} == {(3 * 58 - 2, 8 * 58 - 2, 3)}
-    before, after = sheets[0], sheets[2]
+    sheets = {}
+    for stage in (None, "low", "high"):
+        for line in (line for score in scores_at(lived, stage) for line in score.shown):
+            key = {None: lived.manifest.start.key} | {s.name: s.key for s in lived.manifest.stages}
+            path = lived.folder.parent / "scores" / key[stage] / str(line.picture)
+            sheets[stage, line.source] = np.asarray(Image.open(path))
+    assert len(sheets) == 6
+    assert {sheet.shape for sheet in sheets.values()} == {(3 * 58 - 2, 8 * 58 - 2, 3)}
+    before, after = sheets[None, "low"], sheets["low", "low"]
     assert np.array_equal(before[:116], after[:116])  # the same pictures under the same masks
     assert not np.array_equal(before[116:], after[116:])
 
@@ -98,10 +113,8 @@ def test_an_arm_that_takes_a_stage_over_has_its_sheets(tmp_path: Path) -> None:
     carried = carry(digits(arms=arms), tmp_path, tmp_path)
     one, two = (run_of(carried, arm) for arm in arms)
     assert two.manifest.stages[0].shared_with == "../plain"
-    for line in two.read("samples"):
-        assert (two.folder / line["picture"]).is_file()
-    for shared in ("pictures/_before/low.png", "pictures/low/high.png"):
-        assert (one.folder / shared).read_bytes() == (two.folder / shared).read_bytes()
+    assert scores_at(one, "low") == scores_at(two, "low") != []
+    assert page_of(two).count("data:image/png;base64") == 12
 
 
 def test_the_page_shows_units_probes_sheets_and_the_audit(lived: Run) -> None:
@@ -117,29 +130,26 @@ def test_the_page_shows_units_probes_sheets_and_the_audit(lived: Run) -> None:
 
 def test_what_was_not_learnt_is_said_before_what_was_forgotten(lived: Run) -> None:
     """After 12 steps no release is better than the mean picture."""
-    releases = {
-        (e["stage"], e["source"]): e["loss"] < e["floor"]
-        for e in lived.read("evals")
-        if e["leg"] == "release"
-    }
-    assert not releases["low", "low"] and not releases["high", "high"]
+    for stage in ("low", "high"):
+        line = losses_at(lived, stage)[stage]
+        assert line.floor is not None and line.loss >= line.floor
     page = page_of(lived)
     alert = page.index("Not learnt: main: low, main: high. The release right after its own stage")
     assert alert < page.index("<main>")
     assert "Not all was learnt, so nothing is said of what was forgotten." in page
     assert "Nothing was forgotten" not in page and "The model learnt" not in page
-    assert summarise_run(lived, lived.folder)["not_learnt"] == ["low", "high"]
+    assert summarise_run(lived, lived.folder.parent).not_learnt == ["low", "high"]
 
 
 def test_what_was_learnt_raises_no_alarm(lived: Run, tmp_path: Path) -> None:
     root = Path(shutil.copytree(lived.folder.parent, tmp_path / "digits"))
-    evals = root / "main" / "evals.jsonl"
-    lines = [json.loads(line) for line in evals.read_text().splitlines()]
-    lines = [{**line, "floor": line["loss"] + 1e-6} for line in lines]
-    evals.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for path in (root / "scores").rglob("loss-*.json"):
+        score = json.loads(path.read_text())
+        score["losses"] = [{**line, "floor": line["loss"] + 1e-6} for line in score["losses"]]
+        path.write_text(json.dumps(score))
     page = page_of(Run(root / "main"))
     assert "Not learnt" not in page and "The model learnt" in page
-    assert summarise_run(Run(root / "main"), root)["not_learnt"] == []
+    assert summarise_run(Run(root / "main"), root).not_learnt == []
 
 
 def test_the_n_th_batch_is_a_pure_function(lived: Run) -> None:
@@ -159,8 +169,6 @@ def test_killed_it_goes_on_to_the_same_bytes(
         carry(digits(), tmp_path, tmp_path)
     again = run_of(carry(digits(), tmp_path, tmp_path))
     assert_same(again.folder, lived.folder)
-    probes = (again.folder / "probes.jsonl").read_bytes()
-    assert probes == (lived.folder / "probes.jsonl").read_bytes()
 
 
 def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Path) -> None:
@@ -177,7 +185,7 @@ def test_a_classifier_starts_from_a_masked_autoencoder(lived: Run, tmp_path: Pat
     assert torch.equal(opened.model.state_dict()[name], kept[name])
     twin = drawn_anew(opened.model, 0)
     assert not torch.equal(twin.state_dict()[name], kept[name])
-    first = {p["features"]: p["accuracy"] for p in run.read("probes") if p["stage"] is None}
+    first = {p.features: p.accuracy for p in probes_at(run, None)}
     assert first.keys() == {"model", "pixels", "random"} and first["random"] < first["pixels"]
     page = write_report(run.folder.parent).read_text(encoding="utf-8")
     assert "random weights" in page[: page.index("plotly.js v")]
@@ -193,7 +201,7 @@ def test_a_run_on_pictures_is_made_longer_annealed_and_continued(
     run = copied(lived, tmp_path)
     planned = run_of(carry(digits(stages__1__images=18 * PER_STEP), tmp_path / "planned", tmp_path))
     extend(run.folder, 6 * PER_STEP, Listener())
-    for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl", "probes.jsonl"):
+    for name in ("metrics.jsonl", "evals.jsonl"):
         assert (run.folder / name).read_bytes() == (planned.folder / name).read_bytes()
     release = anneal(run.folder, 4 * PER_STEP, "linear", 0.1, Listener())
     assert ViTMAEForPreTraining.from_pretrained(release).config.mask_ratio == 0.75
@@ -205,10 +213,7 @@ def test_a_run_on_pictures_is_made_longer_annealed_and_continued(
     again = Run(run.folder)
     assert [s.status for s in again.manifest.stages] == ["done"] * 3
     assert sum(s.replayed for s in again.manifest.stages[2].seen.values()) == 3 * PER_STEP
-    last = [
-        e["source"] for e in again.read("evals") if (e["stage"], e["leg"]) == ("films", "release")
-    ]
-    assert last == ["low", "high", "films"]
+    assert losses_at(again, "films").keys() == {"low", "high", "films"}
 
 
 def test_a_model_of_pictures_writes_no_text(lived: Run) -> None:
@@ -288,7 +293,11 @@ def test_a_dry_run_counts_and_takes_real_steps(tmp_path: Path) -> None:
         ({"train__augment": {"cutmix": 0.5}}, "train.augment.cutmix: mixes classes, got 0.5"),
         ({"train__sequence_length": 8}, "train.sequence_length is for text"),
         ({"model__patch": None}, "patch: for vit and vit_mae alone, got none; set it"),
-        ({"stages__0__tokens": 8}, "give images .* or tokens .* got both"),
+        ({"stages__0__tokens": 8}, "needs one length: .* got tokens and images"),
+        (
+            {"stages__1__train": {"objective": {"kind": "classification"}}},
+            "learns classification after masked_patches, which needs another head",
+        ),
     ],
 )
 def test_recipes_that_mix_text_and_pictures_are_refused(changes: dict, sentence: str) -> None:
@@ -346,7 +355,7 @@ def test_repeats_across_the_split_stop_before_training(tmp_path: Path) -> None:
     assert not (tmp_path / "digits" / "main" / "metrics.jsonl").exists()
 
 
-def test_changed_files_under_finished_data_are_refused(tmp_path: Path) -> None:
+def test_changed_files_under_data_that_was_read_are_said(tmp_path: Path) -> None:
     films = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     save_films(tmp_path, images=films)
     recipe = digits(
@@ -355,8 +364,9 @@ def test_changed_files_under_finished_data_are_refused(tmp_path: Path) -> None:
     )
     carry(recipe, tmp_path, tmp_path)
     save_films(tmp_path, images=films[::-1].copy() ^ 1)
-    with pytest.raises(InputError, match="its files or settings changed since films-"):
-        carry(recipe, tmp_path, tmp_path)
+    said: list[str] = []
+    carry(recipe, tmp_path, tmp_path, Listener(say=said.append))
+    assert said[0].startswith("films: its files changed since its data was made; what was read")
 
 
 def test_a_stage_that_was_added_leaves_no_holes(tmp_path: Path) -> None:
@@ -366,19 +376,8 @@ def test_a_stage_that_was_added_leaves_no_holes(tmp_path: Path) -> None:
     carry(one, tmp_path / "added", tmp_path)
     added = run_of(carry(digits(**recipe), tmp_path / "added", tmp_path))
     planned = run_of(carry(digits(**recipe), tmp_path / "planned", tmp_path))
-    for record in ("evals", "probes", "samples"):
-        lines = [sorted(map(json.dumps, run.read(record))) for run in (added, planned)]
-        places = [
-            {(e["stage"], e["source"], e.get("features")) for e in run.read(record)}
-            for run in (added, planned)
-        ]
-        if record == "samples":
-            places[1].discard(("low", "high", None))  # no sheet of what came later
-            assert places[0] == places[1]
-            continue
-        assert lines[0] == lines[1]
-    sheet = "pictures/_before/high.png"
-    assert (added.folder / sheet).read_bytes() == (planned.folder / sheet).read_bytes()
+    assert scores_of(added.folder) == scores_of(planned.folder)
+    assert len(scores_of(added.folder)) == 3 * 2 * 4  # releases, sources; loss, probes, sheet twice
 
 
 def test_probes_leave_out_what_has_no_label_and_say_so(tmp_path: Path) -> None:
@@ -402,16 +401,16 @@ def test_probes_leave_out_what_has_no_label_and_say_so(tmp_path: Path) -> None:
         run = run_of(carry(recipe, tmp_path, tmp_path, Listener(say=said.append)))
         if name == "some":
             (held,) = (s.rows["held_out"] for s in opened(run).values())
-            lines = run.read("probes")
-            for line in lines:
-                assert line["num_pictures"] == sum(x is not None for x in held["label"])
-                assert line["num_unlabelled"] == held["label"].count(None) > 0
-                assert line["num_trained"] == 135 - line["num_pictures"]
-            (loss,) = (e for e in run.read("evals") if e["leg"] == "release")
-            assert loss["num_patients"] == len(set(held["patient"])) < loss["num_pictures"]
+            lines = [*probes_at(run, None), *probes_at(run, "one")]
+            for counts in (line.counts for line in lines):
+                assert counts["num_pictures"] == sum(x is not None for x in held["label"])
+                assert counts["num_unlabelled"] == held["label"].count(None) > 0
+                assert counts["num_trained"] == 135 - counts["num_pictures"]
+            counts = losses_at(run, "one")["some"].counts
+            assert counts["num_patients"] == len(set(held["patient"])) < counts["num_pictures"]
             assert len(lines) == 6
         else:
-            assert run.read("probes") == []
+            assert probes_at(run, None) == probes_at(run, "one") == []
     assert "some: probes leave out 15 pictures without a label" in said
     assert "each: no probe, no label has two training pictures" in said
 
@@ -419,14 +418,14 @@ def test_probes_leave_out_what_has_no_label_and_say_so(tmp_path: Path) -> None:
 def opened(run: Run) -> dict[str, Any]:
     work = open_work(run.folder, 0, Listener(), fresh=True)
     work.writer.close()
-    return work.data._opened  # pyright: ignore
+    return dict(work.opened.stocks)
 
 
 def test_a_loss_that_is_no_number_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "evergrow.flow.pictures.reconstruction_errors",
+        "evergrow.objectives.patches.reconstruction_errors",
         lambda model, pixels, noise: np.full(len(pixels), np.nan),
     )
     with pytest.raises(EvergrowError, match="the loss on held-out low is nan, not a finite number"):
@@ -441,13 +440,13 @@ def test_training_without_a_finite_loss_fails_and_says_why(
     num_steps: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not that its metrics, which have no number for it, are damaged."""
-    real = MaskedPatches.loss
+    real = patches.patches_loss
 
-    def broken(self: Any, *args: Any) -> Any:
-        loss = real(self, *args)
-        return loss._replace(total=loss.total * np.nan, cross_entropy=loss.total * np.nan)
+    def broken(*args: Any) -> Loss:
+        total = real(*args).total * np.nan
+        return Loss(total, {"squared_error": total})
 
-    monkeypatch.setattr(MaskedPatches, "loss", broken)
+    monkeypatch.setattr(patches, "patches_loss", broken)
     recipe = digits(stages__0__images=num_steps * PER_STEP, evaluate__every=0)
     with pytest.raises(EvergrowError, match=sentence):
         carry(recipe, tmp_path, tmp_path)

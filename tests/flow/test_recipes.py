@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow.tiny import PER_STEP, assert_same, carry, contents, killed_at, run_of, tiny
+import torch
+from flow.tiny import PER_STEP, assert_same, carry, contents, killed_at, losses_at, run_of, tiny
 
+from evergrow.data import tokens
 from evergrow.errors import InputError
-from evergrow.flow import adopt, checkpoints, dispatch, recipes
+from evergrow.flow import dispatch, recipes
+from evergrow.flow.find import runs_of
+from evergrow.listener import Listener
 from evergrow.recipe import load_recipe
 from evergrow.run import Run
+from evergrow.stage import adopt, checkpoints, legs
+from evergrow.train import loop
+from evergrow.train.config import LoopConfig
 
 
 @pytest.fixture
@@ -25,14 +32,15 @@ def test_running_again_does_nothing_and_says_the_same(
     monkeypatch.setattr(dispatch, "carry_out_stage", None)  # would raise
     carried = carry(tiny(), lived.parent, base)
     assert contents(lived / "main") == before
-    assert carried.summary["status"] == "done"
+    assert carried.summary.status == "done"
 
 
 @pytest.mark.usefixtures("with_pages")
 def test_the_report_stands_beside_the_summary(base: Path, lived: Path) -> None:
     carried = carry(tiny(), lived.parent, base)
     assert "<html" in carried.report.read_text()
-    assert json.loads((carried.folder / "summary.json").read_text()) == carried.summary
+    text = (carried.folder / "summary.json").read_text()
+    assert json.loads(text) == carried.summary.model_dump(mode="json")
 
 
 EDITS: dict[str, tuple[dict[str, Any], str]] = {
@@ -113,6 +121,73 @@ def test_fresh_never_deletes_what_others_put_there(base: Path, lived: Path) -> N
     assert (lived / "notes" / "precious.txt").exists()
 
 
+RESOURCES: dict[str, Any] = {
+    "micro_batch_size": 2,
+    "activation_checkpointing": True,
+    "device": "cpu",
+    "precision": "bf16",
+    "compile": False,
+    "threads": 2,
+    "log_every": 3,
+}
+
+
+def test_all_resources_are_tried() -> None:
+    assert RESOURCES.keys() == LoopConfig.RESOURCES
+
+
+@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
+@pytest.mark.parametrize("name", RESOURCES)
+def test_a_resource_may_change_when_a_run_goes_on(
+    name: str, base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "precision":
+        monkeypatch.setattr(loop, "autocast", lambda config, device: torch.autocast("cpu"))
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 3, after=True):
+        carry(tiny(), tmp_path, base)
+    changes = {f"train__{name}": RESOURCES[name], "stages__1__train": {name: RESOURCES[name]}}
+    run = run_of(carry(tiny(**changes), tmp_path, base))
+    assert run.manifest.status == "done"
+    assert [s.key for s in run.manifest.stages] == [s.key for s in Run(whole).manifest.stages]
+    now, before = (losses_at(found, "two") for found in (run, Run(whole)))
+    for source in ("land", "sea"):
+        assert now[source].loss == pytest.approx(before[source].loss, abs=0.05)
+
+
+def test_killed_while_tokenising_it_goes_on_from_its_own_recipe(
+    base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, tokens, "write_shards", 2):
+        carry(tiny(), tmp_path, base)
+    root = tmp_path / "tiny"
+    assert [path.name for path in (root / "data").glob("[a-z]*-*")] == [
+        path.name for path in (whole.parent / "data").glob("land-*")
+    ]
+    said: list[str] = []
+    again = load_recipe(root / "recipe.yaml")
+    carried = carry(again, tmp_path, root, Listener(say=said.append))
+    assert [word for word in said if word.endswith("tokenising")] == ["sea: tokenising"]
+    assert_same(carried.folder / "main", whole)
+
+
+def test_a_refused_edit_leaves_the_recipe_as_it_was(base: Path, lived: Path) -> None:
+    before = (lived / "recipe.yaml").read_text()
+    with pytest.raises(InputError, match="was 2 when this run began"):
+        carry(tiny(model__layers=3), lived.parent, base)
+    assert (lived / "recipe.yaml").read_text() == before
+
+
+def test_a_recipe_in_a_runs_folder_means_that_run(lived: Path, tmp_path: Path) -> None:
+    mine = lived / "recipe.yaml"
+    assert runs_of(mine, Path("runs")) == lived.parent
+    shutil.copy(mine, tmp_path / "recipe.yaml")  # a copy elsewhere is any recipe
+    assert runs_of(tmp_path / "recipe.yaml", Path("runs")) == Path("runs")
+    assert runs_of(lived / "other.yaml", Path("runs")) == Path("runs")
+    moved = lived.rename(lived.parent / "moved")
+    with pytest.raises(InputError, match="is of the run tiny, but its folder is called moved; ca"):
+        runs_of(moved / "recipe.yaml", Path("runs"))
+
+
 def test_the_resolved_copy_runs_where_it_lies(base: Path, lived: Path) -> None:
     """Its globs still start at the recipe's folder."""
     before = contents(lived / "main")
@@ -154,13 +229,13 @@ def test_a_stage_that_two_arms_share_is_trained_once(
     assert len(shared) > 8
     assert [name for name in shared if two.get(name) != one[name]] == []
     evals = [Run(carried.folder / arm).read("evals") for arm in ARMS]
-    first = [[e for e in lines if e["stage"] in (None, "one")] for lines in evals]
+    first = [[e for e in lines if e["stage"] == "one"] for lines in evals]
     assert first[0] == first[1]
     record = run_of(carried, "replayed").manifest.stages[0]
     assert record.shared_with == "../infinite"
-    arms = carried.summary["arms"]
-    assert arms["infinite"]["num_tokens"] == arms["replayed"]["num_tokens"] == 24 * PER_STEP
-    assert arms["infinite"]["loss_matrix"][0] == arms["replayed"]["loss_matrix"][0]
+    arms = carried.summary.arms
+    assert arms["infinite"].num_tokens == arms["replayed"].num_tokens == 24 * PER_STEP
+    assert arms["infinite"].loss_matrix[0] == arms["replayed"].loss_matrix[0]
     # what becomes of the first arm later does not touch the second
     shutil.rmtree(carried.folder / "infinite" / "checkpoints")
     shutil.rmtree(carried.folder / "infinite" / "releases")
@@ -202,15 +277,66 @@ def test_where_there_are_no_hard_links_files_are_copied(
 def test_a_newer_manifest_is_refused(base: Path, lived: Path) -> None:
     path = lived / "main" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(InputError, match="format 99 is newer than 1"):
+    with pytest.raises(InputError, match="format 99 is newer than 2"):
         carry(tiny(), lived.parent, base)
 
 
-def test_changed_files_under_a_run_are_refused(base: Path, lived: Path, tmp_path: Path) -> None:
+def test_a_manifest_of_an_earlier_version_is_refused(base: Path, lived: Path) -> None:
+    path = lived / "main" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    with pytest.raises(InputError, match="format 1 was written by an earlier evergrow"):
+        carry(tiny(), lived.parent, base)
+
+
+def test_changed_files_under_a_run_are_said_and_it_goes_on(
+    base: Path, lived: Path, tmp_path: Path
+) -> None:
     moved = Path(shutil.copytree(base, tmp_path / "moved"))
     (moved / "sea" / "03.txt").write_text("other words\n")
-    with pytest.raises(InputError, match=r"sources.sea: .*03.txt changed"):
-        carry(tiny(), lived.parent, moved)
+    (moved / "sea" / "04.txt").unlink()
+    (moved / "sea" / "99.txt").write_text("new words\n")
+    before, said = contents(lived / "main"), []
+    carry(tiny(), lived.parent, moved, Listener(say=said.append))
+    assert contents(lived / "main") == before
+    assert len(said) == 1
+    assert said[0].startswith("sea: sea/03.txt changed and 2 more since its data was made;")
+    assert "evergrow continue RUN --new" in said[0]
+
+
+def test_a_source_added_to_what_is_measured_is_measured_and_nothing_trained(
+    base: Path, lived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(lived / "main")
+    monkeypatch.setattr(dispatch, "carry_out_stage", None)  # would raise
+    recipe = tiny(sources__sky={"files": ["sky/*.txt"]}, evaluate__sources=["sky"])
+    summary = carry(recipe, lived.parent, base).summary
+    after = contents(lived / "main")
+    assert [n for n in before if n != "manifest.json" and before[n] != after[n]] == []
+    assert len(summary.arms["main"].extra["sky"]) == 3  # before, and after both stages
+    assert None not in summary.arms["main"].extra["sky"]
+
+
+def test_an_edit_of_a_stage_that_has_not_begun_is_allowed(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with killed_at(monkeypatch, legs, "_enter", 2):  # the first stage is done
+        carry(tiny(), tmp_path / "killed", base)
+    other = tiny(
+        stages__1__data="sky", sources__sky={"files": ["sky/*.txt"]}, tokenizer__vocab_size=300
+    )
+    again = run_of(carry(other, tmp_path / "killed", base))
+    assert again.manifest.stages[1].mixture == {"sky": 1.0}
+    assert again.manifest.status == "done"
+
+
+def test_what_a_refused_recipe_left_behind_blocks_nothing(base: Path, tmp_path: Path) -> None:
+    wrong = tiny(sources__sea__max_epochs=0.0001)
+    with pytest.raises(InputError, match="more than its max_epochs"):
+        carry(wrong, tmp_path, base)
+    smaller = tiny(tokenizer__vocab_size=280, held_out__tokens=400)
+    again = run_of(carry(smaller, tmp_path, base))
+    assert again.manifest.status == "done"
+    assert len(list((again.folder.parent / "data").glob("*-*"))) == 2
 
 
 def test_the_branch_points_are_what_is_kept(lived: Path) -> None:

@@ -12,10 +12,14 @@ from safetensors.torch import load_file
 
 from evergrow import run as run_room
 from evergrow.errors import EvergrowError, InputError, Stopped
-from evergrow.flow import checkpoints, dispatch, release, stage
-from evergrow.flow.listener import Listener, Progress
+from evergrow.flow import pages
+from evergrow.listener import Listener, Progress
+from evergrow.objectives.causal import Causal
 from evergrow.run import Run, locked
-from evergrow.train.objectives import Causal, Loss
+from evergrow.scores import measure
+from evergrow.stage import checkpoints, release
+from evergrow.stage import legs as stage
+from evergrow.train.objective import Loss
 
 # where.name is called for the n-th time: before or after its work the process is gone
 KILLS: dict[str, tuple[Any, str, int, bool]] = {
@@ -23,16 +27,17 @@ KILLS: dict[str, tuple[Any, str, int, bool]] = {
     "while a checkpoint is written": (run_room, "checksum", 4, False),
     "after the second checkpoint": (checkpoints, "save_checkpoint", 2, True),
     "while an old checkpoint is dropped": (run_room.shutil, "rmtree", 1, False),
-    "inside the trunk, its records written": (stage, "record_evals", 4, True),
+    "inside the trunk, its records written": (stage, "record_curve", 3, True),
     "between the trunk and the anneal": (stage, "train_release", 1, False),
     "inside the anneal": (stage, "train_branch", 1, False),
-    "after the release was measured": (stage, "record_samples", 1, True),
+    "after the release was measured": (stage, "measure", 1, True),
     "while the release is written": (release, "model_card", 1, False),
     "before the stage is marked done": (stage, "write_release", 1, True),
     "before its periodic checkpoints go": (checkpoints, "drop_periodic", 1, False),
-    "at the start of the second stage": (stage, "measure_earlier", 1, False),
+    "at the start of the second stage": (stage, "_enter", 2, False),
     "inside the second stage's trunk": (checkpoints, "save_checkpoint", 8, True),
-    "before the summary": (dispatch, "write_summary", 2, False),
+    "while scores are written": (measure, "write_score", 9, False),
+    "before the summary": (pages, "write_summary", 1, False),
 }
 
 
@@ -109,18 +114,18 @@ def test_loss_without_a_number_stops_and_names_the_last_good_checkpoint(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
-    loss = Causal.loss
+    loss = Causal.__call__
 
     def broken(self: Causal, model: Any, batch: Any, device: torch.device) -> Loss:
         nonlocal calls
         calls += 1
         found = loss(self, model, batch, device)
-        return Loss(found.total * float("nan"), *found[1:]) if calls > 18 else found
+        return Loss(found.total * float("nan"), found.parts) if calls > 18 else found
 
     recipe = tiny(checkpoints__every=20 * PER_STEP, stages__1__tokens=24 * PER_STEP)
     whole = run_of(carry(recipe, tmp_path / "whole", base)).folder
     with monkeypatch.context() as patch:
-        patch.setattr(Causal, "loss", broken)
+        patch.setattr(Causal, "__call__", broken)
         with pytest.raises(EvergrowError) as failed:
             carry(recipe, tmp_path, base)
     text = str(failed.value)
@@ -235,3 +240,32 @@ def test_fresh_moments_fill_at_rate_zero(base: Path, tmp_path: Path) -> None:
     run = run_of(carry(tiny(**changes), tmp_path, base))
     rates = [m["lr"] for m in run.read("metrics") if (m["stage"], m["leg"]) == ("two", "trunk")]
     assert rates[:3] == [0.0, 0.0, 0.0] and rates[3] > 0
+
+
+def test_steps_of_only_repeats_are_said_once(tmp_path: Path) -> None:
+    for i in range(24):
+        path = tmp_path / "texts" / "land" / f"{i:02d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{i} " + "na " * 900)
+    recipe = tiny(
+        sources={"land": {"files": ["land/*.txt"]}},
+        stages=[{"name": "one", "data": "land", "tokens": 6 * PER_STEP}],
+        replay={},
+    )
+    said: list[str] = []
+    listener = Listener(say=said.append)
+    run = run_of(carry(recipe, tmp_path, tmp_path / "texts", listener))
+    losses = [line["loss"] for line in run.read("metrics")]
+    assert losses.count(0) > 1
+    found = [sentence for sentence in said if "so it learns nothing" in sentence]
+    assert len(found) == 1
+    assert found[0].startswith("one: no target of step ")
+
+
+def test_a_device_reaches_no_more_than_all_of_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_peak_flops", lambda device, threads: 1.0)  # the machine was busy
+    shares = [line["mfu"] for line in run_of(carry(tiny(), tmp_path, base)).read("timing")]
+    assert max(shares) == 1
+    assert min(shares) > 0

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,22 @@ from flow.tiny import (
     carry,
     contents,
     killed_at,
+    losses_at,
     run_of,
     tiny,
 )
 
 from evergrow.errors import InputError, Stopped
-from evergrow.flow import checkpoints, verbs
-from evergrow.flow.listener import Listener, Progress
+from evergrow.flow import verbs
 from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
+from evergrow.lineage import read_node
+from evergrow.listener import Listener, Progress
 from evergrow.models.config import ModelConfig
 from evergrow.models.load import load_model
 from evergrow.models.presets import from_scratch
 from evergrow.models.save import save_release
 from evergrow.run import Run
+from evergrow.stage import checkpoints
 from evergrow.stream.tokenizer import load_tokenizer
 
 COSINE = {"kind": "cosine", "peak_lr": 3e-3}
@@ -48,7 +52,7 @@ def test_extend_equals_a_run_planned_at_that_length(
     planned = run_of(carry(tiny(stages__1__tokens=(12 + more) * PER_STEP), tmp_path, base))
     extended = run_of(extend(lived / "main", more * PER_STEP, Listener()))
     assert release(extended, "two") == release(planned, "two")
-    for record in ("metrics.jsonl", "evals.jsonl", "samples.jsonl"):
+    for record in ("metrics.jsonl", "evals.jsonl"):
         assert (extended.folder / record).read_bytes() == (planned.folder / record).read_bytes()
     assert extended.manifest.stages == planned.manifest.stages
 
@@ -142,10 +146,10 @@ def test_continue_starts_the_new_source_at_its_beginning_and_measures_the_past(
     sources = {key.rsplit("-", 1)[0]: seen for key, seen in new[2].seen.items()}
     assert (sources["three"].first, sources["three"].last) == (0, 36)  # of 48, a quarter replayed
     assert sum(seen.replayed for seen in sources.values()) == 12
-    matrix = carried.summary["arms"]["main"]["loss_matrix"]
+    matrix = carried.summary.arms["main"].loss_matrix
     assert [len(row) for row in matrix] == [3, 3, 3]
     assert None not in [loss for row in matrix for loss in row]
-    assert None not in carried.summary["arms"]["main"]["before"]
+    assert None not in carried.summary.arms["main"].before
     assert trunk(run)[:24] == trunk(Run(whole))
     assert release(run, "two") == release(Run(whole), "two")
 
@@ -155,7 +159,7 @@ def test_running_the_old_recipe_again_keeps_the_continued_stage(base: Path, live
     before = contents(lived / "main")
     carried = carry(tiny(), lived.parent, base)
     assert contents(lived / "main") == before
-    assert carried.summary["streams"] == ["one", "two", "three"]
+    assert carried.summary.streams == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize("again", ["the verb", "the recipe"])
@@ -197,6 +201,8 @@ def test_anneal_leaves_the_trunk_alone_and_reads_what_comes_next(
     assert made.name == f"two-anneal-{4 * PER_STEP}"
     assert load_model(made).config.hidden_size == 16
     run = Run(lived / "main")
+    node = read_node(made)
+    assert node is not None and sum(node.fed.values()) == node.details["passed"] == 28 * PER_STEP
     branch = [m for m in run.read("metrics") if m["leg"] == "branch"]
     assert [m["step"] for m in branch] == [25, 26, 27, 28]
     assert branch[-1]["lr"] == pytest.approx(3e-4)
@@ -205,6 +211,18 @@ def test_anneal_leaves_the_trunk_alone_and_reads_what_comes_next(
     after = [m for m in trunk(extended) if m["step"] == 25]
     assert after[0]["loss"] == branch[0]["loss"]  # the same samples on the same weights
     assert load_model(made).config.hidden_size == 16
+
+
+def test_anneal_reads_no_source_more_often_than_it_allows(base: Path, tmp_path: Path) -> None:
+    recipe = tiny(sources__sea__max_epochs=1.0)
+    run = run_of(carry(recipe, tmp_path, base))
+    folder, seen = next(iter(run.manifest.stages[1].seen.items()))
+    rest = round((seen.last - seen.first) / seen.epochs) - seen.last  # windows of one epoch left
+    before = contents(run.folder)
+    with pytest.raises(InputError, match=f"would read {folder} 1.* max_epochs 1; give it more"):
+        anneal(run.folder, (rest // 3 + 4) * PER_STEP, "linear", 0.1, Listener())
+    assert contents(run.folder) == before
+    anneal(run.folder, 2 * PER_STEP, "linear", 0.1, Listener())
 
 
 def test_anneal_twice_is_refused_and_continue_after_it_works(base: Path, lived: Path) -> None:
@@ -260,11 +278,12 @@ def test_continue_a_model_from_elsewhere(base: Path, model: Path, tmp_path: Path
     carried = continue_model(
         str(model), sky(base), tokens, "mine", tmp_path / "runs", Listener(), SMALL, old
     )
-    numbers = carried.summary["arms"]["main"]
-    assert carried.summary["streams"] == ["mine"]
-    before, after = numbers["extra"]["old"]
+    numbers = carried.summary.arms["main"]
+    assert carried.summary.streams == ["mine"]
+    before, after = numbers.extra["old"]
     assert before != after
-    assert numbers["before"][0] > numbers["loss_matrix"][0][0]
+    first, last = numbers.before[0], numbers.loss_matrix[0][0]
+    assert first is not None and last is not None and first > last
     run = run_of(carried)
     assert run.manifest.model["source"] == str(model)
     assert load_model(run.folder / "releases" / "mine").config.hidden_size == 16
@@ -279,8 +298,8 @@ def test_a_recipe_starts_from_another_run(base: Path, lived: Path, tmp_path: Pat
     run = run_of(carry(recipe, tmp_path, base))
     tokenizers = [folder / "tokenizer" / "tokenizer.json" for folder in (lived, run.folder.parent)]
     assert tokenizers[0].read_bytes() == tokenizers[1].read_bytes()
-    scores = {e["source"]: e["loss"] for e in Run(lived / "main").read("evals")[-2:]}
-    assert {e["source"]: e["loss"] for e in run.read("evals")[:2]} == scores
+    scores = {name: line.loss for name, line in losses_at(Run(lived / "main"), "two").items()}
+    assert {name: line.loss for name, line in losses_at(run, None).items()} == scores
     carry(recipe, tmp_path, base)
 
 
@@ -301,3 +320,32 @@ def test_killed_while_a_model_is_continued(
     with killed_at(monkeypatch, checkpoints, "save_checkpoint", 3, after=True):
         go(tmp_path / "killed")
     assert_same(go(tmp_path / "killed").folder, whole.folder)
+
+
+def test_what_is_new_in_a_runs_own_files_is_the_next_stage(
+    base: Path, lived: Path, tmp_path: Path
+) -> None:
+    """New files and edited ones; what was read before is not read again."""
+    moved = Path(shutil.copytree(base, tmp_path / "moved"))
+    (lived / ".base").write_text(f"{moved}\n")
+    new = (base / "sky" / "00.txt").read_text()
+    for number in range(12):
+        (moved / "sea" / f"new-{number}.txt").write_text(new[number * 40 :])
+    edited = (moved / "land" / "03.txt").read_text().replace("tree", "forest")
+    (moved / "land" / "03.txt").write_text(edited)
+    run = run_of(continue_run(lived, [], 4 * PER_STEP, "later", Listener(), {"replay.fraction": 0}))
+    manifest = json.loads((lived / run.manifest.data["later"] / "manifest.json").read_text())
+    new_bytes = sum(len(new[n * 40 :].encode()) for n in range(12)) + len(edited.encode())
+    assert manifest["num_bytes"] + manifest["held_out"]["num_bytes"] == new_bytes
+    assert manifest["dropped"]["in_earlier_source"] == 24 + 24 - 1
+    assert run.manifest.stages[2].mixture == {"later": 1.0}
+
+
+def test_a_source_added_by_eval_is_measured_at_every_release(base: Path, lived: Path) -> None:
+    before = (lived / "main" / "metrics.jsonl").read_bytes()
+    verbs.measure_also(lived, "sky", sky(base)[0], Listener())
+    run = Run(lived / "main")
+    assert all(losses_at(run, stage)["sky"].loss > 0 for stage in (None, "one", "two"))
+    assert (lived / "main" / "metrics.jsonl").read_bytes() == before
+    with pytest.raises(InputError, match="--add sky: this recipe has a source of that name"):
+        verbs.measure_also(lived, "sky", sky(base)[0], Listener())

@@ -7,8 +7,9 @@ import pytest
 from flow.tiny import assert_same, carry, tiny
 
 from evergrow.errors import Stopped
-from evergrow.flow.listener import Listener
+from evergrow.flow import dispatch
 from evergrow.flow.workers import Done, Job, Workers
+from evergrow.listener import Listener
 
 ARMS = {"a": {}, "b": {"replay.fraction": 0.5}, "c": {"schedule.peak_lr": 1e-3}}
 
@@ -46,12 +47,26 @@ def test_a_signal_while_a_worker_still_starts_is_a_wish_to_stop(tmp_path: Path) 
     workers.close()
 
 
+def test_no_more_processes_than_jobs(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(dispatch, "_in_turn", lambda *rest: asked.append(1))
+    monkeypatch.setattr(dispatch, "_side_by_side", lambda root, num, *rest: asked.append(num))
+    monkeypatch.setattr(dispatch, "score_run", lambda *rest: None)
+    monkeypatch.setattr(dispatch, "write_pages", lambda root, status: None)
+    same = {"a": {}, "b": {}, "c": {"schedule.peak_lr": 1e-3}}  # b is a, linked
+    for arms in ({}, ARMS, same):
+        carry(tiny(arms=arms, workers=200), tmp_path / str(len(asked)), base)
+    assert asked == [1, 3, 2]
+
+
 @pytest.mark.slow
 def test_side_by_side_gives_the_same_bytes_as_one_after_another(base: Path, tmp_path: Path) -> None:
     one = carry(tiny(arms=ARMS), tmp_path / "one", base)
     two = carry(tiny(arms=ARMS, workers=2), tmp_path / "two", base)
     for arm in ARMS:
-        for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl"):
+        for name in ("metrics.jsonl", "evals.jsonl"):
             same = [(c.folder / arm / name).read_bytes() for c in (one, two)]
             assert same[0] == same[1]
         for path in (one.folder / arm).rglob("model.safetensors"):

@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from evergrow.config import override
-from evergrow.flow.dispatch import Carried
-from evergrow.flow.listener import Listener
+from evergrow.flow.pages import Carried
 from evergrow.flow.recipes import carry_out
+from evergrow.lineage import Measured
+from evergrow.listener import Listener
+from evergrow.objectives.lines import Probed
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Run
+from evergrow.scores.store import Score, losses, read_scores
+from evergrow.stage.work import root_of
 
 SYLLABLES = {
     "land": ["tree", "root", "leaf", "moss", "stone", "hill"],
@@ -74,14 +78,28 @@ def run_of(carried: Carried, arm: str = "main") -> Run:
     return Run(carried.folder / arm)
 
 
-RECORDS = ("metrics.jsonl", "evals.jsonl", "samples.jsonl")
+RECORDS = ("metrics.jsonl", "evals.jsonl")
 
 
 def contents(run: Path) -> dict[str, bytes]:
     """All that must not depend on interruptions, by path: records, checkpoints and releases."""
     paths = [run / name for name in (*RECORDS, "manifest.json")]
     paths += [p for part in ("checkpoints", "releases") for p in (run / part).rglob("*")]
-    return {p.relative_to(run).as_posix(): p.read_bytes() for p in sorted(paths) if p.is_file()}
+    found = {p.relative_to(run).as_posix(): p.read_bytes() for p in sorted(paths) if p.is_file()}
+    return found | scores_of(run)
+
+
+def scores_of(run: Path) -> dict[str, bytes]:
+    """The scores of the Run's own releases."""
+    manifest = Run(run).manifest
+    keys = [
+        manifest.start.key,
+        *(s.key for s in manifest.stages),
+        *(b.key for b in manifest.branches),
+    ]
+    roots = [f / "scores" for f in (run.parent, run.parent.parent) if (f / "scores").is_dir()]
+    files = [p for root in roots for key in keys for p in (root / key).glob("*")]
+    return {f"scores/{p.parent.name}/{p.name}": p.read_bytes() for p in sorted(files)}
 
 
 def assert_same(run: Path, other: Path) -> None:
@@ -89,6 +107,26 @@ def assert_same(run: Path, other: Path) -> None:
     one, two = contents(run), contents(other)
     assert sorted(one) == sorted(two)
     assert [name for name in one if one[name] != two[name]] == []
+
+
+def scores_at(run: Run, stage: str | None) -> list[Score]:
+    """What was measured of a stage's release, or of the first model."""
+    keys = {s.name: s.key for s in run.manifest.stages} | {
+        b.name: b.key for b in run.manifest.branches
+    }
+    data = [Path(path).name for path in run.manifest.data.values()]
+    key = run.manifest.start.key if stage is None else keys[stage]
+    return read_scores(root_of(run), key, data)
+
+
+def losses_at(run: Run, stage: str | None) -> dict[str, Measured]:
+    """The losses of a stage's release, or of the first model, by source."""
+    return losses(scores_at(run, stage))
+
+
+def probes_at(run: Run, stage: str | None) -> list[Probed]:
+    """The probes of a stage's release, or of the first model."""
+    return [line for score in scores_at(run, stage) for line in score.probes]
 
 
 class Killed(BaseException):

@@ -1,5 +1,7 @@
 """Writes a made-up run folder in the real formats: two schedules, with and without replay.
 
+Its stages are a trunk, or a tree where the plot says from where they begin.
+
 The losses follow simple decay laws with noise; they look like a real run and mean nothing.
 """
 
@@ -7,14 +9,19 @@ import copy
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evergrow.run import Ledger, Manifest, StageRecord
+from evergrow.lineage import Measured
+from evergrow.objectives.lines import Shown
+from evergrow.run import Begin, Ledger, Manifest, StageRecord
 from evergrow.schedules import Cosine, Infinite, StageSchedule, plan_stage, rate
+from evergrow.scores.store import Score, path_of, write_score
+from evergrow.stage.summary import Summary
 
 STREAMS = ("english", "python", "cpp")
 ARMS = ("infinite", "cosine", "infinite-replay", "cosine-replay")
@@ -27,7 +34,8 @@ SCHEDULES = {
 }
 BEST = {"english": 2.9, "python": 2.35, "cpp": 2.05}  # bits per byte
 UNTRAINED = {"english": 4.3, "python": 4.3, "cpp": 4.5}
-PROMPTS = ("The function ", "import ")
+UNIT = "bits per byte"
+PROMPTS = {"english": "The function ", "python": "import ", "cpp": "#include "}
 TEXTS = {
     "english": "returns the number of values that are in the given array and the name of the file",
     "python": "self, value):\n    if not self._value:\n        return None\n    for item in self:",
@@ -41,7 +49,8 @@ class Plot:
     """What shall have happened in a run folder.
 
     ``progress`` is the part of the plan that was carried out; ``start`` names an imported model,
-    which knows English; ``error`` belongs to the last arm.
+    which knows English; ``error`` belongs to the last arm. ``origins`` are the stages that do not
+    go on with the trunk before them: what each begins at, as ``from:`` says it.
     """
 
     arms: tuple[str, ...] = ARMS
@@ -52,6 +61,7 @@ class Plot:
     progress: float = 1.0
     samples: bool = True
     start: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,9 +86,18 @@ class Model:
                 self.loss[name] += 0.15 * speed * (3.55 - value)
 
 
+class End(NamedTuple):
+    """What a stage leaves behind: the models of its trunk and its release, and its schedule."""
+
+    trunk: Model
+    release: Model
+    config: Cosine | Infinite
+    plan: StageSchedule
+
+
 @dataclass
 class Life:
-    """One arm with one seed while it is made up, and the lines it leaves."""
+    """One arm with one seed while it is made up: its lines, and its scores by release key."""
 
     arm: str
     seed: int
@@ -87,104 +106,152 @@ class Life:
     noise: list[float]
     metrics: list[Line] = field(default_factory=list)
     evals: list[Line] = field(default_factory=list)
-    samples: list[Line] = field(default_factory=list)
+    losses: dict[str, list[Measured]] = field(default_factory=dict)
+    shown: dict[str, list[Shown]] = field(default_factory=dict)
     stages: list[StageRecord] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
 
     @property
     def schedule(self) -> str:
         return self.arm.removesuffix("-replay")
 
     @property
-    def replay(self) -> float:
-        return 0.25 if self.arm.endswith("-replay") else 0.0
+    def source(self) -> str:
+        return self.plot.start or "olmo2 preset"
+
+    @property
+    def start_key(self) -> str:
+        return f"start-{self.seed}"
 
     def live(self) -> None:
         """Go through the stages as far as the plot says."""
-        self.measure(None, "start", 0, self.model)
+        self.measure(self.start_key, self.model)
         budget = round(self.plot.progress * STEPS * len(self.plot.streams))
-        previous = None
-        for number, stream in enumerate(self.plot.streams):
-            config = SCHEDULES[self.schedule]
-            start = number * STEPS * BATCH
-            plan = plan_stage(config, start, STEPS * BATCH, BATCH, previous)
-            previous = (config, plan)
+        for number in range(len(self.plot.streams)):
             steps = max(0, min(STEPS, budget - number * STEPS))
-            self.run_stage(number, plan, steps)
-            self.stages.append(self.record(number, stream, plan, steps))
+            begin = self.begin_of(number)
+            config, previous, model = SCHEDULES[self.schedule], None, self.model
+            if begin.stage is not None:
+                end = self.ends[begin.stage]
+                previous = (end.config, end.plan) if begin.kind == "trunk" else None
+                model = end.trunk if begin.kind == "trunk" else end.release
+            record = self.record(number, begin, steps)
+            plan = plan_stage(config, record.clock, STEPS * BATCH, BATCH, previous)
+            record = record.model_copy(update=self.rates(record, plan))
+            model = copy.deepcopy(model)
+            self.stages.append(record)
+            self.ends.append(End(model, self.train(record, plan, model, steps), config, plan))
 
-    def run_stage(self, number: int, plan: StageSchedule, steps: int) -> None:
-        """The trunk, and the release when the stage comes to its end."""
-        stream, first = self.plot.streams[number], number * STEPS
-        branch = self.model
+    def begin_of(self, number: int) -> Begin:
+        """Where the plot lets a stage begin."""
+        wanted = self.plot.origins.get(self.plot.streams[number])
+        if wanted == "start" or (wanted is None and number == 0):
+            return Begin(kind="start")
+        if wanted is None:
+            return Begin(kind="trunk", stage=number - 1)
+        name, _, release = wanted.partition(".")
+        place = self.plot.streams.index(name)
+        return Begin(kind="release" if release else "trunk", stage=place)
+
+    def train(self, record: StageRecord, plan: StageSchedule, trunk: Model, steps: int) -> Model:
+        """The trunk, and the release when the stage comes to its end; returns that one's model."""
+        first, branch = record.first_step, trunk
         for step in range(first + 1, first + steps + 1):
             if (step - first) % 25 == 1:
-                self.measure(stream, "trunk", step - 1, self.model)
+                self.look(record, step - 1, trunk)
             if plan.fork == (step - 1) * BATCH:
-                branch = copy.deepcopy(self.model)
+                branch = copy.deepcopy(trunk)
             skipped = self.arm == "cosine" and step == 470
-            self.step(number, "trunk", step, self.model, rate(plan.trunk, step * BATCH), skipped)
+            self.step(record, "trunk", step, trunk, rate(plan.trunk, step * BATCH), skipped)
         if steps < STEPS:
-            return
+            return branch
         if plan.fork is not None and plan.release is not None:
             for step in range(plan.fork // BATCH + 1, first + STEPS + 1):
-                self.step(number, "anneal", step, branch, rate(plan.release, step * BATCH), False)
-        self.measure(stream, "trunk", first + STEPS, self.model)
-        self.measure(stream, "release", first + STEPS, branch)
-        for prompt in PROMPTS:
-            text = {"prompt": prompt, "text": TEXTS[stream]}
-            self.samples.append({"stage": stream, "step": first + STEPS, **text})
+                self.step(record, "anneal", step, branch, rate(plan.release, step * BATCH), False)
+        self.look(record, first + STEPS, trunk)
+        self.measure(record.key, branch)
+        self.shown[record.key] = [
+            Shown(source=source, prompt=PROMPTS[source], text=TEXTS[record.name])
+            for source in self.plot.streams
+        ]
+        return branch
 
     def step(
-        self, number: int, leg: str, step: int, model: Model, lr: float, skipped: bool
+        self, record: StageRecord, leg: str, step: int, model: Model, lr: float, skipped: bool
     ) -> None:
         """Learn one batch and write its line."""
-        stream, old = self.plot.streams[number], self.plot.streams[:number]
-        model.learn(stream, old, self.replay, lr)
+        stream = record.name
+        old = tuple(self.plot.streams[place] for place in record.path[:-1])
+        model.learn(stream, old, float(str(record.replay["fraction"])), lr)
         loss = 1.75 * model.loss[stream] + 0.22 * self.noise.pop() + (6.0 if skipped else 0.0)
         place = {"stage": stream, "leg": leg, "step": step, "tokens": step * BATCH}
         facts = {"loss": loss, "z_loss": 1e-3, "grad_norm": 1.1, "lr": lr, "skipped": skipped}
         self.metrics.append({**place, **facts})
 
-    def measure(self, stage: str | None, leg: str, step: int, model: Model) -> None:
-        """Write the loss on every stream."""
-        place = {"stage": stage, "leg": leg, "step": step, "tokens": step * BATCH}
-        for source in self.plot.streams:
-            value = model.loss[source] + (0.012 if leg == "trunk" else 0.004) * self.noise.pop()
-            found = {"loss": value, "low": value - 0.05, "high": value + 0.06}
-            size = {"num_bytes": 80_000, "num_documents": 40, "partial": leg == "trunk"}
-            self.evals.append({**place, "source": source, **found, **size})
+    def look(self, record: StageRecord, step: int, model: Model) -> None:
+        """Write the loss on a part of every stream, inside a stage."""
+        place = {"stage": record.name, "leg": "trunk", "step": step, "tokens": step * BATCH}
+        self.evals += [{**place, **line.model_dump()} for line in self.losses_of(model, 0.012)]
 
-    def record(self, number: int, stream: str, plan: StageSchedule, steps: int) -> StageRecord:
+    def measure(self, key: str, model: Model) -> None:
+        """Score a release on all of every stream."""
+        self.losses[key] = self.losses_of(model, 0.004)
+
+    def losses_of(self, model: Model, blur: float) -> list[Measured]:
+        found = []
+        for source in self.plot.streams:
+            value = model.loss[source] + blur * self.noise.pop()
+            counts = {"num_bytes": 80_000, "num_documents": 40}
+            line = {"loss": value, "low": value - 0.05, "high": value + 0.06, "counts": counts}
+            found.append(Measured.model_validate({"source": source, "unit": UNIT, **line}))
+        return found
+
+    def record(self, number: int, begin: Begin, steps: int) -> StageRecord:
         """The stage as the manifest holds it; the first is shared with the arm without replay."""
-        replay = self.replay if number else 0.0
-        shared = self.replay > 0 and number == 0 and self.schedule in self.plot.arms
+        stream = self.plot.streams[number]
+        parent = None if begin.stage is None else self.stages[begin.stage]
+        replay = 0.25 if self.arm.endswith("-replay") and parent else 0.0
+        shared = self.arm.endswith("-replay") and not parent and self.schedule in self.plot.arms
         up = "../.." if self.plot.num_seeds > 1 else ".."
         return StageRecord(
             name=stream,
             key=f"{self.schedule}-{number}-{replay}-{self.seed}",
-            parent=None,
+            begin=begin,
+            path=[*(parent.path if parent else []), number],
             status="done" if steps == STEPS else "training" if steps else "pending",
-            first_step=number * STEPS,
+            first_step=parent.last_step if parent else 0,
             num_steps=STEPS,
-            fork_step=None if plan.fork is None else plan.fork // BATCH,
-            tokens=STEPS * BATCH,
+            fork_step=None,
+            clock=parent.clock_at(parent.last_step) if parent else 0,
+            per_step=BATCH,
+            counted="tokens",
+            unit=UNIT,
+            objective="causal",
             mixture={stream: 1.0},
             replay={"fraction": replay, "order": "seen"},
-            schedule=[segment.model_dump() for segment in plan.trunk],
-            release_schedule=None
-            if plan.release is None
-            else [segment.model_dump() for segment in plan.release],
-            ledger=Ledger(shares={}, replay_shares=(0, 1), replay_order="seen", num_samples=0),
+            schedule=[],
+            release_schedule=None,
+            ledger=_ledger(stream),
             seen={},
             shared_with=f"{up}/{self.schedule}" if shared else None,
             release=f"releases/{stream}" if steps == STEPS else None,
         )
+
+    def rates(self, record: StageRecord, plan: StageSchedule) -> dict[str, Any]:
+        """The schedule as a record holds it."""
+        fork, release = plan.fork, plan.release
+        return {
+            "fork_step": None if fork is None else fork // BATCH,
+            "schedule": [segment.model_dump() for segment in plan.trunk],
+            "release_schedule": release and [segment.model_dump() for segment in release],
+        }
 
     def write(self, folder: Path) -> Line:
         """Write the Run and return its part of the summary."""
         folder.mkdir(parents=True)
         last = self.arm == self.plot.arms[-1]
         branch = {"name": "mid-python", "stage": "python", "from_step": 520, "tokens": 40_000}
+        branch["key"] = f"branch-{self.seed}"
         complete = self.plot.progress == 1
         content = {
             "evergrow": "0.1.0",
@@ -194,8 +261,13 @@ class Life:
             "seed": self.seed,
             "recipe": {},
             "environment": {"torch": "2.13.0", "transformers": "5.23.0", "threads": 1},
-            "model": {"num_parameters": 614_000, "source": self.plot.start or "olmo2 preset"},
-            "data": {name: f"data/{name}-0123456789ab" for name in self.plot.streams},
+            "start": {"source": self.source, "kind": "causal", "key": self.start_key},
+            "model": {
+                "num_parameters": 614_000,
+                "source": self.source,
+                "loader": "AutoModelForCausalLM",
+            },
+            "data": {name: f"data/{data_of(name)}" for name in self.plot.streams},
             "stages": self.stages,
             "branches": [{**branch, "release": "releases/mid-python"}]
             if complete and self.arm == "infinite" and "python" in self.plot.streams
@@ -207,15 +279,42 @@ class Life:
         (folder / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
         _lines(folder / "metrics.jsonl", self.metrics)
         _lines(folder / "evals.jsonl", self.evals)
-        if self.plot.samples:
-            _lines(folder / "samples.jsonl", self.samples)
+        self.write_scores(folder.parents[self.plot.num_seeds > 1])
         return self.scores()
 
+    def write_scores(self, root: Path) -> None:
+        """A file for each release and source, as ``scores/`` has them."""
+        for key, lines in self.losses.items():
+            for line in lines:
+                add_score(root, key, line.source, losses=[line])
+        for key, texts in self.shown.items() if self.plot.samples else ():
+            for text in texts:
+                add_score(root, key, text.source, shown=[text])
+
     def scores(self) -> Line:
-        """The measures of the definitions, from the lines."""
-        streams = self.plot.streams
-        matrix = [m for s in streams if (m := self.found(s, "release"))]
-        before, numbers = self.found(None, "start"), dict.fromkeys(MEASURES)
+        """The measures of the definitions, on the way to the last stage."""
+        numbers = self.life(self.stages[-1])
+        places = {self.stages.index(stage) for stage in self.stages if stage.status == "done"}
+        tokens = STEPS * BATCH * len(places.intersection(self.stages[-1].path))
+        parents = {stage.begin.stage for stage in self.stages}
+        return {
+            **numbers,
+            "others": {
+                stage.name: self.life(stage)
+                for place, stage in enumerate(self.stages[:-1])
+                if place not in parents
+            },
+            "num_tokens": tokens,
+            "num_tokens_total": tokens * 1.15 if self.schedule == "infinite" else tokens,
+            "tokens_per_second": 8412.7 if self.schedule == "infinite" else 8577.1,
+        }
+
+    def life(self, leaf: StageRecord) -> Line:
+        """What was kept and lost on the way to a leaf, from its scores."""
+        way = [self.stages[place] for place in leaf.path]
+        streams = [stage.name for stage in way]
+        matrix = [self.row(stage.key, streams) for stage in way if stage.key in self.losses]
+        before, numbers = self.row(self.start_key, streams), dict.fromkeys(MEASURES)
         if len(matrix) == len(streams):
             numbers["average"] = float(np.mean(matrix[-1]))
         if len(matrix) == len(streams) > 1:
@@ -226,20 +325,35 @@ class Life:
                 "forward_transfer": _mean(before[j + 1] - matrix[j][j + 1] for j in old),
                 "transient_peak": 0.221 if self.schedule == "cosine" else 0.111,
             }
-        tokens = len(matrix) * STEPS * BATCH
-        return {
-            "loss_matrix": matrix,
-            "before": before,
-            **numbers,
-            "num_tokens": tokens,
-            "num_tokens_total": tokens * 1.15 if self.schedule == "infinite" else tokens,
-            "tokens_per_second": 8412.7 if self.schedule == "infinite" else 8577.1,
-        }
+        return {"streams": streams, "loss_matrix": matrix, "before": before, **numbers}
 
-    def found(self, stage: str | None, leg: str) -> list[float]:
-        """Bits per byte of every stream at one moment."""
-        rows = [row for row in self.evals if (row["stage"], row["leg"]) == (stage, leg)]
-        return [row["loss"] for row in rows]
+    def row(self, key: str, streams: list[str]) -> list[float]:
+        """Bits per byte of the streams in one release."""
+        found = {line.source: line.loss for line in self.losses[key]}
+        return [found[stream] for stream in streams]
+
+
+def add_score(root: Path, release: str, source: str, **lines: Any) -> None:
+    """Write a score on ``source``: its losses, texts or probes, whichever ``lines`` names."""
+    ((name, _),) = lines.items()
+    kind: Any = {"losses": "loss"}.get(name, name)
+    made = "0123456789abcdef"
+    data = data_of(source)
+    score = Score(release=release, kind=kind, data=data, made=made, **lines)
+    write_score(path_of(root, release, kind, source, made), score)
+
+
+def add_data(root: Path, arm: str, source: str) -> None:
+    """Let an arm's manifest name one more prepared source."""
+    path = root / arm / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["data"][source] = f"data/{data_of(source)}"
+    path.write_text(json.dumps(manifest))
+
+
+def data_of(source: str) -> str:
+    """The name of a source's prepared folder."""
+    return f"{source}-0123456789ab"
 
 
 MEASURES = (
@@ -265,21 +379,26 @@ def make_run(folder: Path, **plot: Any) -> Path:
             by_seed[str(seed)] = life.write(folder / arm / place)
         arms[arm] = _over_seeds(by_seed)
     for stream in story.streams:
-        _write_data(folder / "data" / f"{stream}-0123456789ab", stream)
+        _write_data(folder / "data" / data_of(stream), stream)
     recipe = {
         "name": folder.name,
         "description": "Made-up numbers in the real formats.",
         "arms": {arm: {} for arm in story.arms},
     }
     (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
-    summary = {
-        "format": 1,
-        "name": folder.name,
-        "status": story.status,
-        "streams": list(story.streams),
-        "arms": dict(sorted(arms.items())),
-    }
-    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    summary = Summary.model_validate(
+        {
+            "name": folder.name,
+            "status": story.status,
+            "streams": next(iter(arms.values()))["streams"],
+            "unit": UNIT,
+            "counted": "tokens",
+            "seeds": list(range(story.num_seeds)),
+            "arms": dict(sorted(arms.items())),
+            "data": {},
+        }
+    )
+    (folder / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
     return folder
 
 
@@ -306,6 +425,17 @@ def _over_seeds(by_seed: dict[str, Line]) -> Line:
     return {**mean, "seeds": by_seed, "intervals": intervals}
 
 
+def _ledger(stream: str) -> Ledger:
+    return Ledger(
+        shares={data_of(stream): 1},
+        replay_shares=(0, 1),
+        replay_order="seen",
+        num_samples=0,
+        sizes={data_of(stream): 3_221},
+        tokens_an_item={data_of(stream): 128},
+    )
+
+
 def _write_data(folder: Path, source: str) -> None:
     folder.mkdir(parents=True)
     number = 1 + STREAMS.index(source)
@@ -314,6 +444,7 @@ def _write_data(folder: Path, source: str) -> None:
     dropped = {"exact_duplicates": 17 * number, "repeated_lines": 2_941, "empty": 2}
     manifest = {
         "format": 1,
+        "form": "tokens",
         "source": source,
         "num_documents": 1203 * number,
         "num_tokens": 412_345 + number,

@@ -26,7 +26,8 @@ CARD: dict[str, Any] = {
     "lengths": [{"from_bytes": 8, "read": 5, "kept": 3}, {"from_bytes": 16, "read": 0, "kept": 0}],
     "examples": {"gopher.min_words": [{"id": "1", "path": "a.txt", "text": "<script>no</script>"}]},
 }  # fmt: skip
-MANIFEST = {"sources": {"web": {"documents": 5, "quarantined": {"bytes that are not UTF-8": 2}}}}
+MANIFEST = {"sources": {"web": {"documents": 5, "quarantined": {"bytes that are not UTF-8": 2},
+                                "skipped": {"no text in it": 3}}}}  # fmt: skip
 
 
 def write_card(root: Path, **changes: Any) -> Path:
@@ -43,7 +44,8 @@ def test_a_folder_of_corpora_has_a_page_without_runs(tmp_path: Path) -> None:
     assert '<data value="2">2</data> (4)' in page
     assert "gopher.never" not in page
     assert "Searched for exam: num items 7, num hit 2." in page
-    assert "2 for bytes that are not UTF-8" in page
+    assert "2 for bytes that are not UTF-8" in page and "3 for no text in it" in page
+    assert "30 B of 50 B" in page
     assert "&lt;script&gt;no" in page and "<script>no" not in page
 
 
@@ -56,7 +58,17 @@ def test_bars_show_what_is_left_of_what_was_read(tmp_path: Path) -> None:
 def test_lengths_that_no_document_has_are_left_out(tmp_path: Path) -> None:
     (corpus,) = read_corpora(write_card(tmp_path))
     assert [length.from_bytes for length in corpus.lengths] == [8]
-    assert corpus.unreadable == {"bytes that are not UTF-8": 2}
+    assert corpus.unreadable == {"bytes that are not UTF-8": 2, "no text in it": 3}
+
+
+def test_years_are_all_shown_and_of_many_licences_the_rest_is_one(tmp_path: Path) -> None:
+    years = {str(year): SIZE for year in range(2000, 2030)}
+    licences = {f"L{number}": SIZE for number in range(20)}
+    (corpus,) = read_corpora(write_card(tmp_path, sizes={"year": years, "license": licences}))
+    (_, by_year), (_, by_licence) = corpus.sizes
+    assert [label for label, _ in by_year] == list(years)
+    assert [label for label, _ in by_licence] == [*list(licences)[:11], "9 others"]
+    assert (by_licence[-1][1].read_documents, by_licence[-1][1].kept_bytes) == (45, 270)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Curves along the trunk's tokens: what is drawn is what the files say."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from evergrow.report.figures_life import (
     trunk_rates,
 )
 from evergrow.report.folder import read_run_folder
+from evergrow.stage.records import Step, read_lines
 
 Make = Callable[..., Path]
 
@@ -24,12 +26,26 @@ Make = Callable[..., Path]
 def test_trunk_lines_and_release_marks_hold_the_evaluations(made: Make) -> None:
     folder = read_run_folder(made(arms=("infinite",)))
     line, marks = source_loss(folder, "python")["data"]
-    rows = [row for row in folder.arms[0].first.evaluations if row.source == "python"]
-    trunk = [row for row in rows if row.leg == "trunk"]
-    others = [row for row in rows if row.leg != "trunk"]
-    assert line["x"] == [row.tokens for row in trunk]
-    assert line["y"] == pytest.approx([row.loss for row in trunk], rel=1e-5)
-    assert marks["x"] == [row.tokens for row in others] == [0, 179_200, 358_400, 537_600]
+    run = folder.arms[0].first
+    looks = [row for row in run.evaluations if row.source == "python"]
+    assert len(looks) == 3 * 15
+    assert line["x"] == [row.step * BATCH for row in looks]
+    assert line["y"] == pytest.approx([row.loss for row in looks], rel=1e-5)
+    moments = [None, "english", "python", "cpp"]
+    assert marks["x"] == [0, 179_200, 358_400, 537_600]
+    assert marks["y"] == pytest.approx([run.losses[m]["python"].loss for m in moments], rel=1e-5)
+
+
+def test_a_stage_whose_clock_counts_otherwise_is_drawn_along_its_clock(made: Make) -> None:
+    """Of examples a step's tokens differ; the clock moves by their mean."""
+    path = made(arms=("cosine",), streams=("english",))
+    for name in ("evals", "metrics"):
+        file = path / f"cosine/{name}.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps(row | {"tokens": 7}) + "\n" for row in rows))
+    folder = read_run_folder(path)
+    assert source_loss(folder, "english")["data"][0]["x"][-2:] == [325 * BATCH, 350 * BATCH]
+    assert training_loss(folder)["data"][0]["x"][-1] == 350 * BATCH
 
 
 def test_seeds_are_faint_lines_around_their_mean(made: Make) -> None:
@@ -44,7 +60,7 @@ def test_training_lines_are_thinned_and_skipped_steps_do_not_bend_the_mean(made:
     figure = training_loss(folder)
     for number in (0, 1):
         assert sum(len(trace["x"]) for trace in figure["data"][number::2]) <= 600
-    skipped = [step.loss for step in folder.arms[0].first.steps if step.skipped]
+    skipped = [step.loss for step in folder.arms[0].first.digest.skipped]
     smooth = [value for trace in figure["data"][1::2] for value in trace["y"]]
     assert skipped[0] > 10 > max(smooth)
 
@@ -63,9 +79,11 @@ def test_arms_with_one_schedule_share_a_panel_though_one_is_ahead(made: Make) ->
 
 
 def test_the_drawn_rate_goes_through_the_rates_that_were_used(made: Make) -> None:
-    run = read_run_folder(made(arms=("cosine",))).arms[0].first
+    folder = made(arms=("cosine",))
+    run = read_run_folder(folder).arms[0].first
     tokens, rates = zip(*trunk_rates(run)[0], strict=True)
-    used = [step for step in run.leg("english", "trunk")]
+    steps = read_lines(folder / run.path / "metrics.jsonl", Step)
+    used = [step for step in steps if (step.stage, step.leg) == ("english", "trunk")]
     drawn = np.interp([step.tokens for step in used], tokens[:60], rates[:60])
     np.testing.assert_allclose(drawn, [step.lr for step in used], atol=0.01 * PEAK)
 

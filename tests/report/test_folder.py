@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from report.make_run import ARMS, BATCH, STEPS
 
-from evergrow.errors import InputError
-from evergrow.report.folder import Step, read_lines, read_run_folder
+from evergrow.errors import EvergrowError, InputError
+from evergrow.report.folder import read_run_folder
+from evergrow.stage.records import Step, read_lines
 
 Make = Callable[..., Path]
 
@@ -67,6 +68,39 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused(made: Make) -> None:
     path = made(arms=("cosine",), streams=("english",))
     summary = json.loads((path / "summary.json").read_text())
-    (path / "summary.json").write_text(json.dumps({**summary, "format": 2}))
-    with pytest.raises(InputError, match="format 2 is newer than 1"):
+    (path / "summary.json").write_text(json.dumps({**summary, "format": 3}))
+    with pytest.raises(InputError, match="format 3 is newer than 2"):
+        read_run_folder(path)
+
+
+def test_scores_are_those_of_the_data_that_the_run_has(made: Make) -> None:
+    """Of another folder of the same name, such as before its files changed, nothing is shown."""
+    path = made(arms=("cosine",), streams=("english",))
+    run = read_run_folder(path).arms[0].first
+    assert {moment: list(found) for moment, found in run.losses.items()} == {
+        None: ["english"], "english": ["english"]
+    }  # fmt: skip
+    assert [(line.prompt, line.source) for line in run.shown["english"]] == [
+        ("The function ", "english")
+    ]
+    manifest = json.loads((path / "cosine/manifest.json").read_text())
+    manifest["data"] = {"english": "data/english-fedcba987654"}
+    (path / "cosine/manifest.json").write_text(json.dumps(manifest))
+    assert read_run_folder(path).arms[0].first.losses == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "sentence"),
+    [
+        ('{"format": 2}', InputError, "format 2 is newer than 1"),
+        ('{"format": 1', EvergrowError, "damaged .*; delete it and it is measured again"),
+        ('{"format": 1}', EvergrowError, "damaged .*; delete it and it is measured again"),
+    ],
+)
+def test_newer_and_damaged_scores_are_refused(
+    text: str, error: type[EvergrowError], sentence: str, made: Make
+) -> None:
+    path = made(arms=("cosine",), streams=("english",))
+    next((path / "scores/cosine-0-0.0-0").glob("loss-*.json")).write_text(text)
+    with pytest.raises(error, match=sentence):
         read_run_folder(path)

@@ -39,11 +39,10 @@ GROWTH: dict[str, Any] = {
                 "kind": "model.layers.*.mlp.up_proj.weight",
                 "tensor": "model.layers.0.mlp.up_proj.weight",
                 "shape": [384, 128],
-                "duplicate_rows": 0,
-                "duplicate_columns": 0,
-                "rank": 128,
-                "effective_rank": 97.25,
-                "source_rank": 64,
+                "duplicate_rows": 192,
+                "duplicate_columns": 64,
+                "locked_rows": 190,
+                "locked_columns": 62,
             }
         ],
     },
@@ -76,7 +75,7 @@ def test_a_triangle_at_its_first_loss(grown: Path) -> None:
     assert not [t for t in source_loss(folder, "python")["data"] if "grown" in t["name"] and t["x"]]
 
 
-def test_the_section_tells_sizes_verdicts_differences_and_rank(grown: Path) -> None:
+def test_the_section_tells_sizes_verdicts_differences_and_copies(grown: Path) -> None:
     page = written(grown)
     section = page[page.index("<h2>Growth</h2>") : page.index("<h2>Lineage</h2>")]
     assert "400k to 1M parameters, exact" in section
@@ -86,7 +85,7 @@ def test_the_section_tells_sizes_verdicts_differences_and_rank(grown: Path) -> N
     assert "gradient 1.5 times as long; 2.5 times the operations a token" in section
     assert "every coordinate has 2 copies" in section
     assert "english 2.750 to" in section and ">2.752<" in section
-    assert "384 x 128" in section and "<td>128</td><td>64</td><td>97.2</td>" in section
+    assert "384 x 128" in section and "<td>192</td><td>64</td><td>190</td><td>62</td>" in section
 
 
 def test_without_growth_there_is_no_section(made: Make) -> None:

@@ -5,11 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from report.make_run import add_data, add_score
 
-from evergrow.report.folder import read_run_folder
-from evergrow.report.matrix import best_released, columns, heat_map, released
+from evergrow.lineage import Measured
+from evergrow.report.folder import Arm, RunFolder, read_run_folder
+from evergrow.report.matrix import Row, best_released, columns, heat_map, released, ways
 
 Make = Callable[..., Path]
+
+
+def rows_of(folder: RunFolder, arm: Arm) -> list[Row]:
+    """The heat map of an arm whose stages are one trunk."""
+    ((_, way),) = ways(arm)
+    return heat_map(folder, arm, way)
 
 
 def test_rows_equal_the_summarys_loss_matrix(made: Make) -> None:
@@ -17,7 +25,7 @@ def test_rows_equal_the_summarys_loss_matrix(made: Make) -> None:
     summary = json.loads((path / "summary.json").read_text())
     folder = read_run_folder(path)
     for arm in folder.arms:
-        rows = heat_map(folder, arm)
+        rows = rows_of(folder, arm)
         assert [row.label for row in rows] == [
             "before",
             "after english",
@@ -31,7 +39,7 @@ def test_rows_equal_the_summarys_loss_matrix(made: Make) -> None:
 
 def test_lost_is_measured_from_the_lowest_release_since_the_streams_own_stage(made: Make) -> None:
     folder = read_run_folder(made(arms=("cosine",)))
-    rows = heat_map(folder, folder.arms[0])
+    rows = rows_of(folder, folder.arms[0])
     english = [row.cells[0].value or 0.0 for row in rows]
     assert [row.cells[0].lost for row in rows] == pytest.approx(
         [None, None, english[2] - english[1], english[3] - min(english[1:3])]
@@ -42,7 +50,7 @@ def test_lost_is_measured_from_the_lowest_release_since_the_streams_own_stage(ma
 
 def test_all_arms_share_one_scale(made: Make) -> None:
     folder = read_run_folder(made())
-    cells = [cell for arm in folder.arms for row in heat_map(folder, arm)[1:] for cell in row.cells]
+    cells = [cell for arm in folder.arms for row in rows_of(folder, arm)[1:] for cell in row.cells]
     by_value = sorted(cells, key=lambda cell: cell.value or 0)
     assert (by_value[0].shade, by_value[-1].shade) == (0.0, 1.0)
     assert [cell.shade for cell in by_value] == sorted(cell.shade for cell in cells)
@@ -53,8 +61,6 @@ def test_a_stage_that_mixes_sources_counts_by_weight(made: Make) -> None:
     manifest = json.loads((path / "cosine/manifest.json").read_text())
     manifest["stages"][1] |= {"name": "both", "mixture": {"english": 0.25, "python": 0.75}}
     (path / "cosine/manifest.json").write_text(json.dumps(manifest))
-    rows = (path / "cosine/evals.jsonl").read_text().replace('"stage": "python"', '"stage": "both"')
-    (path / "cosine/evals.jsonl").write_text(rows)
     arm = read_run_folder(path).arms[0]
     parts = [released(arm, "both", name) or 0.0 for name in ("english", "python")]
     assert released(arm, "both", "both") == pytest.approx(0.25 * parts[0] + 0.75 * parts[1])
@@ -62,12 +68,12 @@ def test_a_stage_that_mixes_sources_counts_by_weight(made: Make) -> None:
 
 def test_sources_that_no_stage_learns_get_a_column_of_their_own(made: Make) -> None:
     path = made(arms=("cosine",), streams=("english",))
-    extra = {"stage": "english", "leg": "release", "step": 350, "tokens": 179_200, "source": "wiki"}
-    with (path / "cosine/evals.jsonl").open("a") as file:
-        file.write(json.dumps({**extra, "loss": 1.5}) + "\n")
+    add_data(path, "cosine", "wiki")
+    wiki = Measured(source="wiki", unit="bits per byte", loss=1.5, low=1.25, high=1.75)
+    add_score(path, "cosine-0-0.0-0", "wiki", losses=[wiki])
     folder = read_run_folder(path)
     assert columns(folder) == ["english", "wiki"]
-    assert heat_map(folder, folder.arms[0])[1].cells[1].value == 1.5
+    assert rows_of(folder, folder.arms[0])[1].cells[1].value == 1.5
 
 
 def test_the_best_release_starts_with_the_streams_own_stage(made: Make) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from report.make_run import add_data, add_score, data_of
 
+from evergrow.lineage import Measured
+from evergrow.objectives.lines import Shown
 from evergrow.report import write_report
 
 Make = Callable[..., Path]
@@ -38,8 +41,23 @@ def test_numbers_in_the_page_equal_the_files(made: Make) -> None:
 def test_the_data_table_and_the_quarantine(made: Make) -> None:
     page = written(made())
     assert "412,346" in page
-    assert "cpp: 1 unreadable document" in page
+    assert "<summary>cpp: 1 unreadable</summary>" in page
     assert "<code>headers/latin1.h</code> at byte 812: byte 0xe9 is not UTF-8" in page
+
+
+def test_examples_are_counted_as_examples(made: Make) -> None:
+    path = made(arms=("cosine",), streams=("english",))
+    file = path / "data" / data_of("english") / "manifest.json"
+    parts = {
+        "train": {"num_examples": 4_321, "num_tokens": 98_765},
+        "held_out": {"num_examples": 1_234},
+    }
+    manifest = {"format": 1, "form": "examples", "quarantine": [], **parts}
+    file.write_text(json.dumps(manifest))
+    page = written(path)
+    said = "english: 4,321 examples to learn from, 98,765 tokens; 1,234 held out."
+    assert said in page
+    assert "held-out documents" not in page
 
 
 def test_running_pages_reload_themselves_and_finished_ones_do_not(made: Make) -> None:
@@ -85,18 +103,19 @@ def test_a_loss_that_is_no_number_is_told_and_drawn_as_a_gap(made: Make) -> None
 )
 def test_hostile_text_stays_text(made: Make, hostile: str) -> None:
     path = made(arms=("cosine",), streams=("english",))
-    samples = path / "cosine/samples.jsonl"
-    row = {"stage": "english", "step": 350, "prompt": hostile, "text": hostile}
-    samples.write_text(json.dumps(row) + "\n")
-    with (path / "cosine/evals.jsonl").open("a") as file:
-        extra = {"stage": "english", "leg": "release", "step": 1, "tokens": 9, "source": hostile}
-        file.write(json.dumps({**extra, "loss": 2.0}) + "\n")
+    release, text = "cosine-0-0.0-0", Shown(source="english", prompt=hostile, text=hostile)
+    add_score(path, release, "english", shown=[text])
+    add_data(path, "cosine", "wiki")
+    line = Measured(source=hostile, unit="bits per byte", loss=2.0, low=2.0, high=2.0)
+    add_score(path, release, "wiki", losses=[line])
     recipe = {"name": "toy", "description": hostile}
     (path / "recipe.yaml").write_text(json.dumps(recipe))
     page = written(path)
     assert hostile not in page
     assert page.count("<script") == 3
-    assert "&lt;" in page
+    assert (
+        page.count(hostile.replace("<", "&lt;").replace(">", "&gt;")) >= 4
+    )  # text, source, recipe
 
 
 def test_the_page_names_no_place_on_this_machine(made: Make) -> None:

@@ -11,7 +11,15 @@ from transformers import (
     PreTrainedModel,
 )
 
-from evergrow.stream.batches import TokenBatch, document_positions, repeated, token_batch
+from evergrow.stream.batches import (
+    Row,
+    TokenBatch,
+    document_positions,
+    packed,
+    repeated,
+    row_batch,
+    token_batch,
+)
 from evergrow.stream.plan import Sample
 
 LENGTH = 12
@@ -48,7 +56,10 @@ def test_targets_are_the_inputs_one_token_further() -> None:
     np.testing.assert_array_equal(batch.inputs_BT, starts + np.arange(LENGTH))
     np.testing.assert_array_equal(batch.targets_BT, batch.inputs_BT + 1)
     assert batch.inputs_BT.dtype == np.int64
-    assert batch.weights_B.tolist() == [1, 1, 1]
+    np.testing.assert_array_equal(batch.weights_BT, np.ones((3, LENGTH), np.float32))
+    assert batch.weights_BT.dtype == np.float32
+    assert batch.lengths_B.tolist() == [LENGTH] * 3
+    assert (batch.weight, batch.passed) == (36.0, 36)
     assert batch.positions_BT is None
 
 
@@ -110,7 +121,94 @@ def test_the_loss_of_such_windows_is_masked_only_when_asked() -> None:
     samples = [Sample("a", 0, 0), Sample("a", 1, 0)]
     for wanted, weights in ((True, [0, 1]), (False, [1, 1])):
         batch = token_batch(samples, source, 40, wanted, False)  # type: ignore
-        assert batch.weights_B.tolist() == weights
+        assert batch.weights_BT.tolist() == [[weight] * 40 for weight in weights]
+        assert (batch.weight, batch.passed) == (40 * sum(weights), 80), "read all the same"
+
+
+def row_of(number: int, length: int) -> Row:
+    """Tokens from 100 times the row's number on, of which the first two do not count."""
+    ids = 100 * number + np.arange(length + 1)
+    weights = np.ones(length, np.float32)
+    weights[:2] = 0
+    return Row(ids[:-1], ids[1:], weights, np.arange(length))
+
+
+def rows_in(row: Row) -> list[int]:
+    """The numbers of the rows that were joined, in order, each whole."""
+    numbers = [int(n) for n in dict.fromkeys((row.inputs // 100).tolist())]
+    parts = [ROWS[n] for n in numbers]
+    for joined, column in zip(row, zip(*parts, strict=True), strict=True):
+        np.testing.assert_array_equal(joined, np.concatenate(column))
+    return numbers
+
+
+ROWS = [row_of(n, length) for n, length in enumerate((3, 5, 2, 4, 5))]
+
+
+def test_rows_go_into_the_first_that_has_room_the_longest_first() -> None:
+    """Of 8: 5 and 5 and 4 open a row each, 3 fits the first one, 2 the second."""
+    assert [rows_in(row) for row in packed(ROWS, 8)] == [[1, 0], [4, 2], [3]]
+    assert [rows_in(row) for row in packed(ROWS, 19)] == [[1, 4, 3, 0, 2]]
+    assert [rows_in(row) for row in packed(ROWS[::-1], 8)] == [[4, 0], [1, 2], [3]]
+
+
+def test_a_row_that_is_too_long_stays_alone() -> None:
+    assert [rows_in(row) for row in packed(ROWS, 4)] == [[1], [4], [3], [0], [2]]
+    assert [rows_in(row) for row in packed(ROWS, 5)] == [[1], [4], [3], [0, 2]]
+
+
+def test_no_target_crosses_a_joint_and_positions_restart() -> None:
+    """A row's last target is its own last token, not the first one of the row behind it."""
+    first, *_ = packed(ROWS, 8)
+    assert first.inputs.tolist() == [100, 101, 102, 103, 104, 0, 1, 2]
+    assert first.targets.tolist() == [101, 102, 103, 104, 105, 1, 2, 3]
+    assert first.positions.tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
+    assert first.weights.tolist() == [0, 0, 1, 1, 1, 0, 0, 1]
+
+
+def test_a_packed_batch_counts_what_its_rows_count_and_padding_nothing() -> None:
+    batch = row_batch(ROWS, 8, padding=7)
+    assert batch.inputs_BT.shape == (3, 8)
+    assert batch.lengths_B.tolist() == [8, 7, 4]
+    assert batch.passed == sum(len(row.weights) for row in ROWS) == 19
+    assert batch.weight == sum(row.weights.sum() for row in ROWS) == 9
+    for row, length in enumerate(batch.lengths_B):
+        assert (batch.weights_BT[row, length:] == 0).all()
+        assert (batch.inputs_BT[row, length:] == 7).all()
+        assert (batch.targets_BT[row, length:] == 7).all()
+    assert batch.positions_BT is not None
+    assert batch.positions_BT[2].tolist() == [0, 1, 2, 3, 0, 1, 2, 3], "a document of its own"
+    assert batch.inputs_BT.dtype == batch.targets_BT.dtype == np.int64
+    assert batch.weights_BT.dtype == np.float32
+
+
+def test_rows_that_are_not_packed_stay_in_their_order() -> None:
+    batch = row_batch(ROWS, None, padding=7)
+    assert batch.positions_BT is None
+    assert batch.lengths_B.tolist() == [3, 5, 2, 4, 5]
+    assert batch.inputs_BT.tolist()[2] == [200, 201, 7, 7, 7]
+    assert batch.targets_BT.tolist()[2] == [201, 202, 7, 7, 7]
+    assert batch.weights_BT.tolist() == [
+        [0, 0, 1, 0, 0],
+        [0, 0, 1, 1, 1],
+        [0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 1, 1, 1],
+    ]
+    assert (batch.weight, batch.passed) == (9, 19)
+
+
+@pytest.mark.parametrize("pack_to", [None, 8])
+def test_micro_batches_keep_all_of_their_rows(pack_to: int | None) -> None:
+    batch = row_batch(ROWS, pack_to, padding=7)
+    parts = batch.split(2)
+    assert sum(part.passed for part in parts) == batch.passed
+    assert sum(part.weight for part in parts) == batch.weight
+    names = ["inputs_BT", "targets_BT", "weights_BT", "lengths_B"]
+    for name in [*names, *(["positions_BT"] if pack_to else [])]:
+        whole = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(whole, getattr(batch, name))
+    assert pack_to or all(part.positions_BT is None for part in parts)
 
 
 def olmo2() -> PreTrainedModel:

@@ -1,6 +1,7 @@
 """Shares of masks within binomial bounds, whole words whole, and nothing but seed and sample."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,9 +34,9 @@ def batch(tokenizer: PreTrainedTokenizerFast) -> TokenBatch:
     (ids,) = encode_documents(tokenizer, [" ".join(draw.choice(WORDS, WINDOWS * LENGTH))])
     windows = ids[: WINDOWS * LENGTH].reshape(WINDOWS, LENGTH).astype(np.int64)
     windows[np.arange(WINDOWS), draw.integers(0, LENGTH, WINDOWS)] = 0
-    weights = np.ones(WINDOWS, np.float32)
+    weights = np.ones((WINDOWS, LENGTH), np.float32)
     weights[-1] = 0
-    return TokenBatch(windows, windows, weights, None)
+    return TokenBatch(windows, windows, weights, np.full(WINDOWS, LENGTH), None)
 
 
 def rule_of(pieces: Pieces, whole_words: bool = False, seed: int = 0) -> MaskRule:
@@ -87,6 +88,29 @@ def test_special_tokens_are_neither_chosen_nor_drawn_and_all_others_are_drawn(
     assert every_place.max() < 0.2
 
 
+def test_a_batch_counts_its_targets_and_all_that_was_read(
+    batch: TokenBatch, pieces: Pieces
+) -> None:
+    masked = mask(batch, rule_of(pieces))
+    assert masked.weight == masked.chosen_BT.sum() > 0
+    assert masked.passed == batch.passed == WINDOWS * LENGTH
+    parts = masked.split(300)
+    assert [len(part.chosen_BT) for part in parts] == [300] * 6 + [200]
+    assert sum(part.weight for part in parts) == masked.weight
+    for name in ("inputs_BT", "targets_BT", "chosen_BT"):
+        whole = np.concatenate([getattr(part, name) for part in parts])
+        assert np.array_equal(whole, getattr(masked, name))
+
+
+def test_single_tokens_of_weight_0_are_not_chosen(batch: TokenBatch, pieces: Pieces) -> None:
+    weights = batch.weights_BT.copy()
+    weights[:, 10:20] = 0
+    masked = mask(replace(batch, weights_BT=weights), rule_of(pieces))
+    whole = mask(batch, rule_of(pieces))
+    assert not masked.chosen_BT[:, 10:20].any()
+    assert np.array_equal(masked.chosen_BT[:, 20:], whole.chosen_BT[:, 20:])
+
+
 def test_words_are_chosen_whole(batch: TokenBatch, pieces: Pieces) -> None:
     masked = mask(batch, rule_of(pieces, whole_words=True))
     starts = pieces.word_starts(batch.inputs_BT)
@@ -104,7 +128,8 @@ def test_a_window_is_masked_by_its_number_alone(batch: TokenBatch, pieces: Piece
     np.random.seed(1)
     whole = mask(batch, rule, first=7)
     state = np.random.get_state()[1].tolist()  # pyright: ignore
-    part = TokenBatch(batch.inputs_BT[3:5], batch.inputs_BT[3:5], batch.weights_B[3:5], None)
+    inputs = batch.inputs_BT[3:5]
+    part = TokenBatch(inputs, inputs, batch.weights_BT[3:5], batch.lengths_B[3:5], None)
     again = mask(part, rule, first=10)
     assert np.array_equal(again.inputs_BT, whole.inputs_BT[3:5])
     assert np.array_equal(again.chosen_BT, whole.chosen_BT[3:5])

@@ -55,7 +55,15 @@ def test_a_truncated_file_is_found_when_opened(tmp_path: Path) -> None:
     stored(tmp_path / "s")
     path = tmp_path / "s/train/pixels.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(EvergrowError, match=r"pixels.bin: 63 bytes where the manifest says 64"):
+    with pytest.raises(EvergrowError, match=r"pixels.bin: truncated, 63 bytes where"):
+        PictureSource.open(tmp_path / "s")
+
+
+def test_a_changed_file_is_found_when_opened(tmp_path: Path) -> None:
+    stored(tmp_path / "s")
+    path = tmp_path / "s/held_out/pixels.bin"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x2a")
+    with pytest.raises(EvergrowError, match=r"held_out/pixels.bin: its bytes are not those"):
         PictureSource.open(tmp_path / "s")
 
 

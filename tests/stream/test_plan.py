@@ -1,7 +1,7 @@
 """The plan of three stages: stage 0 reads a and b, stage 1 a and the new c, stage 2 the new d."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -13,6 +13,7 @@ from evergrow.stream.order import key_of, permute
 from evergrow.stream.plan import Sample, SampleStream
 
 SIZES = {"a": 150, "b": 90, "c": 400, "d": 1000}
+TOKENS = {"a": 16, "b": 16, "c": 2.5, "d": 7.25}
 SEED = 3
 SHARES = [{"a": 3, "b": 1}, {"a": 1, "c": 4}, {"d": 1}]
 REPLAY = [(0, 1), (1, 3), (3, 7)]  # none, 25 %, 30 %
@@ -20,10 +21,19 @@ LENGTHS = [200, 320, 240]
 
 
 def ledgers(
-    lengths: Sequence[int] = LENGTHS, order: Literal["seen", "reshuffled"] = "seen"
+    lengths: Sequence[int] = LENGTHS,
+    order: Literal["seen", "reshuffled"] = "seen",
+    sizes: Mapping[str, int] = SIZES,
 ) -> list[Ledger]:
     return [
-        Ledger(shares=shares, replay_shares=replay, replay_order=order, num_samples=length)
+        Ledger(
+            shares=shares,
+            replay_shares=replay,
+            replay_order=order,
+            num_samples=length,
+            sizes={source: sizes[source] for source in shares},
+            tokens_an_item={source: TOKENS[source] for source in shares},
+        )
         for shares, replay, length in zip(SHARES, REPLAY, lengths, strict=False)
     ]
 
@@ -38,7 +48,7 @@ def stages(stream: SampleStream) -> list[list[Sample]]:
 
 @pytest.fixture
 def stream() -> SampleStream:
-    return SampleStream(ledgers(), SIZES, SEED)
+    return SampleStream(ledgers(), SEED)
 
 
 def fresh(samples: list[Sample], stage: int) -> list[Sample]:
@@ -53,8 +63,8 @@ def order_of(source: str, epoch: int = 0) -> list[int]:
 def test_the_plan_has_no_memory(stream: SampleStream) -> None:
     forwards = read(stream, 0, 760)
     assert [stream.sample(n) for n in reversed(range(760))] == forwards[::-1]
-    assert read(SampleStream(ledgers(), SIZES, SEED), 0, 760) == forwards
-    other = read(SampleStream(ledgers(), SIZES, SEED + 1), 0, 760)
+    assert read(SampleStream(ledgers(), SEED), 0, 760) == forwards
+    other = read(SampleStream(ledgers(), SEED + 1), 0, 760)
     assert [s.source for s in other] == [s.source for s in forwards]
     assert [s.item for s in other] != [s.item for s in forwards]
 
@@ -62,7 +72,7 @@ def test_the_plan_has_no_memory(stream: SampleStream) -> None:
 def test_any_number_of_ranks_reads_the_same_samples(stream: SampleStream) -> None:
     alone = read(stream, 0, 760)
     for world_size in (2, 3, 4, 8):
-        ranks = [SampleStream(ledgers(), SIZES, SEED) for _ in range(world_size)]
+        ranks = [SampleStream(ledgers(), SEED) for _ in range(world_size)]
         together: dict[int, Sample] = {}
         for rank, its_stream in enumerate(ranks):
             together |= {n: its_stream.sample(n) for n in range(rank, 760, world_size)}
@@ -110,13 +120,13 @@ def test_ancestors_are_replayed_in_proportion_to_their_new_data(stream: SampleSt
 
 
 def test_replay_starts_over_when_the_ancestor_is_used_up() -> None:
-    stream = SampleStream(ledgers([16, 320]), SIZES, SEED)
+    stream = SampleStream(ledgers([16, 320]), SEED)
     first, second = read(stream, 0, 16), read(stream, 16, 336)
     assert fresh(second, 0) == first * 5
 
 
 def test_reshuffled_replay_is_the_same_samples_in_another_order() -> None:
-    stream = SampleStream(ledgers([80, 640], "reshuffled"), SIZES, SEED)
+    stream = SampleStream(ledgers([80, 640], "reshuffled"), SEED)
     first, replayed = read(stream, 0, 80), fresh(read(stream, 80, 720), 0)
     assert len(replayed) == 160
     turns = replayed[:80], replayed[80:]
@@ -139,7 +149,7 @@ def test_a_new_source_starts_at_its_own_beginning(stream: SampleStream) -> None:
 
 
 def test_a_source_goes_on_in_a_later_stage_and_no_item_comes_twice_in_an_epoch() -> None:
-    stream = SampleStream(ledgers([120, 800]), SIZES, SEED)
+    stream = SampleStream(ledgers([120, 800]), SEED)
     first, second = read(stream, 0, 120), fresh(read(stream, 120, 920), 1)
     items = [s.item for s in first + second if s.source == "a"]
     assert len(items) == 90 + 120
@@ -149,12 +159,12 @@ def test_a_source_goes_on_in_a_later_stage_and_no_item_comes_twice_in_an_epoch()
 
 
 def test_the_plan_goes_on_past_the_last_stage() -> None:
-    short, long = (SampleStream(ledgers([200, n]), SIZES, SEED) for n in (40, 320))
+    short, long = (SampleStream(ledgers([200, n]), SEED) for n in (40, 320))
     assert read(short, 0, 520) == read(long, 0, 520)
 
 
 def test_another_stage_leaves_the_earlier_ones_as_they_were(stream: SampleStream) -> None:
-    assert read(SampleStream(ledgers()[:2], SIZES, SEED), 0, 520) == read(stream, 0, 520)
+    assert read(SampleStream(ledgers()[:2], SEED), 0, 520) == read(stream, 0, 520)
 
 
 def test_seen_is_what_counting_gives(stream: SampleStream) -> None:
@@ -167,6 +177,8 @@ def test_seen_is_what_counting_gives(stream: SampleStream) -> None:
         for source, range_ in seen.items():
             assert range_.last - range_.first == own[source]
             assert range_.replayed == again[source]
+            tokens = [round(n[source] * TOKENS[source]) for n in (own, again)]
+            assert range_.tokens == sum(tokens)
             if own[source]:
                 assert range_.first == cursors[source]
                 assert range_.epochs == pytest.approx(range_.last / SIZES[source])
@@ -187,4 +199,59 @@ def test_more_epochs_than_allowed_are_refused(stream: SampleStream) -> None:
 
 def test_a_source_without_a_sample_is_refused() -> None:
     with pytest.raises(InputError, match="c: too short for one sample; give it more data"):
-        SampleStream(ledgers(), SIZES | {"c": 0}, SEED)
+        SampleStream(ledgers(sizes=SIZES | {"c": 0}), SEED)
+
+
+def cut(sizes: Sequence[int], tokens: Sequence[int], lengths: Sequence[int]) -> SampleStream:
+    """Stages that all read source a, each cut into items of its own size; 1 in 4 replayed."""
+    stages = zip(sizes, tokens, lengths, strict=True)
+    return SampleStream(
+        [
+            Ledger(
+                shares={"a": 1},
+                replay_shares=(1, 3),
+                replay_order="seen",
+                num_samples=length,
+                sizes={"a": size},
+                tokens_an_item={"a": an_item},
+            )
+            for size, an_item, length in stages
+        ],
+        SEED,
+    )
+
+
+def test_a_source_cut_into_other_items_goes_on_at_the_share_that_was_read() -> None:
+    """101 of 150 windows of 16, then windows of 32: from 50.5 of 75 on, so the 51st is the next."""
+    stream = cut([150, 75, 150], [16, 32, 16], [101, 20, 8])
+    first, second, third = read(stream, 0, 101), read(stream, 101, 121), read(stream, 121, 129)
+    key = key_of("order", SEED, "a", 0)
+    assert [s.item for s in first] == [permute(i, 150, key) for i in range(101)]
+    assert [s.item for s in fresh(second, 1)] == [permute(i, 75, key) for i in range(51, 66)]
+    # Each stage counts for itself: 101 of 150 and 15 of 75 are 101 + 30 of 150.
+    assert [s.item for s in fresh(third, 2)] == [permute(i, 150, key) for i in range(131, 137)]
+    seen = [stream.seen(i)["a"] for i in range(3)]
+    assert [(s.first, s.last) for s in seen] == [(0, 101), (51, 66), (131, 137)]
+    assert [s.epochs for s in seen] == pytest.approx([101 / 150, 66 / 75, 137 / 150])
+
+
+def test_what_is_replayed_across_sizes_keeps_the_items_of_its_stage() -> None:
+    stream = cut([150, 75], [16, 32], [101, 20])
+    first, second = read(stream, 0, 101), read(stream, 101, 121)
+    assert fresh(second, 0) == first[:5]
+    assert max(s.item for s in fresh(second, 1)) < 75 <= max(s.item for s in first)
+    seen = stream.seen(1)["a"]
+    assert (seen.replayed, seen.tokens) == (5, 15 * 32 + 5 * 16)
+    assert stream.seen(0)["a"].tokens == 101 * 16
+
+
+def test_epochs_are_counted_in_the_items_of_their_stage() -> None:
+    stream = cut([150, 75], [16, 32], [120, 40])
+    assert [s.item for s in fresh(read(stream, 120, 160), 1)[15:]] == [
+        permute(i, 75, key_of("order", SEED, "a", 1)) for i in range(15)
+    ]
+    stream.refuse_too_many_epochs({"a": 1.2})
+    with pytest.raises(
+        InputError, match=r"stages\[1\] would read a 1.20 times \(90 samples of 75\)"
+    ):
+        stream.refuse_too_many_epochs({"a": 1.19})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evergrow.errors import InputError
-from evergrow.flow.listener import Listener
+from evergrow.listener import Listener
 from evergrow.run import Counts, Run
 from evergrow.studies.growth import (
     SCRATCH_STAGES,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from evergrow.cli import app
 from evergrow.errors import InputError, Stopped
-from evergrow.flow.listener import Listener
+from evergrow.listener import Listener
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.studies import STUDIES

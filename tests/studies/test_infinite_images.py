@@ -1,13 +1,16 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evergrow.errors import InputError
-from evergrow.flow.listener import Listener
 from evergrow.flow.recipes import carry_out
 from evergrow.images.config import ImageSourceConfig
+from evergrow.listener import Listener
+from evergrow.objectives.lines import Probed
 from evergrow.recipe import load_recipe
+from evergrow.run import Run
 from evergrow.studies import find_study
 from evergrow.studies.harness import study_recipe
 
@@ -50,12 +53,37 @@ def test_another_modality_is_refused(asked: tuple[Any, ...], sentence: str) -> N
         find_study(*asked)
 
 
+def test_a_linear_probe_is_read_of_the_last_release_and_of_the_first_weights(
+    tmp_path: Path, write_run: Callable[..., Run]
+) -> None:
+    def probed(source: str, accuracy: float, features: str = "model", probe: str = "linear") -> Any:
+        line = {"source": source, "features": features, "probe": probe, "accuracy": accuracy}
+        return Probed(**line, low=0.0, high=1.0)
+
+    losses = {("zero-one", "release", 100): {"zero-one": 1.0, "eight-nine": 1.0}}
+    probes = {
+        None: [probed("zero-one", 0.25), probed("zero-one", 0.75, features="pixels")],
+        "zero-one": [probed("zero-one", 0.125)],
+        "eight-nine": [
+            probed("zero-one", 0.5),
+            probed("eight-nine", 0.75),
+            probed("eight-nine", 1.0, probe="nearest"),
+        ],
+    }
+    folder, stages = tmp_path / "infinite/seed-0", ("zero-one", "eight-nine")
+    run = write_run(folder, losses, stages, probes)
+    assert STUDY.measures["linear probe"](run) == 0.625
+    assert STUDY.measures["linear probe of the first weights"](run) == 0.25
+
+
 @pytest.mark.slow
 def test_the_recipe_of_images_learns_all_its_tasks_and_replay_keeps_them(tmp_path: Path) -> None:
     """Below the floor of the mean picture on all five, seed 0."""
     recipe = load_recipe(
         RECIPE, {"arms": {"infinite": {}, "infinite-replay": {"replay.fraction": 0.25}}}
     )
-    arms = carry_out(recipe, tmp_path, RECIPE.parent, Listener()).summary["arms"]
-    assert arms["infinite"]["not_learnt"] == []
-    assert arms["infinite-replay"]["forgetting"] < 0.7 * arms["infinite"]["forgetting"]
+    arms = carry_out(recipe, tmp_path, RECIPE.parent, Listener()).summary.arms
+    assert arms["infinite"].not_learnt == []
+    with_replay, without = arms["infinite-replay"].forgetting, arms["infinite"].forgetting
+    assert with_replay is not None and without is not None
+    assert with_replay < 0.7 * without

@@ -1,6 +1,8 @@
 """The loop on models of 2 layers and width 16: golden losses, resume, spikes, and when it waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +15,12 @@ from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedModel
 
 from evergrow.errors import EvergrowError
 from evergrow.models.presets import draw_weights
+from evergrow.objectives.causal import Causal
 from evergrow.run import Ledger
 from evergrow.schedules import Segment, rate
 from evergrow.stream.batches import TokenBatch, token_batch
 from evergrow.stream.plan import SampleStream
-from evergrow.train.config import TrainConfig
+from evergrow.train.config import LoopConfig
 from evergrow.train.loop import (
     Leg,
     Record,
@@ -30,13 +33,13 @@ from evergrow.train.loop import (
     wants_compile,
     weights,
 )
-from evergrow.train.objectives import Causal
+from evergrow.train.objective import Loss
 from evergrow.train.optimizer import build_optimizer
 from evergrow.train.spikes import SpikeGuard
 
 CPU = torch.device("cpu")
 LENGTH, BATCH = 16, 4
-CONFIG = TrainConfig(sequence_length=LENGTH, batch_size=BATCH, log_every=4)
+CONFIG = LoopConfig(batch_size=BATCH, log_every=4)
 SCHEDULE = [
     Segment(start=0, end=320, from_lr=0.0, to_lr=0.02, shape="linear"),
     Segment(start=320, end=1280, from_lr=0.02, to_lr=0.002, shape="cosine"),
@@ -66,14 +69,20 @@ class Letters:
 
 
 SOURCES = {"river": Letters(RIVER), "rules": Letters(RULES)}
-STREAM = SampleStream(
-    [
-        Ledger(shares={"river": 1}, replay_shares=(0, 1), replay_order="seen", num_samples=40),
-        Ledger(shares={"rules": 1}, replay_shares=(1, 3), replay_order="seen", num_samples=40),
-    ],
-    {name: (len(s.tokens) - 1) // LENGTH for name, s in SOURCES.items()},
-    seed=0,
-)
+
+
+def ledger(source: str, replay_shares: tuple[int, int]) -> Ledger:
+    return Ledger(
+        shares={source: 1},
+        replay_shares=replay_shares,
+        replay_order="seen",
+        num_samples=40,
+        sizes={source: (len(SOURCES[source].tokens) - 1) // LENGTH},
+        tokens_an_item={source: LENGTH},
+    )
+
+
+STREAM = SampleStream([ledger("river", (0, 1)), ledger("rules", (1, 3))], seed=0)
 
 
 def batch_at(step: int) -> TokenBatch:
@@ -94,7 +103,7 @@ def training_of(model: nn.Module) -> Training:
 
 
 def train(
-    state: Training, last_step: int, leg: Leg = LEG, config: TrainConfig = CONFIG
+    state: Training, last_step: int, leg: Leg = LEG, config: LoopConfig = CONFIG
 ) -> list[Record]:
     records: list[Record] = []
     train_until(state, last_step, leg, config, lambda found, seconds: records.extend(found))
@@ -141,6 +150,7 @@ def test_the_first_20_losses_are_those_checked_in(golden_model: PreTrainedModel)
     records = train(training_of(golden_model), 20)
     assert [r["loss"] for r in records] == pytest.approx(GOLDEN, rel=1e-4)
     assert [r["step"] for r in records] == list(range(1, 21))
+    assert [r["tokens"] for r in records] == list(range(64, 1281, 64))
     assert [r["lr"] for r in records] == [rate_at(step) for step in range(1, 21)]
     assert records[4]["lr"] == 0.02
     assert records[19]["lr"] == pytest.approx(0.002)
@@ -159,7 +169,7 @@ def test_resuming_is_not_interrupting(name: str, build_model) -> None:
     torch.rand(17)  # whatever else draws random numbers changes nothing
     resumed = training_of(build_model(name))
     train(resumed, 2)  # an optimiser with a state of its own
-    resumed.load(saved, 4)
+    resumed.load(saved, 4, 4 * BATCH * LENGTH)
     assert same(resumed.tensors(), saved)
     assert train(resumed, 10) == records[4:]
     assert same(resumed.tensors(), straight.tensors())
@@ -170,7 +180,7 @@ def test_resuming_is_not_interrupting(name: str, build_model) -> None:
 
 def test_dropout_is_on_and_keyed_by_the_seed(build_model) -> None:
     def first_loss(name: str, seed: int) -> float:
-        leg = Leg(LEG.objective, batch_at, rate_at, seed)
+        leg = Leg(LEG.loss, batch_at, rate_at, seed)
         return train(training_of(build_model(name).eval()), 1, leg)[0]["loss"]
 
     assert first_loss("gpt2", 0) == first_loss("gpt2", 1)
@@ -183,7 +193,7 @@ def test_loading_a_state_without_moments_leaves_none(build_model) -> None:
     start = state.tensors()
     assert start["optimizer"] == {}
     records = train(state, 3)
-    state.load(start, 0)
+    state.load(start, 0, 0)
     assert state.tensors()["optimizer"] == {}
     assert train(state, 3) == records
 
@@ -203,7 +213,7 @@ def test_what_was_saved_is_a_copy(build_model) -> None:
 def test_at_rate_0_the_moments_fill_and_the_weights_stay(build_model) -> None:
     state = training_of(build_model("olmo2"))
     before = state.tensors()["model"]
-    train(state, 3, Leg(LEG.objective, batch_at, lambda step: 0.0, 0))
+    train(state, 3, Leg(LEG.loss, batch_at, lambda step: 0.0, 0))
     after = state.tensors()
     assert all(torch.equal(after["model"][name], before[name]) for name in before)
     for name in before:
@@ -215,7 +225,7 @@ def test_at_rate_0_the_moments_fill_and_the_weights_stay(build_model) -> None:
     for step in (1, 2, 3):
         model.zero_grad()
         batch = batch_at(step)
-        (LEG.objective.loss(model, batch, CPU).total / (BATCH * LENGTH)).backward()
+        (LEG.loss(model, batch, CPU).total / (BATCH * LENGTH)).backward()
         norm = nn.utils.get_total_norm([p.grad for p in model.parameters()])
         expected = 0.9 * expected + 0.1 * model.lm_head.weight.grad / max(1.0, norm)
     torch.testing.assert_close(after["optimizer"]["exp_avg.lm_head.weight"], expected)
@@ -294,7 +304,8 @@ def test_the_host_waits_for_the_device_only_to_log(monkeypatch: pytest.MonkeyPat
     state = training_of(Bigrams())
     with Waits() as waits:
         train(state, 10)
-    assert calls == ["tolist"] * 3  # steps 4, 8 and 10
+    # One copy to the host after steps 4, 8 and 10; its rows are read there.
+    assert calls == ["cpu", *["tolist"] * 4, "cpu", *["tolist"] * 4, "cpu", *["tolist"] * 2]
     assert waits.count == 0
     with Waits() as waits:
         torch.ones(()).item()
@@ -306,11 +317,9 @@ def masked_by(weight_at: Callable[[int], float]) -> Leg:
 
     def batch(step: int) -> TokenBatch:
         found = batch_at(step)
-        return TokenBatch(
-            found.inputs_BT, found.targets_BT, found.weights_B * np.float32(weight_at(step)), None
-        )
+        return replace(found, weights_BT=found.weights_BT * np.float32(weight_at(step)))
 
-    return Leg(LEG.objective, batch, rate_at, seed=0)
+    return Leg(LEG.loss, batch, rate_at, seed=0)
 
 
 def test_a_skipped_step_leaves_weights_and_moments_as_they_were(build_model) -> None:
@@ -342,8 +351,8 @@ def test_a_skipped_step_leaves_weights_and_moments_as_they_were(build_model) -> 
 
 def test_a_finite_spike_is_skipped_too(build_model) -> None:
     state = training_of(build_model("olmo2"))
-    still = Leg(LEG.objective, batch_at, lambda step: 0.0, 0)
-    quiet = TrainConfig(sequence_length=LENGTH, batch_size=BATCH, log_every=200)
+    still = Leg(LEG.loss, batch_at, lambda step: 0.0, 0)
+    quiet = LoopConfig(batch_size=BATCH, log_every=200)
     assert not any(r["skipped"] for r in train(state, 128, still, quiet))
     jump = Leg(Causal(50.0), batch_at, rate_at, 0)  # a z-loss whose gradient dwarfs the others
     before = state.tensors()
@@ -357,7 +366,7 @@ def test_a_finite_spike_is_skipped_too(build_model) -> None:
 
 @pytest.mark.parametrize("log_every", [1, 4, 10, 50])
 def test_ten_skipped_steps_in_a_row_end_the_run(log_every: int, build_model) -> None:
-    config = TrainConfig(sequence_length=LENGTH, batch_size=BATCH, log_every=log_every)
+    config = LoopConfig(batch_size=BATCH, log_every=log_every)
     state = training_of(build_model("olmo2"))
     # The eleventh step is sound again: when the run ends must not hang on how often it logs.
     leg = masked_by(lambda step: float("inf") if 3 <= step <= 12 else 1)
@@ -391,8 +400,8 @@ def test_micro_batches_train_like_the_whole_batch(build_model) -> None:
 
 def test_loss_and_gradient_are_means_over_the_targets_that_count(build_model) -> None:
     def half(step: int) -> TokenBatch:
-        found, mask = batch_at(step), np.array([1, 0, 0, 1], np.float32)
-        return TokenBatch(found.inputs_BT, found.targets_BT, mask, None)
+        found, mask = batch_at(step), np.array([[1], [0], [0], [1]], np.float32)
+        return replace(found, weights_BT=found.weights_BT * mask)
 
     leg = Leg(Causal(0.01), half, rate_at, 0)
     (record,) = train(training_of(build_model("olmo2")), 1, leg)
@@ -412,6 +421,102 @@ def test_a_batch_without_a_target_that_counts_is_survived(build_model) -> None:
     state = training_of(build_model("olmo2"))
     (record,) = train(state, 1, masked_by(lambda step: 0.0))
     assert (record["loss"], record["grad_norm"], record["skipped"]) == (0.0, 0.0, False)
+
+
+def test_the_clock_counts_the_tokens_of_data_and_not_the_padding(build_model) -> None:
+    def shorter(step: int) -> TokenBatch:
+        return replace(batch_at(step), lengths_B=np.array([16, 5, step, 0]))
+
+    state = training_of(build_model("olmo2"))
+    state.passed = 1000
+    records = train(state, 3, replace(LEG, batch_at=shorter))
+    assert [r["tokens"] for r in records] == [1022, 1045, 1069]
+    assert state.passed == 1069
+
+
+class Average:
+    """The mean of the head's weights over steps, an older step half as much as the next one."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._head = model.get_parameter("lm_head.weight")
+        self.mean = torch.zeros_like(self._head)
+
+    @contextmanager
+    def after(self, step: int) -> Iterator[None]:
+        yield
+        self.mean.lerp_(self._head.detach(), 0.5)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"mean": self.mean}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        self.mean.copy_(tensors["mean"])
+
+
+def averaged(model: nn.Module) -> tuple[Training, Average, Leg]:
+    state, average = training_of(model), Average(model)
+    state.groups["average"] = average
+    return state, average, replace(LEG, update_at=average.after)
+
+
+def test_a_group_is_saved_and_goes_on_where_it_was(build_model) -> None:
+    straight, average, leg = averaged(build_model("olmo2"))
+    train(straight, 4, leg)
+    saved = straight.tensors()
+    assert saved.keys() == {"model", "optimizer", "guard", "average"}
+    assert torch.equal(saved["average"]["mean"], average.mean)
+    train(straight, 10, leg)
+    assert not torch.equal(saved["average"]["mean"], average.mean), "a copy"
+    resumed, its_average, its_leg = averaged(build_model("olmo2"))
+    resumed.load(saved, 4, 4 * BATCH * LENGTH)
+    train(resumed, 10, its_leg)
+    assert torch.equal(its_average.mean, average.mean)
+    assert same(resumed.tensors(), straight.tensors())
+    assert resumed.passed == straight.passed == 10 * BATCH * LENGTH
+    lost = {name: group for name, group in saved.items() if name != "average"}
+    with pytest.raises(KeyError, match="average"):
+        resumed.load(lost, 4, 256)
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 1])
+def test_a_penalty_is_added_once_to_the_mean_loss_and_recorded(
+    micro_batch_size: int | None, build_model
+) -> None:
+    """The gradient of 3 |w|^2 is 6 w, of which a first moment holds a tenth."""
+    config = LoopConfig(batch_size=BATCH, micro_batch_size=micro_batch_size, clip_norm=1e9)
+    name = "lm_head.weight"
+    before = build_model("olmo2").get_parameter(name).detach()
+    found, moments = [], []
+    for penalty in (None, lambda model: 3 * model.get_parameter(name).square().sum()):
+        state = training_of(build_model("olmo2"))
+        found += train(state, 1, replace(LEG, penalty=penalty), config)
+        moments.append(state.tensors()["optimizer"])
+    plain, penalised = found
+    assert "penalty" not in plain
+    assert penalised["penalty"] == pytest.approx(3 * before.square().sum().item(), rel=1e-6)
+    assert penalised["loss"] == plain["loss"]
+    assert penalised["grad_norm"] > plain["grad_norm"]
+    difference = moments[1][f"exp_avg.{name}"] - moments[0][f"exp_avg.{name}"]
+    torch.testing.assert_close(difference, 0.6 * before, rtol=1e-5, atol=1e-6)
+    other = "exp_avg.model.norm.weight"
+    assert torch.equal(moments[0][other], moments[1][other])
+
+
+def test_losses_of_other_parts_are_recorded_by_their_names(build_model) -> None:
+    """A first step whose batch has both parts, and a second that has one, in one bundle."""
+
+    def loss(model: nn.Module, batch: TokenBatch, device: torch.device) -> Loss:
+        found = LEG.loss(model, batch, device)
+        parts = {"margin": 2 * found.total, "chosen": found.parts["cross_entropy"]}
+        return Loss(found.total, parts if state.step == 0 else {"margin": parts["margin"]})
+
+    state = training_of(build_model("olmo2"))
+    first, second = train(state, 2, replace(LEG, loss=loss))
+    (plain,) = train(training_of(build_model("olmo2")), 1)
+    assert first["chosen"] == plain["loss"]
+    assert first["loss"] == pytest.approx(2 * (plain["loss"] + plain["z_loss"]), rel=1e-6)
+    assert first.keys() - second.keys() == {"chosen"}
+    assert "z_loss" not in first
 
 
 def test_weights_hold_a_tied_tensor_once(build_model) -> None:
@@ -446,7 +551,7 @@ def test_numbers_that_json_lacks_are_none() -> None:
 
 
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TrainConfig(sequence_length=LENGTH, batch_size=BATCH, precision="bf16")
+    config = LoopConfig(batch_size=BATCH, precision="bf16")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     with pytest.raises(EvergrowError) as error:
         autocast(config, CPU)
@@ -465,8 +570,8 @@ def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch: pytest.Monkey
 def test_the_device_is_the_one_asked_for_or_the_best_there_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def config(device: Any) -> TrainConfig:
-        return TrainConfig(sequence_length=LENGTH, batch_size=BATCH, device=device)
+    def config(device: Any) -> LoopConfig:
+        return LoopConfig(batch_size=BATCH, device=device)
 
     found = {"cuda": False, "mps": False}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: found["cuda"])

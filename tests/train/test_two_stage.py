@@ -2,12 +2,13 @@ from typing import Any
 
 import pytest
 import torch
-from train.conftest import LENGTH, BuildBatch, BuildModel
+from tiny_models import LENGTH, BuildBatch, BuildModel
 from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
 
 from evergrow.errors import InputError
-from evergrow.train.objectives import Causal
-from evergrow.train.two_stage import SubModels, blocks_of, flops_per_token, ladder, only_top
+from evergrow.objectives.causal import Causal
+from evergrow.train.ladder import SubModels, ladder
+from evergrow.train.two_stage import blocks_of, flops_per_token, only_top, sub_model
 
 CPU = torch.device("cpu")
 SIZES: dict[str, Any] = {
@@ -55,9 +56,9 @@ def test_only_the_top_layer_and_the_head_get_a_gradient(
     model, smaller = llama(3), llama(depth)
     smaller.load_state_dict(model.state_dict(), strict=False)
     with only_top(model, depth, 1):
-        found = Causal(0.0).loss(model, build_batch(0), CPU).total
+        found = Causal(0.0)(model, build_batch(0), CPU).total
         found.backward()
-    expected = Causal(0.0).loss(smaller, build_batch(0), CPU).total
+    expected = Causal(0.0)(smaller, build_batch(0), CPU).total
     expected.backward()
     assert torch.equal(found, expected)
     assert trained_names(model) == trained | {"model.norm.weight", "lm_head.weight"}
@@ -71,14 +72,14 @@ def test_only_the_top_layer_and_the_head_get_a_gradient(
 def test_a_tied_table_is_trained_as_the_head_alone(build_batch: BuildBatch) -> None:
     model = llama(2, tied=True)
     with only_top(model, 1, 1):
-        Causal(0.0).loss(model, build_batch(0), CPU).total.backward()
+        Causal(0.0)(model, build_batch(0), CPU).total.backward()
     table = model.model.embed_tokens.weight
     as_head = table.grad
     assert as_head is not None
     untied = llama(2)
     untied.load_state_dict(model.state_dict())
     with only_top(untied, 1, 1):
-        Causal(0.0).loss(untied, build_batch(0), CPU).total.backward()
+        Causal(0.0)(untied, build_batch(0), CPU).total.backward()
     assert untied.lm_head.weight.grad is not None
     assert torch.equal(as_head, untied.lm_head.weight.grad)
 
@@ -96,7 +97,7 @@ def test_a_bidirectional_model_has_layers_too() -> None:
 
 def test_outside_the_first_part_the_model_is_whole(build_model: BuildModel) -> None:
     model = build_model("olmo2")
-    with SubModels((1, 2), 1, last_step=5, seed=0).during(model, 6):
+    with sub_model(model, SubModels((1, 2), 1, last_step=5, seed=0), 6):
         assert len(blocks_of(model).layers) == 2
 
 

@@ -1,6 +1,6 @@
 """Bits per byte of held-out documents: the loss that two tokenizers can be compared by.
 
-Axes: W windows in a batch, T targets in a window, V vocabulary.
+Axes: W windows in a batch, T targets in a window, N all of them.
 """
 
 import math
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from evergrow.errors import InputError
+from evergrow.evals.nats import TokenNats
 from evergrow.statistics import Interval, bootstrap_ratio
 
 
 def document_nats(
     model: torch.nn.Module,
     documents: Sequence[np.ndarray],
-    eos_id: int,
+    first_id: int,
     sequence_length: int,
     batch_size: int,
     special_ids: Collection[int] = (),
@@ -26,23 +27,28 @@ def document_nats(
     """Nats that ``model`` needs for each document of token ids; float64 [num_documents].
 
     A document is cut into windows of ``sequence_length`` targets. Every window stands alone and its
-    input starts with EOS, so each token is predicted once, from its window only. Targets in
-    ``special_ids`` weigh 0: no byte of the text stands behind them. An empty document costs 0.
+    input starts with ``first_id``, what begins a document (models/convention.py), so each token is
+    predicted once, from its window only. Targets in ``special_ids`` weigh 0: no byte of the text
+    stands behind them. An empty document costs 0.
 
     Windows of many documents share a batch of ``batch_size``, longest first to save padding, so a
-    document's value does not depend on its neighbours beyond float rounding. The model is called as
-    ``model(input_ids=...).logits`` [W, T, V] in evaluation mode and returns to the mode it had.
+    document's value does not depend on its neighbours beyond float rounding. The model is called in
+    evaluation mode and returns to the mode it had.
     """
     windows = _cut(documents, sequence_length)
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].tokens))
     device = next(model.parameters()).device
     parts = []
     with evaluation_mode(model), torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = [windows[i].tokens for i in order[start : start + batch_size]]
-            inputs, targets, counted = _collate(batch, eos_id, special_ids)
-            logits_WTV = model(input_ids=inputs.to(device)).logits
-            parts.append(_window_nats(logits_WTV, targets.to(device), counted.to(device)))
+        told = TokenNats(model)
+        at_once = told.windows_at_once(batch_size, sequence_length)
+        for start in range(0, len(order), at_once):
+            batch = [windows[i].tokens for i in order[start : start + at_once]]
+            inputs, targets, counted = _collate(batch, first_id, special_ids)
+            paid_N = told({"input_ids": inputs.to(device)}, targets.to(device).flatten())
+            paid_WT = paid_N.view(targets.shape)
+            # What does not count may cost more than any number: 0 * inf would be no number.
+            parts.append(paid_WT.masked_fill(~counted.to(device), 0.0).sum(dim=1))
     nats = np.zeros(len(windows))
     if parts:
         nats[order] = torch.cat(parts).cpu().numpy()  # the only wait for the device
@@ -85,12 +91,12 @@ def _cut(documents: Sequence[np.ndarray], sequence_length: int) -> list[_Window]
 
 
 def _collate(
-    batch: Sequence[np.ndarray], eos_id: int, special_ids: Collection[int]
+    batch: Sequence[np.ndarray], first_id: int, special_ids: Collection[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Inputs, targets and which targets count [W, T], T of the longest window."""
     shape = (len(batch), max(len(tokens) for tokens in batch))
-    inputs = np.full(shape, eos_id, dtype=np.int64)  # padding lies right of all that counts
-    targets = np.full(shape, eos_id, dtype=np.int64)
+    inputs = np.full(shape, first_id, dtype=np.int64)  # padding lies right of all that counts
+    targets = np.full(shape, first_id, dtype=np.int64)
     counted = np.zeros(shape, dtype=bool)
     special = np.array(sorted(special_ids), dtype=np.int64)
     for row, tokens in enumerate(batch):
@@ -98,17 +104,6 @@ def _collate(
         targets[row, : len(tokens)] = tokens
         counted[row, : len(tokens)] = ~np.isin(tokens, special)
     return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(counted)
-
-
-def _window_nats(
-    logits_WTV: torch.Tensor, targets_WT: torch.Tensor, counted_WT: torch.Tensor
-) -> torch.Tensor:
-    """[W] sums of -log p(target) in float32: mps has no float64, and a window is short."""
-    picked_WT = logits_WTV.gather(-1, targets_WT.unsqueeze(-1)).squeeze(-1).float()
-    # window by window: no float32 copy of all logits, and 2.6 times faster at V = 2048 on a CPU
-    normalisers = [torch.logsumexp(logits_TV.float(), dim=-1) for logits_TV in logits_WTV]
-    nats_WT = torch.stack(normalisers) - picked_WT
-    return nats_WT.masked_fill(~counted_WT, 0.0).sum(dim=1)  # 0 * inf would be no number
 
 
 @contextmanager

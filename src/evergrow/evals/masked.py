@@ -1,19 +1,28 @@
 """What a masked model is measured by: bits per byte of hidden tokens of held-out documents.
 
-Axes: W windows in a batch, T tokens in a window, N hidden tokens, D width, V vocabulary.
+Axes: W windows in a batch, T tokens in a window, N hidden tokens.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from evergrow.evals.bits_per_byte import evaluation_mode
-from evergrow.models.parts import Parts, backbone_and_head
+from evergrow.evals.nats import TokenNats
 from evergrow.stream.masks import measured_tokens
 from evergrow.stream.pieces import Pieces
+
+
+class Marks(NamedTuple):
+    """The ids that begin a window, end a document, and hide a token."""
+
+    first: int
+    eos: int
+    mask: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +36,7 @@ def masked_document_nats(
     model: torch.nn.Module,
     documents: Sequence[np.ndarray],
     pieces: Pieces,
-    mask_id: int,
-    eos_id: int,
+    marks: Marks,
     sequence_length: int,
     batch_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -37,22 +45,24 @@ def masked_document_nats(
     Hidden are a fixed 15 % of a document's tokens (``measured_tokens``), all at once and all by the
     mask token, whatever masks a model was trained with: hiding every token in turn would cost as
     many passes as a window has tokens. A document, with the EOS that ends it, is cut into windows
-    of ``sequence_length`` tokens that begin with EOS. A document without tokens has no bytes.
+    of ``sequence_length`` tokens that begin with ``marks.first``. One without tokens has no bytes.
 
     Nats over bytes is comparable between masked models, also of other tokenizers if both are
     byte-level. It is not comparable with a causal model's number: it sees both sides of a token,
     and 15 % of the text is all it has to tell.
     """
-    windows = _cut(documents, pieces, eos_id, sequence_length)
+    windows = _cut(documents, pieces, marks.eos, sequence_length)
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].tokens))
     nats, num_bytes = np.zeros(len(documents)), np.zeros(len(documents), np.int64)
     found: list[Tensor] = []
     owners: list[np.ndarray] = []
+    device = next(model.parameters()).device
     with evaluation_mode(model), torch.inference_mode():
-        parts = backbone_and_head(model)
-        for start in range(0, len(order), batch_size):
-            batch = [windows[i] for i in order[start : start + batch_size]]
-            found.append(_hidden_nats(model, parts, batch, mask_id, eos_id))
+        told = TokenNats(model)
+        at_once = told.windows_at_once(batch_size, sequence_length)
+        for start in range(0, len(order), at_once):
+            batch = [windows[i] for i in order[start : start + at_once]]
+            found.append(_hidden_nats(told, batch, marks, device))
             owners += [np.full(int(window.hidden.sum()), window.document) for window in batch]
     for window in windows:
         num_bytes[window.document] += pieces.num_bytes_V[window.tokens[window.hidden]].sum()
@@ -78,25 +88,21 @@ def _cut(
 
 
 def _hidden_nats(
-    model: torch.nn.Module, parts: Parts | None, batch: list[_Window], mask_id: int, eos_id: int
+    told: TokenNats, batch: list[_Window], marks: Marks, device: torch.device
 ) -> Tensor:
     """-log p of the hidden tokens of each window in turn, float32 [N]."""
     length = 1 + len(batch[0].tokens)  # the longest comes first
-    inputs = np.full((len(batch), length), eos_id, np.int64)
-    told, there = np.zeros(inputs.shape, bool), np.ones(inputs.shape, np.int64)
+    inputs = np.full((len(batch), length), marks.eos, np.int64)
+    inputs[:, 0] = marks.first
+    hidden, there = np.zeros(inputs.shape, bool), np.ones(inputs.shape, np.int64)
     for row, window in enumerate(batch):
         end = 1 + len(window.tokens)
-        inputs[row, 1:end] = np.where(window.hidden, mask_id, window.tokens)
-        told[row, 1:end] = window.hidden
+        inputs[row, 1:end] = np.where(window.hidden, marks.mask, window.tokens)
+        hidden[row, 1:end] = window.hidden
         there[row, end:] = 0
-    device = next(model.parameters()).device
     targets_N = torch.from_numpy(np.concatenate([w.tokens[w.hidden] for w in batch])).to(device)
-    places_N = torch.from_numpy(np.flatnonzero(told)).to(device)
+    places_N = torch.from_numpy(np.flatnonzero(hidden)).to(device)
     settings = {"input_ids": torch.from_numpy(inputs).to(device)}
     if not there.all():  # attention is faster without
         settings["attention_mask"] = torch.from_numpy(there).to(device)
-    if parts is None:
-        logits_NV = model(**settings).logits.flatten(0, 1)[places_N]
-    else:
-        logits_NV = parts.head(parts.backbone(**settings)[0].flatten(0, 1)[places_N])
-    return torch.nn.functional.cross_entropy(logits_NV.float(), targets_N, reduction="none")
+    return told(settings, targets_N, places_N)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from evergrow.errors import InputError
-from evergrow.models.pixels import model_input, shown_pixels
+from evergrow.models.pixels import in_channels, model_input, shown_pixels
 from evergrow.models.vision import patches, unpatched
 
 AT_ONCE = 128  # pictures a forward pass
@@ -101,7 +101,8 @@ def reconstruct(model: nn.Module, pixels_NCHW: Tensor, noise_NL: Tensor) -> tupl
     drawn = logits * (variance + 1e-6).sqrt() + mean if config.norm_pix_loss else logits
     made = torch.where(masked, drawn, cut)
     shape = (config.patch_size, config.num_channels)
-    seen = torch.where(masked, torch.zeros(()), patches(pixels_NCHW, config.patch_size))
+    as_read = in_channels(pixels_NCHW, config.num_channels)
+    seen = torch.where(masked, torch.zeros(()), patches(as_read, config.patch_size))
     return unpatched(seen, *shape), shown_pixels(model, unpatched(made, *shape))
 
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evergrow.flow.corpora import curate, what_if, why
     from evergrow.flow.dry import draw_plan
-    from evergrow.flow.listener import Listener
-    from evergrow.flow.look import evaluate, list_runs, prune, sample
+    from evergrow.flow.listing import list_runs
+    from evergrow.flow.look import evaluate, prune, sample
     from evergrow.flow.recipes import carry_out
     from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
+    from evergrow.listener import Listener
     from evergrow.recipe import load_corpus_recipe, load_recipe
 
 _HOMES = {
     "carry_out": "evergrow.flow.recipes",
     "draw_plan": "evergrow.flow.dry",
-    "Listener": "evergrow.flow.listener",
+    "Listener": "evergrow.listener",
     "evaluate": "evergrow.flow.look",
-    "list_runs": "evergrow.flow.look",
+    "list_runs": "evergrow.flow.listing",
     "prune": "evergrow.flow.look",
     "sample": "evergrow.flow.look",
     "anneal": "evergrow.flow.verbs",

@@ -1,27 +1,22 @@
-"""The corpora of a recipe made, explained, and tried under another policy."""
+"""Corpora on their own: made, explained, and tried under another policy."""
 
-import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evergrow.config import decode, load_yaml
+from evergrow.config import decode
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import MADE, MANIFEST, finished_corpora
-from evergrow.corpus.curate.executor import Executor
-from evergrow.corpus.curate.stages import Order, curate_corpus
-from evergrow.corpus.curate.units import tidied
+from evergrow.corpus.curate.earlier import MANIFEST, finished_corpora
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
+from evergrow.corpus.curate.why import dropped_by as listed
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
-from evergrow.disk import write_file
+from evergrow.data.corpora import FOLDER, make_corpora
 from evergrow.errors import InputError
-from evergrow.flow.listener import Listener, Progress
+from evergrow.listener import Listener
 from evergrow.recipe import CorpusRecipe
 from evergrow.report import write_report
 from evergrow.run import locked
-
-FOLDER = "corpora"
+from evergrow.strict_yaml import load_yaml
 
 
 def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> list[Corpus]:
@@ -41,78 +36,17 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
         return made
 
 
-def make_corpora(
-    recipe: CorpusRecipe,
-    root: Path,
-    base: Path,
-    listener: Listener,
-    standing: Mapping[str, Corpus] | None = None,
-) -> list[Corpus]:
-    """The corpora in ``root``/corpora, for who holds the folder's lock already.
-
-    Those that are ``standing`` are taken as they are.
-    """
-    _refuse_itself(recipe, root, base)
-    made: list[Corpus] = []
-    for name, config in recipe.corpora.items():
-        if standing and name in standing:
-            made.append(standing[name])
-            continue
-        folder = root / FOLDER / name
-        with tidied(folder), Executor(config.executor, recipe.workers) as executor:
-            order = Order(
-                folder=folder,
-                name=name,
-                config=config,
-                sources={source: recipe.sources[source] for source in config.sources},
-                base=base.resolve(),
-                earlier=[*(base / p for p in config.against), *(c.folder for c in made)],
-                executor=executor,
-                tell=_teller(folder, listener),
-            )
-            made.append(curate_corpus(order))
-    _write_down(recipe, root, listener)
-    return made
-
-
-def _refuse_itself(recipe: CorpusRecipe, root: Path, base: Path) -> None:
-    for name, config in recipe.corpora.items():
-        for path in config.against:
-            if (base / path).resolve() == (root / FOLDER / name).resolve():
-                raise InputError(
-                    f"corpora.{name}.against: {path!r} is the folder of this corpus itself; name "
-                    "finished corpora of other recipes, earlier ones of this recipe come by "
-                    "themselves"
-                )
-
-
-def _write_down(recipe: CorpusRecipe, root: Path, listener: Listener) -> None:
-    """Which corpora the recipe has now; what else is in their folder is named."""
-    write_file(root / MADE, json.dumps(list(recipe.corpora)) + "\n")
-    found = sorted(path.parent.name for path in (root / FOLDER).glob(f"*/{MANIFEST}"))
-    if left := [name for name in found if name not in recipe.corpora]:
-        listener.say(
-            f"left over in {root / FOLDER}: {', '.join(left)}, which the recipe does not have any "
-            "more; delete what you need no more"
-        )
-
-
-def _teller(folder: Path, listener: Listener) -> Callable[[str, int, int], None]:
-    def tell(stage: str, done: int, total: int) -> None:
-        record = {"words": f"{done:,} of {total:,}"}
-        listener.progress(Progress(folder, stage, stage, done, total, record))
-        if done == total:
-            listener.say(f"{folder.name}: {stage}, {total:,} done")
-
-    return tell
-
-
 def why(corpus: Path, wanted: str, runs: Path) -> dict[str, Any]:
     """All that decided about the document that ``wanted`` names, and where it went below ``runs``.
 
     ``corpus`` is a corpus' folder, or a recipe's with one corpus.
     """
     return told_of(Corpus.open(find_corpus(corpus)), wanted, runs)
+
+
+def dropped_by(corpus: Path, rule: str, limit: int) -> dict[str, Any]:
+    """The documents that ``rule`` dropped from the corpus at ``corpus``, at most ``limit``."""
+    return listed(Corpus.open(find_corpus(corpus)), rule, limit)
 
 
 def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[dict[str, Any]]:

@@ -1,50 +1,33 @@
 """Stages in the order that arms and sharing allow: one after another, or side by side."""
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evergrow.errors import EvergrowError, InputError, Stopped
-from evergrow.flow.adopt import adopt
-from evergrow.flow.listener import Listener, Progress
-from evergrow.flow.stage import carry_out_stage
-from evergrow.flow.summary import write_summary
+from evergrow.flow.pages import Carried, Refreshed, write_pages
+from evergrow.flow.score import score_run
 from evergrow.flow.units import Unit
 from evergrow.flow.workers import Job, Workers
-from evergrow.report import write_report
+from evergrow.listener import Listener, Progress
 from evergrow.run import Run, StageRecord, locked
-
-REPORT_EVERY = 15.0  # seconds between refreshed reports while training
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A recipe that was carried out: its folder, its report and its summary."""
-
-    folder: Path
-    report: Path
-    summary: dict[str, Any]
+from evergrow.stage import checkpoints
+from evergrow.stage.adopt import adopt
+from evergrow.stage.legs import carry_out_stage
 
 
 def train_units(root: Path, num_workers: int, units: list[Unit], listener: Listener) -> Carried:
     """Train what is not done yet, then write the summary and the report."""
-    refreshed = 0.0
-
-    def refresh() -> None:
-        nonlocal refreshed
-        if time.monotonic() - refreshed > REPORT_EVERY:
-            write_pages(root, "running")
-            refreshed = time.monotonic()
-
     try:
-        if num_workers == 1:
-            _in_turn(root, units, listener, refresh)
-        else:
-            _side_by_side(root, num_workers, units, listener, refresh)
+        side_by_side = min(num_workers, _num_sharing(root, units))
+        with Refreshed(root) as pages:
+            if side_by_side <= 1:
+                _in_turn(root, units, listener, pages.refresh)
+            else:
+                _side_by_side(root, side_by_side, units, listener, pages.refresh)
+        for unit in units:
+            score_run(root, Run(root / unit.folder), listener)
     except BaseException as error:
         with suppress(InputError):  # such as a step without a loss: what made it is the news
             write_pages(root, "stopped" if isinstance(error, Stopped) else "failed")
@@ -52,24 +35,30 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
     return write_pages(root, "done")
 
 
-def write_pages(root: Path, status: str) -> Carried:
-    """Write ``summary.json`` and ``report.html`` from what the folder holds."""
-    summary = write_summary(root, status)
-    return Carried(root, write_report(root), summary)
-
-
 def _owners(root: Path, units: list[Unit]) -> dict[tuple[str, ...], Unit]:
     """Which unit trains a stage that several have: the first of them."""
     owners: dict[tuple[str, ...], Unit] = {}
     for unit in units:
-        for record in Run(root / unit.folder).manifest.stages:
-            owners.setdefault(_identity(record, unit), unit)
+        for index, record in enumerate(Run(root / unit.folder).manifest.stages):
+            owners.setdefault(_identity(index, record, unit), unit)
     return owners
 
 
-def _identity(record: StageRecord, unit: Unit) -> tuple[str, ...]:
-    """What two stages share when one training serves both: the key, and what is measured."""
-    return (record.key, *unit.recipe.measured)
+def _identity(index: int, record: StageRecord, unit: Unit) -> tuple[str, ...]:
+    """What two stages share when one training serves both: key, place, and what is measured."""
+    return (record.key, str(index), *sorted(unit.recipe.measured))
+
+
+def _num_sharing(root: Path, units: list[Unit]) -> int:
+    """How many units have something left to train: a unit trains one stage at a time."""
+    owners = _owners(root, units)
+    left = 0
+    for unit in units:
+        for index, record in enumerate(Run(root / unit.folder).manifest.stages):
+            if record.status != "done" and owners[_identity(index, record, unit)] == unit:
+                left += 1
+                break
+    return left
 
 
 def next_job(root: Path, unit: Unit, owners: dict[tuple[str, ...], Unit]) -> Job | None:
@@ -78,9 +67,9 @@ def next_job(root: Path, unit: Unit, owners: dict[tuple[str, ...], Unit]) -> Job
     for index, record in enumerate(run.manifest.stages):
         if record.status == "done":
             continue
-        owner = owners[_identity(record, unit)]
+        owner = owners[_identity(index, record, unit)]
         if owner == unit:
-            return Job(run.folder, index)
+            return Job(run.folder, _first_needed(run, index))
         other = Run(root / owner.folder)
         if other.manifest.stages[index].status != "done":
             return None
@@ -89,6 +78,16 @@ def next_job(root: Path, unit: Unit, owners: dict[tuple[str, ...], Unit]) -> Job
     if run.manifest.status != "done":
         run.save(status="done")
     return None
+
+
+def _first_needed(run: Run, index: int) -> int:
+    """Stage ``index``; or the one at whose trunk's end it begins, when that is gone."""
+    begin = run.manifest.stages[index].begin
+    if begin.kind == "trunk" and not checkpoints.marks(run, index):
+        assert begin.stage is not None
+        if checkpoints.reopen(run, begin.stage):
+            return begin.stage
+    return index
 
 
 def _in_turn(

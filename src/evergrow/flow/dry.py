@@ -6,20 +6,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from evergrow.flow.architecture import architecture, lay_out, plan_before
-from evergrow.flow.checkpoints import branch_points
-from evergrow.flow.flops import count, counts_of, stage_flops
-from evergrow.flow.listener import Listener
-from evergrow.flow.open_data import open_modality
+from evergrow.flow.before import refuse_early
 from evergrow.flow.recipes import plan
 from evergrow.flow.units import Unit, unfold
-from evergrow.flow.work import Work, open_work, root_of
 from evergrow.grow.operators import AxisVerdict
+from evergrow.listener import Listener
+from evergrow.models.config import explain
 from evergrow.models.describe import FP32, training_bytes
 from evergrow.models.load import empty_model
 from evergrow.recipe import Recipe
 from evergrow.run import Counts, Manifest, Run, StageRecord
 from evergrow.schedules import Segment, rate
+from evergrow.scores.opening import Opened
+from evergrow.stage.architecture import architecture, lay_out, plan_before
+from evergrow.stage.checkpoints import branch_points
+from evergrow.stage.counts import count
+from evergrow.stage.flops import counts_of, stage_flops
+from evergrow.stage.work import Work, open_work, root_of
 from evergrow.train.loop import Leg, train_until
 
 TIMED_STEPS = 3
@@ -77,8 +80,11 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None 
     """
     with TemporaryDirectory(prefix="evergrow-dry-") as folder:
         root = Path(folder)
-        units = unfold(recipe)
-        plan(units, recipe, root, base, listener, runs / recipe.name if runs else None)
+        units, before = unfold(recipe), runs / recipe.name if runs else None
+        refuse_early(before or root, units)
+        plan(units, recipe, root, base, listener, before)
+        for line in explain(units[0].recipe.model):
+            listener.say(f"model: {line}")
         work = open_work(root / units[0].folder, 0, listener, fresh=True)
         speed = _tokens_per_second(work)
         work.writer.close()
@@ -94,13 +100,15 @@ def _sizes(
 
     ``known`` gets the memory in bytes of a step of each config.json, measured once for all arms.
     """
-    train, first = recipe.train, run.folder / "model"
+    first, manifest = run.folder / "model", run.manifest
     if not (first / "config.json").exists():
-        made = open_modality(recipe, root_of(run), run.manifest).first_model(listener.say)
-        made.config.save_pretrained(first)
+        root, start = root_of(run), manifest.start
+        opened = Opened.at(recipe, root, manifest.data, start.kind, manifest.seed)
+        opened.objective_at(0).first_model(listener.say).config.save_pretrained(first)
     records, verdicts = [], []
     for index, record in enumerate(run.manifest.stages):
         lay_out(run, recipe, index)
+        train = recipe.train_of(index)
         folder = architecture(run.folder, recipe, index)
         text = (folder / "config.json").read_text(encoding="utf-8")
         model = empty_model(folder)
@@ -128,7 +136,7 @@ def _plan(
         for index, (record, growth) in enumerate(zip(manifest.stages, verdicts, strict=True)):
             trunk, fork = stage_flops(manifest, index)
             counts = counts_of(manifest, index)
-            stages.append(_stage(record, recipe.train.sequence_length, counts, trunk, growth))
+            stages.append(_stage(record, counts, trunk, growth))
             if record.key in trained:
                 shared.append(record.name)
                 continue
@@ -151,24 +159,18 @@ def _plan(
 
 def _stage(
     record: StageRecord,
-    sequence_length: int,
     counts: Counts,
     flops: float,
     growth: tuple[AxisVerdict, ...],
 ) -> StagePlan:
-    per_step = record.tokens // record.num_steps
-    start = record.first_step * per_step
     segments = [Segment.model_validate(s) for s in record.schedule]
-    places = [start + record.tokens * (i + 1) // CURVE_POINTS for i in range(CURVE_POINTS)]
+    places = [record.clock + record.tokens * (i + 1) // CURVE_POINTS for i in range(CURVE_POINTS)]
     return StagePlan(
         name=record.name,
         num_steps=record.num_steps,
         tokens=record.tokens,
         released_from=record.fork_step,
-        reads={
-            source.rsplit("-", 1)[0]: (seen.last - seen.first + seen.replayed) * sequence_length
-            for source, seen in record.seen.items()
-        },
+        reads={source.rsplit("-", 1)[0]: seen.tokens for source, seen in record.seen.items()},
         rates=[rate(segments, place) for place in places],
         num_parameters=counts.num_parameters,
         flops=flops,
@@ -183,7 +185,7 @@ def _tokens_per_second(work: Work) -> float:
     def note(records: list[dict[str, Any]], took: float) -> None:
         seconds.append(took)
 
-    config = work.recipe.train.model_copy(update={"log_every": 1})
-    leg = Leg(work.objective, work.batch_at, lambda step: 0.0, work.run.manifest.seed)
+    config = work.train.model_copy(update={"log_every": 1})
+    leg = Leg(work.objective.loss, work.batch_at, lambda step: 0.0, work.run.manifest.seed)
     train_until(work.state, 1 + TIMED_STEPS, leg, config, note)
-    return config.tokens_per_step / min(seconds[1:])
+    return work.record.per_step / min(seconds[1:])

@@ -7,6 +7,7 @@ from evergrow.errors import InputError
 from evergrow.flow.units import Unit
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
+from evergrow.strict_yaml import load_yaml
 
 
 def find_run(path: Path) -> Run:
@@ -24,6 +25,12 @@ def find_run(path: Path) -> Run:
     return Run(found[0])
 
 
+def runs_in(root: Path) -> list[Run]:
+    """Every Run in a recipe's folder, by path."""
+    found = [*root.glob("*/manifest.json"), *root.glob("*/seed-*/manifest.json")]
+    return [Run(path.parent) for path in sorted(found)]
+
+
 def find_root(path: Path) -> Path:
     """The recipe folder that ``path`` is, or that holds the Run at ``path``."""
     path = path.absolute()
@@ -31,6 +38,23 @@ def find_root(path: Path) -> Path:
         if (folder / "recipe.yaml").exists() and (folder / "data").is_dir():
             return folder
     raise InputError(f"{path}: neither a recipe's folder nor a run in one")
+
+
+def runs_of(recipe: Path, runs: Path) -> Path:
+    """Where a recipe's run is kept: in ``runs``, or where its folder lies when it is a run's own.
+
+    Raises InputError for a run's folder that was renamed: its recipe says another name.
+    """
+    folder = recipe.resolve().parent
+    if recipe.name != "recipe.yaml" or not (folder / ".base").exists():
+        return runs
+    name = load_yaml(recipe).get("name")
+    if name != folder.name:
+        raise InputError(
+            f"{recipe}: is of the run {name}, but its folder is called {folder.name}; call the "
+            f"folder {name} to go on with it, or copy the recipe elsewhere for a run of its own"
+        )
+    return folder.parent
 
 
 def find_reported(path: Path) -> Path:

@@ -12,9 +12,10 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
+from evergrow.grow.companions import NEVER_FETCHED
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder, look_ahead
-from evergrow.grow.passes import Batch
+from evergrow.grow.passes import Batch, rows_at_once
 from evergrow.grow.record import plan_record
 from evergrow.grow.stored import open_folder
 from evergrow.grow.verify import verify_folders
@@ -39,8 +40,19 @@ def apply(
     source: str | Path, grow: GrowConfig, out: Path, data: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Write the grown model to ``out`` and return its growth.json; see ``grow_folder``."""
-    folder = find_model(source)
+    folder = find_model(source, without=NEVER_FETCHED)
     return grow_folder(folder, grow, out, read_batches(folder, data))
+
+
+def annealed(source: str | Path) -> str | None:
+    """What is to be known of a run that is grown as a folder; None for anything else."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir() or find_model(folder) == folder:
+        return None
+    return (
+        f"{source}: its newest release is grown, whose rate was brought down to the end; to grow "
+        f"the trunk and go on training: evergrow continue {source} --set grow.to.AXIS=SIZE"
+    )
 
 
 def verify(
@@ -75,7 +87,7 @@ def read_batches(folder: Path, data: Sequence[str]) -> list[Batch]:
         )
     windows = tokens[: len(tokens) // window * window].reshape(-1, window)
     kind = kind_of_architecture((config.get("architectures") or [""])[0])
-    rows = max(1, BATCH_TOKENS // window)
+    rows = rows_at_once(config, max(1, BATCH_TOKENS // window))
     return [_batch(ids, kind, tokenizer.mask_token_id) for ids in windows.split(rows)]
 
 

@@ -1,69 +1,67 @@
 """Looking at what there is: scores, samples, runs, the lineage, and the space it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
 
 from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
-from evergrow.flow import checkpoints
 from evergrow.flow.find import find_model, find_root, find_run, last_done
-from evergrow.flow.measure import HeldOut, held_out, measure
-from evergrow.flow.open_data import open_modality
+from evergrow.lineage import Measured, read_node
 from evergrow.models.describe import context_window
 from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import load_model
 from evergrow.models.sample import generate
+from evergrow.objectives.text import HeldOut, measure_text
 from evergrow.recipe import Recipe
 from evergrow.run import Run, drop_checkpoint, locked
-from evergrow.stream.shards import TokenSource
+from evergrow.scores.measure import measure_release
+from evergrow.scores.opening import Opened
+from evergrow.stage import checkpoints
 from evergrow.stream.tokenizer import encode_documents, load_tokenizer
 
 SEQUENCE_LENGTH = 512
 
 
-def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[dict[str, Any]]:
+def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[Measured]:
     """The loss (bits per byte) of the model at ``path`` on the files that ``data`` globs match.
 
-    Without ``data``, ``path`` must belong to a Run: its held-out streams are measured. Of a masked
-    model it is the bits per byte of hidden tokens.
+    Without ``data``, ``path`` must belong to a Run: it is measured on the sources of its recipe, of
+    which what was measured before is taken as it is. Of a masked model it is the bits per byte of
+    hidden tokens.
     """
+    if sequence_length is not None and sequence_length < 2:
+        raise InputError(f"--sequence-length: must be 2 or more, got {sequence_length}")
     folder = find_model(path)
+    if not data:
+        return _evaluate_release(_run_of(folder), folder)
     model = load_model(folder)
     if kind_of(model) in OF_PICTURES:
-        return _evaluate_pictures(model, folder, data)
-    tokenizer = load_tokenizer(folder)
-    window = min(context_window(model) or SEQUENCE_LENGTH, sequence_length or SEQUENCE_LENGTH)
-    if data:
-        documents = {pattern: _from_files(tokenizer, pattern) for pattern in data}
-    else:
-        run = _run_of(folder)
-        root = find_root(run.folder)
-        sources = {name: TokenSource.open(root / p) for name, p in run.manifest.data.items()}
-        documents = {name: held_out(source) for name, source in sources.items()}
-    return measure(model, documents, tokenizer, window)
-
-
-def _evaluate_pictures(
-    model: PreTrainedModel, folder: Path, data: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The losses on the held-out pictures of the Run that the release belongs to."""
-    if data:
         raise InputError(
             "--data: pictures need labels and a split as well; name them under evaluate.sources of "
             "a recipe"
         )
-    run = _run_of(folder)
-    recipe = decode(Recipe, run.manifest.recipe, "manifest.recipe")
-    opened = open_modality(recipe, find_root(run.folder), run.manifest)
-    return opened.measure(model, recipe.measured, partial=False)
+    tokenizer = load_tokenizer(folder)
+    window = min(context_window(model) or SEQUENCE_LENGTH, sequence_length or SEQUENCE_LENGTH)
+    documents = {pattern: _from_files(tokenizer, pattern) for pattern in data}
+    return measure_text(model, documents, tokenizer, window)
+
+
+def _evaluate_release(run: Run, folder: Path) -> list[Measured]:
+    """The losses of a release on every source of its Run."""
+    recipe, manifest = decode(Recipe, run.manifest.recipe, "manifest.recipe"), run.manifest
+    root = find_root(run.folder)
+    opened = Opened.at(recipe, root, manifest.data, manifest.start.kind, manifest.seed)
+    node = read_node(folder)
+    assert node is not None, "a release of a run has its node"
+    return measure_release(
+        opened, root, node.key, lambda: load_model(folder), False, lambda sentence: None
+    )
 
 
 def _run_of(release: Path) -> Run:
@@ -87,36 +85,6 @@ def sample(path: Path, prompt: str, num_tokens: int, temperature: float, seed: i
     if kind_of(model) in OF_PICTURES:
         raise InputError(f"{folder}: reads pictures and writes no text; its report shows them")
     return generate(model, load_tokenizer(folder), prompt, num_tokens, temperature, seed)
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One Run in a list."""
-
-    path: Path
-    status: str
-    stages: str
-    tokens: int
-    num_bytes: int
-
-
-def list_runs(runs: Path) -> list[Listed]:
-    """Every Run below ``runs``, by path."""
-    found = sorted((*runs.glob("*/*/manifest.json"), *runs.glob("*/*/seed-*/manifest.json")))
-    listed = []
-    for run in (Run(path.parent) for path in found):
-        stages = run.manifest.stages
-        num_done = sum(stage.status == "done" for stage in stages)
-        tokens = sum(stage.tokens for stage in stages[:num_done])
-        listed.append(
-            Listed(run.folder, run.manifest.status, f"{num_done}/{len(stages)}", tokens, _size(run))
-        )
-    return listed
-
-
-def _size(run: Run) -> int:
-    """Bytes below a Run's folder; a file linked into several runs counts in each."""
-    return sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
 
 
 def prune(path: Path, dry: bool) -> tuple[list[str], int]:

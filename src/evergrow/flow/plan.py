@@ -2,72 +2,160 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from evergrow.errors import InputError
 from evergrow.flow.units import stage_keys
-from evergrow.recipe import Recipe
-from evergrow.run import Ledger, StageRecord
+from evergrow.objectives.objective import Objective
+from evergrow.recipe import LENGTHS, Recipe
+from evergrow.run import Begin, Ledger, StageRecord, Start
 from evergrow.schedules import StageSchedule, extend, num_steps, plan_stage
+from evergrow.scores.opening import Opened
 from evergrow.stream.mixture import share_weights
 from evergrow.stream.plan import SampleStream
+from evergrow.train.config import LoopConfig
+from evergrow.warmup import least_warmup
+
+MANY_SAMPLES = 1_000_000  # in which a mixture has its shares to one in a million
 
 
-def plan_stages(
-    recipe: Recipe,
-    seed: int,
-    data: Mapping[str, str],
-    sizes: Mapping[str, int],
-    tokenizer: str,
-    recorded: list[StageRecord],
-) -> list[StageRecord]:
+class Ground(NamedTuple):
+    """What a plan stands on: the opened data, the start model, where each stage begins."""
+
+    opened: Opened
+    start: Start
+    begins: list[Begin]
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The data folder of each source, by its name."""
+        return {name: stock.folder.name for name, stock in self.opened.stocks.items()}
+
+    def keys(self, recipe: Recipe) -> list[str]:
+        """The key of every stage of ``recipe``, which may have other lengths than the opened."""
+        objectives = [self.opened.config_at(i) for i in range(len(recipe.stages))]
+        seed = self.opened.seed
+        return stage_keys(recipe, seed, self.data, self.start, objectives, self.begins)
+
+
+def plan_stages(recipe: Recipe, ground: Ground, recorded: list[StageRecord]) -> list[StageRecord]:
     """The stage records of a unit; ``recorded`` ones are kept, the last may be extended.
 
-    ``data`` names the data folder of each source and ``sizes`` its windows. Raises InputError for
-    a schedule that cannot be, and when a source would be read more often than it allows.
+    Raises InputError for a schedule that cannot be, for an objective that fits neither model nor
+    data, and when a source would be read more often than it allows.
     """
-    keys = stage_keys(recipe, seed, data, tokenizer)
-    per_step = recipe.train.tokens_per_step
+    keys = ground.keys(recipe)
     records: list[StageRecord] = []
-    previous: tuple[Any, StageSchedule] | None = None
-    for index, stage in enumerate(recipe.stages):
-        config = recipe.schedule_of(index)
-        first_step = records[-1].first_step + records[-1].num_steps if records else 0
-        steps = num_steps(stage.tokens, per_step)
-        start, length = first_step * per_step, steps * per_step
+    for index in range(len(recipe.stages)):
         known = recorded[index] if index < len(recorded) else None
-        if known and known.num_steps == steps:
-            schedule = _schedule_of(known)
-        elif known:
-            _refuse_longer(recipe, index)
-            schedule = extend(_schedule_of(known), config, start, length, per_step)
-        else:
-            schedule = plan_stage(config, start, length, per_step, previous)
-        previous = (config, schedule)
-        if known and known.key == keys[index]:
-            records.append(known)
-            continue
-        records.append(
-            StageRecord(
-                name=stage.name,
-                key=keys[index],
-                parent=keys[index - 1] if index else None,
-                first_step=first_step,
-                num_steps=steps,
-                fork_step=None if schedule.fork is None else schedule.fork // per_step,
-                tokens=length,
-                mixture=stage.weights,
-                replay=recipe.replay_of(index).model_dump(mode="json"),
-                grow=None if stage.grow is None else stage.grow.model_dump(mode="json"),
-                schedule=[s.model_dump() for s in schedule.trunk],
-                release_schedule=None
-                if schedule.release is None
-                else [s.model_dump() for s in schedule.release],
-                ledger=_ledger(recipe, index, data, steps * recipe.train.batch_size),
-                seen={},
-            )
-        )
-    return _with_seen(records, recipe, seed, data, sizes)
+        objective = ground.opened.objective_at(index)
+        record = _record(recipe, index, keys[index], objective, ground, records, known)
+        records.append(known if known and known.key == record.key else record)
+        _refuse_unreadable(recipe, index, records)
+    return _with_seen(records, recipe, ground)
+
+
+def _record(
+    recipe: Recipe,
+    index: int,
+    key: str,
+    objective: Objective,
+    ground: Ground,
+    records: list[StageRecord],
+    known: StageRecord | None,
+) -> StageRecord:
+    """Stage ``index`` of the plan, after those before it."""
+    stage, begin = recipe.stages[index], ground.begins[index]
+    parent = None if begin.stage is None else records[begin.stage]
+    ledger = _ledger(recipe, index, objective, ground)
+    path = [*([] if parent is None else parent.path), index]
+    batch = recipe.train_of(index).batch_size
+    ledgers = [*(records[place].ledger for place in path[:-1]), ledger]
+    per_step = _clock_a_step(ledgers, batch, ground.opened.seed)
+    is_counted = recipe.form_at(index) == "examples"
+    steps = num_steps(stage.length, batch if is_counted else per_step)
+    start, first_step = 0, 0
+    if parent is not None:
+        start, first_step = parent.clock_at(parent.last_step), parent.last_step
+    schedule = _schedule(recipe, index, start, steps, per_step, parent, known)
+    return StageRecord(
+        name=stage.name,
+        key=key,
+        begin=begin,
+        path=path,
+        first_step=first_step,
+        num_steps=steps,
+        fork_step=None
+        if schedule.fork is None
+        else first_step + (schedule.fork - start) // per_step,
+        clock=start,
+        per_step=per_step,
+        counted=objective.counted,
+        unit=objective.unit,
+        objective=ground.opened.config_at(index).kind,
+        mixture=stage.weights,
+        replay=recipe.replay_of(index).model_dump(mode="json"),
+        grow=None if stage.grow is None else stage.grow.model_dump(mode="json"),
+        schedule=[s.model_dump() for s in schedule.trunk],
+        release_schedule=None
+        if schedule.release is None
+        else [s.model_dump() for s in schedule.release],
+        ledger=ledger.model_copy(update={"num_samples": steps * batch}),
+        seen={},
+    )
+
+
+def _schedule(
+    recipe: Recipe,
+    index: int,
+    start: int,
+    steps: int,
+    per_step: int,
+    parent: StageRecord | None,
+    known: StageRecord | None,
+) -> StageSchedule:
+    """The rate of a stage: as recorded, made longer, or laid after that of the trunk it leaves."""
+    if known and known.num_steps == steps:
+        return _schedule_of(known)
+    if known:
+        _refuse_longer(recipe, index)
+        config, length = recipe.schedule_of(index), steps * per_step
+        return extend(_schedule_of(known), config, start, length, per_step)
+    before = None if parent is None else _schedule_of(parent)
+    return lay_schedule(recipe, index, start, steps, per_step, before)
+
+
+def lay_schedule(
+    recipe: Recipe,
+    index: int,
+    start: int,
+    steps: int,
+    per_step: int,
+    before: StageSchedule | None,
+) -> StageSchedule:
+    """The rate of stage ``index``, whose clock stands at ``start``; ``before`` is its parent's.
+
+    Where it begins with a loaded model's weights and fresh moments, it warms up until these are
+    filled, unless the recipe says how long or refills them.
+    """
+    config, begin = recipe.schedule_of(index), recipe.begin_of(index)
+    previous = None
+    if before is not None and begin.kind == "trunk" and isinstance(begin.of, int):
+        previous = (recipe.schedule_of(begin.of), before)
+    beta2 = recipe.train_of(index).optimizer.beta2
+    least = least_warmup(beta2) if recipe.has_fresh_moments(index) else 0
+    return plan_stage(config, start, steps * per_step, per_step, previous, least)
+
+
+def _clock_a_step(ledgers: list[Ledger], batch: int, seed: int) -> int:
+    """By how much a step of the last stage moves the clock: what its samples hold, on average.
+
+    Replayed ones hold what they held in their own stage.
+    """
+    last = ledgers[-1].model_copy(update={"num_samples": MANY_SAMPLES})
+    stream = SampleStream([*ledgers[:-1], last], seed)
+    tokens = sum(seen.tokens for seen in stream.seen(len(ledgers) - 1).values())
+    return max(1, round(batch * tokens / MANY_SAMPLES))
 
 
 def _refuse_longer(recipe: Recipe, index: int) -> None:
@@ -81,47 +169,69 @@ def _refuse_longer(recipe: Recipe, index: int) -> None:
         )
 
 
+def _refuse_unreadable(recipe: Recipe, index: int, records: list[StageRecord]) -> None:
+    """Raise InputError for replay of what the stage's objective cannot read."""
+    record = records[index]
+    if record.objective != "masked" or not record.replay["fraction"]:
+        return
+    length = recipe.train_of(index).sequence_length
+    for place in record.path[:-1]:
+        other = recipe.train_of(place).sequence_length
+        if records[place].objective != "masked" or other != length:
+            raise InputError(
+                f"stage {record.name!r} would replay {records[place].name!r}, which was read as "
+                f"{records[place].objective} in windows of {other}; set its replay to 0, or give "
+                f"both one objective and sequence_length ({length} here)"
+            )
+
+
 def _schedule_of(record: StageRecord) -> StageSchedule:
-    per_step = record.tokens // record.num_steps
+    fork = record.fork_step
     return StageSchedule.model_validate(
         {
             "trunk": record.schedule,
             "release": record.release_schedule,
-            "fork": None if record.fork_step is None else record.fork_step * per_step,
+            "fork": None if fork is None else record.clock_at(fork),
         }
     )
 
 
-def _ledger(recipe: Recipe, index: int, data: Mapping[str, str], num_samples: int) -> Ledger:
-    weights = recipe.stages[index].weights
+def _ledger(recipe: Recipe, index: int, objective: Objective, ground: Ground) -> Ledger:
+    """How the stage chooses its samples; their number is not known yet."""
+    weights, train = recipe.stages[index].weights, recipe.train_of(index)
     replay = recipe.replay_of(index)
     replayed, fresh = share_weights((replay.fraction, 1 - replay.fraction))
+    stocks = {source: ground.opened.stocks[source] for source in weights}
+    folders = [stock.folder.name for stock in stocks.values()]
+    items = [stock.tokens_an_item(train.sequence_length) for stock in stocks.values()]
+    shares = share_weights(list(weights.values()))
     return Ledger(
-        shares=dict(
-            zip((data[s] for s in weights), share_weights(list(weights.values())), strict=True)
-        ),
+        shares=dict(zip(folders, shares, strict=True)),
         replay_shares=(replayed, fresh),
         replay_order=replay.order,
-        num_samples=num_samples,
+        num_samples=0,
+        sizes={stocks[name].folder.name: objective.num_items(name) for name in weights},
+        tokens_an_item=dict(zip(folders, items, strict=True)),
     )
 
 
-def _with_seen(
-    records: list[StageRecord],
-    recipe: Recipe,
-    seed: int,
-    data: Mapping[str, str],
-    sizes: Mapping[str, int],
-) -> list[StageRecord]:
+def _with_seen(records: list[StageRecord], recipe: Recipe, ground: Ground) -> list[StageRecord]:
     """Fill in what each stage reads; refuses more epochs than a source allows."""
-    stream = SampleStream([r.ledger for r in records], sizes, seed)
-    limits = {
-        data[name]: source.max_epochs
-        for name, source in (*recipe.sources.items(), *recipe.corpora.items())
-        if name in data and source.max_epochs is not None
-    }
-    stream.refuse_too_many_epochs(limits)
-    return [r.model_copy(update={"seen": stream.seen(i)}) for i, r in enumerate(records)]
+    limits = epoch_limits(recipe, ground.data)
+    found = []
+    for record in records:
+        ledgers = [records[place].ledger for place in record.path]
+        stream = SampleStream(ledgers, ground.opened.seed)
+        stream.refuse_too_many_epochs(limits)
+        found.append(record.model_copy(update={"seen": stream.seen(len(ledgers) - 1)}))
+    return found
+
+
+def epoch_limits(recipe: Recipe, data: Mapping[str, str]) -> dict[str, float]:
+    """How often the folders of ``data``, by source, may be read; one without a limit is absent."""
+    sources = (*recipe.sources.items(), *recipe.corpora.items())
+    found = {data[name]: source.max_epochs for name, source in sources if name in data}
+    return {folder: limit for folder, limit in found.items() if limit is not None}
 
 
 def refuse_edits(
@@ -129,8 +239,8 @@ def refuse_edits(
 ) -> None:
     """Raise InputError when a recipe was changed under a run that exists.
 
-    Allowed: more tokens in the last recorded stage, and stages after it. ``planned`` are the keys
-    that ``recipe`` would have with the recorded token counts.
+    Allowed: more of the last recorded stage, and stages after it; what is measured. ``planned``
+    are the keys that ``recipe`` would have with the recorded lengths.
     """
     if len(recipe.stages) < len(recorded):
         raise InputError(
@@ -144,15 +254,15 @@ def refuse_edits(
                 "this run was begun by a version of evergrow that gives other bytes, or its data "
                 f"folders were exchanged; {_WAYS_OUT}"
             )
-        raise InputError(
-            f"recipe.{where}: was {before!r} when this run began, now {after!r}; {_WAYS_OUT}"
-        )
+        was, now = ("not set" if value is None else repr(value) for value in (before, after))
+        raise InputError(f"recipe.{where}: was {was} when this run began, now {now}; {_WAYS_OUT}")
     for index in range(len(recorded)):
-        before, now = old.stages[index].tokens, recipe.stages[index].tokens
-        last = index == len(recorded) - 1
-        if now < before or (now > before and not last):
+        before, now = old.stages[index].length, recipe.stages[index].length
+        is_last = index == len(recorded) - 1
+        if now < before or (now > before and not is_last):
+            word = LENGTHS[recipe.form_at(index)]
             raise InputError(
-                f"recipe.stages[{index}].tokens: was {before:,} when this run began, "
+                f"recipe.stages[{index}].{word}: was {before:,} when this run began, "
                 f"now {now:,}; only the last stage may grow; {_WAYS_OUT}"
             )
 
@@ -160,8 +270,9 @@ def refuse_edits(
 _WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 # What may change under a run; files and tokens have refusals of their own.
 _NOT_COMPARED = re.compile(
-    r"name|description|seeds|workers|arms|sources|held_out|tokenizer|checkpoints"
-    r"|train\.(log_every|threads|device)|stages\[\d+\]\.tokens"
+    r"name|description|seeds|workers|arms|sources|held_out|tokenizer|checkpoints|evaluate"
+    r"|(stages\[\d+\]\.)?train\.(" + "|".join(sorted(LoopConfig.RESOURCES)) + ")"
+    r"|stages\[\d+\]\.(tokens|images|examples)"
 )
 
 

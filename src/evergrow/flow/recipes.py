@@ -1,33 +1,36 @@
 """The main job: carry out a recipe, or go on where it stopped."""
 
-import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evergrow.config import decode
-from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.disk import write_file
+from evergrow.data.corpora import make_corpora
+from evergrow.data.prepare import prepare
+from evergrow.data.prepared import WAYS_OUT, Asked, Prepared
+from evergrow.data.standing import standing_corpora
+from evergrow.disk import checksum, write_file
 from evergrow.errors import InputError
-from evergrow.flow import checkpoints
-from evergrow.flow.corpora import make_corpora
-from evergrow.flow.dispatch import Carried, train_units
-from evergrow.flow.listener import Listener
-from evergrow.flow.open_data import sizes_of
-from evergrow.flow.origin import origins
-from evergrow.flow.plan import plan_stages, refuse_edits
-from evergrow.flow.prepare import Prepared, prepare
-from evergrow.flow.standing import standing_corpora
-from evergrow.flow.units import Unit, stage_keys, unfold
-from evergrow.flow.versions import commit, package_version
-from evergrow.images.config import ImageSourceConfig
-from evergrow.models.load import find_model
-from evergrow.recipe import AnySource, CorpusRecipe, Recipe, load_recipe
-from evergrow.run import Manifest, Run, StageRecord, locked, write_manifest
+from evergrow.flow.before import refuse_early
+from evergrow.flow.dispatch import train_units
+from evergrow.flow.find import runs_in
+from evergrow.flow.pages import Carried
+from evergrow.flow.plan import Ground, plan_stages, refuse_edits
+from evergrow.flow.units import Unit, start_key, unfold
+from evergrow.listener import Listener
+from evergrow.models.config import kind_of_preset
+from evergrow.models.load import find_model, kind_in, model_key
+from evergrow.recipe import CorpusRecipe, Recipe, load_recipe
+from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
+from evergrow.scores.opening import Opened
+from evergrow.stage import checkpoints
+from evergrow.stage.architecture import read_config
+from evergrow.stage.versions import commit, package_version
 from evergrow.stream.config import TokenizerConfig
+from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash
 
 
 def carry_out(
@@ -45,10 +48,18 @@ def carry_out(
         if fresh:
             empty_root(root)
         units = with_own_stages(root, unfold(recipe))
+        refuse_early(root, units)
+        if not (root / "recipe.yaml").exists():
+            remember(root, recipe, base)  # killed while it prepares, it can go on from there
         plan(units, recipe, root, base, listener)
-        write_file(root / "recipe.yaml", recipe.to_yaml())
-        write_file(root / ".base", f"{base.resolve()}\n")
+        remember(root, recipe, base)
         return train_units(root, recipe.workers, units, listener)
+
+
+def remember(root: Path, recipe: Recipe, base: Path) -> None:
+    """Write down what a recipe's folder carries out, and where its relative paths start."""
+    write_file(root / "recipe.yaml", recipe.to_yaml())
+    write_file(root / ".base", f"{base.resolve()}\n")
 
 
 def remembered_base(root: Path) -> Path:
@@ -73,9 +84,25 @@ def plan(
     ``before`` is the folder of what was made of the recipe before, when it is not ``root``.
     """
     with listener.stop.at_once("the sources finished so far"):
-        made = _corpora(recipe, root, before or root, base, listener)
-        prepared = prepare_units(units, recipe, root, base, listener, made)
+        read = begun_sources(before or root)
+        made = _corpora(recipe, root, before or root, base, listener, read)
+        prepared = prepare_units(units, recipe, root, base, listener, made, read)
         plan_units(root, units, prepared)
+
+
+def begun_sources(root: Path) -> set[str]:
+    """The sources that a stage of any Run in ``root`` has begun to read, or is measured on."""
+    found: set[str] = set()
+    for run in runs_in(root):
+        begun = checkpoints.begun_stages(run)
+        if not begun:
+            continue
+        for stage in begun:
+            found |= stage.mixture.keys()
+        recipe = decode(Recipe, run.manifest.recipe, "manifest.recipe")
+        pending = {s for stage in run.manifest.stages[len(begun) :] for s in stage.mixture}
+        found |= set(recipe.evaluate.sources) - pending
+    return found
 
 
 def with_own_stages(root: Path, units: list[Unit]) -> list[Unit]:
@@ -83,37 +110,37 @@ def with_own_stages(root: Path, units: list[Unit]) -> list[Unit]:
     if not (root / "recipe.yaml").exists():
         return units
     asked = {unit.folder: unit.recipe for unit in unfold(load_recipe(root / "recipe.yaml"))}
-    return [
-        replace(unit, recipe=_with_own_stages(unit.recipe, asked[unit.folder], old))
-        if unit.folder in asked and (old := _recorded(root / unit.folder))
-        else unit
-        for unit in units
-    ]
+    found = []
+    for unit in units:
+        if unit.folder in asked and (root / unit.folder / "manifest.json").exists():
+            run = Run(root / unit.folder)
+            old = decode(Recipe, run.manifest.recipe, "manifest.recipe")
+            begun = len(checkpoints.begun_stages(run))
+            own = _with_own_stages(unit.recipe, asked[unit.folder], old, begun)
+            unit = replace(unit, recipe=own)
+        found.append(unit)
+    return found
 
 
-def _recorded(folder: Path) -> Recipe | None:
-    if not (folder / "manifest.json").exists():
-        return None
-    return decode(Recipe, Run(folder).manifest.recipe, "manifest.recipe")
+def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe, num_begun: int) -> Recipe:
+    """``new`` with the begun stages of ``old`` that come after it, and with its extensions.
 
-
-def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe) -> Recipe:
-    """``new`` with the stages of ``old`` that come after it, and with its extensions.
-
-    A stage whose tokens are still what the recipe ``asked`` for before keeps those of ``old``.
+    A stage that is still as long as the recipe ``asked`` for before keeps the length of ``old``.
     """
     known = old.stages[: len(new.stages)]
     if [s.name for s in known] != [s.name for s in new.stages[: len(known)]]:
         return new  # edited: refused with the difference named
     stages = list(new.stages)
     for i, (stage, before) in enumerate(zip(known, asked.stages, strict=False)):
-        if stages[i].tokens == before.tokens:
-            stages[i] = stages[i].model_copy(update={"tokens": stage.tokens})
+        if stages[i].length == before.length:
+            stages[i] = stages[i].as_long_as(stage)
+    later = old.stages[len(stages) : num_begun]
+    read = {source for stage in later for source in stage.weights}
     changes = {
-        "stages": [*stages, *old.stages[len(stages) :]],
+        "stages": [*stages, *later],
         "sources": {
             **new.sources,
-            **{k: s for k, s in old.sources.items() if k not in new.sources},
+            **{k: s for k, s in old.sources.items() if k not in new.sources and k in read},
         },
     }
     return new.model_copy(update=changes)
@@ -126,6 +153,7 @@ def prepare_units(
     base: Path,
     listener: Listener,
     made: Mapping[str, Corpus],
+    read: Collection[str],
 ) -> list[Prepared]:
     """Documents, held-out split, tokenizer and shards of every source that a unit uses.
 
@@ -144,113 +172,93 @@ def prepare_units(
         if tuple(later) not in prepared:
             used = [*shared, *later]
             only_measured = [n for n in used if n not in {*learnt, *own.streams}]
-            sources = {name: own.sources[name] for name in used if name in own.sources}
-            corpora = {name: made[name] for name in used if name in made}
-            prepared[tuple(later)] = (
-                _prepare_pictures(root, recipe, sources, base, listener, only_measured)
-                if recipe.of_pictures
-                else prepare(
-                    root,
-                    origins(_texts(sources), corpora, base),
-                    recipe.held_out,
-                    _tokenizer_config(recipe, root),
-                    asked or list(recipe.stages[0].weights),
-                    base,
-                    listener.say,
-                    only_measured,
-                    recipe.hides_tokens,
-                )
+            prepared[tuple(later)] = prepare(
+                Asked(root, base, listener.say, only_measured, read),
+                {name: own.sources[name] for name in used if name in own.sources},
+                {name: made[name] for name in used if name in made},
+                recipe.held_out,
+                _tokenizer_config(recipe, root),
+                asked or list(recipe.stages[0].weights),
+                recipe.hides_tokens,
             )
         found.append(prepared[tuple(later)])
     return found
 
 
 def _corpora(
-    recipe: Recipe, root: Path, before: Path, base: Path, listener: Listener
+    recipe: Recipe,
+    root: Path,
+    before: Path,
+    base: Path,
+    listener: Listener,
+    read: Collection[str],
 ) -> dict[str, Corpus]:
     """The recipe's corpora, made before anything reads them; what is done is skipped.
 
-    Those ``before`` that data was made of stay as they are, or this is refused.
+    Those ``before`` that a stage has read stay as they are, or this is refused.
     """
     if not recipe.corpora:
         return {}
     settings = recipe.model_dump(include=set(CorpusRecipe.model_fields))
+    used = {source for corpus in recipe.corpora.values() for source in corpus.sources}
+    settings["sources"] = {name: settings["sources"][name] for name in used}
     asked = decode(CorpusRecipe, settings, "recipe")
-    standing = standing_corpora(asked, before, base, listener.say)
+    standing = standing_corpora(asked, before, base, listener.say, read)
     made = make_corpora(asked, root, base, listener, standing)
     return dict(zip(asked.corpora, made, strict=True))
 
 
-def _prepare_pictures(
-    root: Path,
-    recipe: Recipe,
-    sources: Mapping[str, AnySource],
-    base: Path,
-    listener: Listener,
-    only_measured: list[str],
-) -> Prepared:
-    """Raises InputError when the packages that read pictures are not installed."""
-    try:
-        from evergrow.flow.prepare_pictures import prepare_pictures
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"recipe.sources: pictures need the package {error.name}; install evergrow[vision]"
-        ) from error
-    asked = (recipe.held_out, base, listener.say, only_measured)
-    return prepare_pictures(root, _pictures(sources), *asked)
-
-
-def _texts(sources: Mapping[str, AnySource]) -> dict[str, SourceConfig]:
-    return {name: s for name, s in sources.items() if isinstance(s, SourceConfig)}
-
-
-def _pictures(sources: Mapping[str, AnySource]) -> dict[str, ImageSourceConfig]:
-    return {name: s for name, s in sources.items() if isinstance(s, ImageSourceConfig)}
-
-
 def _tokenizer_config(recipe: Recipe, root: Path) -> TokenizerConfig:
-    """The recipe's tokenizer; that of a run or a hub id stands in the folder these mean first."""
-    if recipe.tokenizer is not None or recipe.model.from_ is None:
+    """The recipe's tokenizer, or that of the model it starts from, in its folder."""
+    if recipe.tokenizer is not None or recipe.model.from_ is None or recipe.of_pictures:
         return recipe.tokenizer_config
-    made = root / "tokenizer" / "evergrow_tokenizer.json"
-    if made.exists():
-        return TokenizerConfig(folder=json.loads(made.read_text())["folder"])
-    return TokenizerConfig(folder=str(find_model(recipe.model.from_).resolve()))
+    try:
+        folder = find_model(recipe.model.from_).resolve()
+    except InputError:
+        if not (root / "tokenizer").exists():
+            raise
+        folder = root / "tokenizer"  # the model is gone; what a run began with is kept
+    return TokenizerConfig(folder=str(folder))
 
 
 def plan_units(root: Path, units: list[Unit], prepared: list[Prepared]) -> None:
     """Write or update the manifest of every unit; refuses edits of what was already trained."""
     manifests = [_planned(root, u, p) for u, p in zip(units, prepared, strict=True)]
     for unit, manifest in zip(units, manifests, strict=True):
-        write_manifest(root / unit.folder, manifest)
+        folder = root / unit.folder
+        if (folder / "manifest.json").exists():
+            checkpoints.forget_unbegun(Run(folder))
+        write_manifest(folder, manifest)
 
 
 def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
-    data = {name: folder.relative_to(root).as_posix() for name, folder in prepared.data.items()}
-    tokenizer = next(iter(prepared.manifests.values()))["tokenizer"]
-    recipe = unit.recipe
-    keys = {name: Path(path).name for name, path in data.items()}
-    sizes = sizes_of(recipe, prepared.data)
-    folder = root / unit.folder
-    recorded: list[StageRecord] = []
-    known: Manifest | None = None
-    if (folder / "manifest.json").exists():
-        known = Run(folder).manifest
-        recorded = known.stages
+    recipe, folder = unit.recipe, root / unit.folder
+    data = {name: path.relative_to(root).as_posix() for name, path in prepared.data.items()}
+    known = Run(folder).manifest if (folder / "manifest.json").exists() else None
+    begun = checkpoints.begun_stages(Run(folder)) if known else []
+    start = start_of(unit, prepared.digest, known if begun else None)
+    opened = Opened.at(recipe, root, data, start.kind, unit.seed)
+    stood = [stage.begin for stage in begun]
+    begins = [_begin(recipe, i, prepared, stood[i : i + 1]) for i in range(len(recipe.stages))]
+    ground = Ground(opened, start, begins)
+    if known is not None and begun:
+        _refuse_edits(known, begun, recipe, ground)
         data = {**known.data, **data}
-        _refuse_edits(known, recipe, keys, tokenizer)
-    stages = plan_stages(recipe, unit.seed, keys, sizes, tokenizer, recorded)
-    for index, (before, stage) in enumerate(zip(recorded, stages, strict=False)):
+    stages = plan_stages(recipe, ground, begun)
+    for index, (before, stage) in enumerate(zip(begun, stages, strict=False)):
         if before.key != stage.key:
             checkpoints.refuse_unreachable(Run(folder), index, stage)
+    if begun:
+        _refuse_model(opened, len(stages), folder / "model")
     changes: dict[str, Any] = {
         "recipe": recipe.to_data(),
+        "start": start,
         "data": data,
         "stages": stages,
         "status": "running",
         "error": None,
     }
-    if known is not None:
+    if known is not None and begun:
         return known.model_copy(update=changes)
     return Manifest(
         evergrow=package_version(),
@@ -264,18 +272,106 @@ def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
     )
 
 
-def _refuse_edits(known: Manifest, recipe: Recipe, keys: dict[str, str], tokenizer: str) -> None:
+def start_of(unit: Unit, tokenizer: str, known: Manifest | None) -> Start:
+    """The model that a unit starts from; ``known`` is the manifest of a Run that has begun.
+
+    Raises InputError when its weights are others than those the Run began with.
+    """
+    recipe = unit.recipe
+    source = recipe.model.from_
+    if source is None:
+        assert recipe.model.preset is not None
+        kind = kind_of_preset(recipe.model.preset)
+        key = start_key(recipe, unit.seed, tokenizer, None)
+        return Start(source=f"{recipe.model.preset}, from scratch", kind=kind, key=key)
+    try:
+        kind, loaded = model_facts(source, recipe.of_pictures)
+    except InputError:
+        if known is None:
+            raise
+        return known.start  # it is gone, and no stage needs it again
+    start = Start(source=source, kind=kind, key=start_key(recipe, unit.seed, tokenizer, loaded))
+    if known is not None and known.start.key != start.key and _same_model(known, recipe):
+        raise InputError(
+            f"model.from: the weights, configuration or tokenizer of {source} changed since this "
+            f"run began with them; restore them, {WAYS_OUT}"
+        )
+    return start
+
+
+def _same_model(known: Manifest, recipe: Recipe) -> bool:
+    """Whether the recipe asks for the model in the words it did before."""
+    return decode(Recipe, known.recipe, "manifest.recipe").model == recipe.model
+
+
+def model_facts(source: str, of_pictures: bool) -> tuple[str, str]:
+    """The kind of a model that is there, and a hash of what it computes."""
+    if source.endswith(".safetensors"):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise InputError(f"model.from: {source}: no such file; give a file of weights")
+        return "classes", checksum(path)
+    folder = find_model(source)
+    return kind_in(folder, of_pictures), model_key(folder)
+
+
+def _begin(recipe: Recipe, index: int, prepared: Prepared, stood: list[Begin]) -> Begin:
+    """Where a stage begins; of a model outside also what it is by content.
+
+    ``stood`` is where it began, once it has: that model may be gone. Raises InputError for one
+    with another tokenizer than the run's.
+    """
+    found = recipe.begin_of(index)
+    if found.kind != "model":
+        return Begin(kind=found.kind, stage=found.of if isinstance(found.of, int) else None)
+    source, name = str(found.of), recipe.stages[index].name
+    try:
+        folder = find_model(source)
+    except InputError:
+        if source not in {begin.model for begin in stood}:
+            raise
+        return stood[0]
+    if prepared.tokenizer is not None:
+        own = tokenizer_hash(load_tokenizer(folder))
+        if own != prepared.digest:
+            raise InputError(
+                f"stages.{name}.from: {source} has another tokenizer than this run, whose data it "
+                "could not read; start a run of its own from it"
+            )
+    return Begin(kind="model", model=source, key=model_key(folder))
+
+
+def _refuse_model(opened: Opened, num_stages: int, folder: Path) -> None:
+    """Raise InputError when the model of a Run that goes on cannot learn what is asked now."""
+    if not (folder / "config.json").exists():
+        return
+    read_config(folder)  # a damaged one is told as such
+    for index in range(num_stages):
+        opened.objective_at(index).refuse(folder)
+
+
+def _refuse_edits(
+    known: Manifest, begun: list[StageRecord], recipe: Recipe, ground: Ground
+) -> None:
     old = decode(Recipe, known.recipe, "manifest.recipe")
     stages = [
-        stage.model_copy(update={"tokens": old.stages[i].tokens}) if i < len(old.stages) else stage
+        stage.as_long_as(old.stages[i]) if i < len(begun) else stage
         for i, stage in enumerate(recipe.stages)
     ]
     as_before = recipe.model_copy(update={"stages": stages})
-    refuse_edits(known.stages, recipe, stage_keys(as_before, known.seed, keys, tokenizer), old)
+    refuse_edits(begun, recipe, ground.keys(as_before), old)
 
 
 _STAYS = {".lock", "corpora"}  # keys say whether a corpus is still the one asked for
-_OWN = _STAYS | {"recipe.yaml", "summary.json", "study.json", "report.html", "tokenizer", "data"}
+_OWN = _STAYS | {
+    "recipe.yaml",
+    "summary.json",
+    "study.json",
+    "report.html",
+    "tokenizer",
+    "data",
+    "scores",
+}
 
 
 def empty_root(root: Path) -> None:

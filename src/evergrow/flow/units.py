@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evergrow.flow.versions import VERSION
+from evergrow.made import Made, chosen
+from evergrow.objectives.config import ObjectiveConfig, TrainConfig
 from evergrow.recipe import MAIN_ARM, Recipe
-from evergrow.stream.order import key_of
+from evergrow.run import Begin, Start
+from evergrow.stage.versions import VERSION
+from evergrow.warmup import least_warmup
 
-# Settings of training that change no recorded byte.
-_WITHOUT_EFFECT = {"log_every", "threads", "device"}
-# Settings that older runs do not have: absent, they are no part of a key.
-_LATER = {"grow", "two_stage", "objective", "augment", "depth"}
+KEY_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -34,33 +34,64 @@ def unfold(recipe: Recipe) -> list[Unit]:
     ]
 
 
-def stage_keys(recipe: Recipe, seed: int, data: Mapping[str, str], tokenizer: str) -> list[str]:
-    """A key a stage, made of all that determines its bytes and of its parent's key.
+def start_key(recipe: Recipe, seed: int, tokenizer: str, loaded: str | None) -> str:
+    """The key of the model that a recipe starts from; ``loaded`` is the hash of one that is there.
 
-    ``data`` holds the folder name, which carries the content's hash, of every measured source.
+    The head of a loaded vision model may be drawn from the seed.
     """
-    train = {
-        k: v
-        for k, v in recipe.train.model_dump().items()
-        if k not in _WITHOUT_EFFECT and (k not in _LATER or v is not None)
-    }
-    key = key_of(
-        VERSION,
-        seed,
-        tokenizer,
-        recipe.model.model_dump(),
-        train,
-        recipe.evaluate.model_dump(),
-    )
-    keys = []
+    if loaded is not None and not recipe.of_pictures:
+        return loaded[:KEY_DIGITS]
+    settings: dict[str, Any] = {"model": chosen(recipe.model, {"from_"}), "seed": seed}
+    settings["sequence_length"] = recipe.train.sequence_length
+    if recipe.of_pictures and recipe.train.objective is not None:
+        settings["objective"] = chosen(recipe.train.objective)  # which head, which masks
+    inputs = {"tokenizer": tokenizer} if loaded is None else {"weights": loaded}
+    return Made(version=VERSION, settings=settings, inputs=inputs).key[:KEY_DIGITS]
+
+
+def stage_keys(
+    recipe: Recipe,
+    seed: int,
+    data: Mapping[str, str],
+    start: Start,
+    objectives: list[ObjectiveConfig],
+    begins: list[Begin],
+) -> list[str]:
+    """A key a stage, made of all that determines its bytes and of the key of where it begins.
+
+    ``data`` holds the folder name, which carries the content's hash, of every source that is read.
+    What is measured is no part of it.
+    """
+    keys: list[str] = []
     for index, stage in enumerate(recipe.stages):
-        written: dict[str, Any] = stage.model_dump(exclude={"data", "mixture"})
-        settings = {k: v for k, v in written.items() if k not in _LATER or v is not None}
-        settings |= {
-            "mixture": {data[s]: w for s, w in stage.weights.items()},
-            "schedule": recipe.schedule_of(index).model_dump(),
-            "replay": recipe.replay_of(index).model_dump(),
+        settings = {
+            **chosen(stage, {"from_", "data", "mixture", "train", "schedule", "replay"}),
+            "seed": seed,
+            "train": chosen(recipe.train_of(index), TrainConfig.RESOURCES | {"objective"}),
+            "objective": chosen(objectives[index]),
+            "mixture": [[data[source], weight] for source, weight in stage.weights.items()],
+            "schedule": _rates(recipe, index),
+            "replay": chosen(recipe.replay_of(index)),
         }
-        key = key_of(key, sorted(settings.items()))
-        keys.append(f"{key:016x}")
+        made = Made(
+            version=VERSION, settings=settings, inputs=_begun_at(begins[index], keys, start)
+        )
+        keys.append(made.key[:KEY_DIGITS])
     return keys
+
+
+def _rates(recipe: Recipe, index: int) -> dict[str, Any]:
+    """What was chosen of a stage's schedule; the usual warm-up may be said or left out."""
+    config = recipe.schedule_of(index)
+    found = chosen(config)
+    if config.warmup is None and recipe.has_fresh_moments(index):
+        found["least_warmup"] = least_warmup(recipe.train_of(index).optimizer.beta2)
+    elif config.warmup == config.usual_warmup:
+        del found["warmup"]
+    return found
+
+
+def _begun_at(begin: Begin, keys: list[str], start: Start) -> dict[str, str]:
+    if begin.stage is not None:
+        return {begin.kind: keys[begin.stage]}
+    return {begin.kind: begin.key or start.key}

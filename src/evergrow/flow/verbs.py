@@ -5,24 +5,33 @@ from pathlib import Path
 from typing import Any
 
 from evergrow.config import override
+from evergrow.corpus.config import SourceConfig
+from evergrow.disk import write_file
 from evergrow.errors import InputError
-from evergrow.flow import checkpoints
-from evergrow.flow.architecture import read_config
-from evergrow.flow.dispatch import Carried, train_units, write_pages
+from evergrow.flow.before import refuse_early
+from evergrow.flow.dispatch import train_units
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
-from evergrow.flow.listener import Listener
-from evergrow.flow.recipes import carry_out, plan, remembered_base
-from evergrow.flow.release import write_release
-from evergrow.flow.stage import Schedule, record_evals, restore, train_branch
-from evergrow.flow.units import Unit
-from evergrow.flow.work import open_work
+from evergrow.flow.pages import Carried, write_pages
+from evergrow.flow.plan import epoch_limits
+from evergrow.flow.recipes import carry_out, plan, remembered_base, with_own_stages
+from evergrow.flow.score import score_run
+from evergrow.flow.units import KEY_DIGITS, Unit, unfold
 from evergrow.images.config import ImageSourceConfig
+from evergrow.listener import Listener
+from evergrow.made import Made, chosen
 from evergrow.models.describe import context_window
 from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import find_model, load_model
-from evergrow.recipe import Recipe, decode_recipe, load_recipe
+from evergrow.recipe import LENGTHS, Recipe, decode_recipe, load_recipe
 from evergrow.run import Branch, Run, locked
 from evergrow.schedules import AnnealShape, Segment, branch
+from evergrow.stage import checkpoints
+from evergrow.stage.architecture import read_config
+from evergrow.stage.legs import carry_out_stage, measure, restore, train_branch
+from evergrow.stage.release import node_of, round_to_release, write_release
+from evergrow.stage.versions import VERSION
+from evergrow.stage.work import open_work
+from evergrow.stream.plan import SampleStream
 
 # For a model that is continued without a recipe.
 SEQUENCE_LENGTH = 512
@@ -39,8 +48,10 @@ def continue_run(
 ) -> Carried:
     """A new stage on the trunk of the Run in ``folder``, with the files that ``data`` globs match.
 
-    ``settings`` are dotted fields of the stage (replay.fraction, schedule, optimizer_state); the
-    rest stays as the Run has it. The same once more goes on with a stage that was interrupted.
+    Without ``data`` it learns what its sources have that no stage has read: new documents, and
+    those that were edited. ``settings`` are dotted fields of the stage (replay.fraction, schedule,
+    optimizer_state); the rest stays as the Run has it. The same once more goes on with a stage that
+    was interrupted.
     Raises InputError when the stage's name is taken, and what carrying out refuses.
     """
     run = find_run(folder)
@@ -53,15 +64,34 @@ def continue_run(
     elif stage in {*before["sources"], *(s["name"] for s in before["stages"])}:
         taken = ", ".join(s["name"] for s in before["stages"])
         raise InputError(f"{stage}: this run already has {taken}; give the new stage another name")
-    added: dict[str, Any] = {"name": stage, "data": stage, "tokens": tokens}
+    source = _source(old.recipe, run, absolute(data)) if data else _again(old.recipe)
+    word = "images" if old.recipe.of_pictures else "tokens"
+    added: dict[str, Any] = {"name": stage, "data": stage, word: tokens}
     for path, value in (settings or {}).items():
         added = override(added, path, value)
     after = {
         **before,
-        "sources": {**before["sources"], stage: _source(old.recipe, run, absolute(data))},
+        "sources": {**before["sources"], stage: source},
         "stages": [*before["stages"], added],
     }
     return _carry_on(root, old, decode_recipe(after), listener)
+
+
+def _again(recipe: Recipe) -> dict[str, Any]:
+    """The files of all sources of text as one more source: repeats of earlier ones are dropped.
+
+    Raises InputError when they are read in different ways, or are no files.
+    """
+    learnt = [s for n, s in recipe.sources.items() if n in recipe.streams]
+    texts = [s for s in learnt if isinstance(s, SourceConfig) and s.files]
+    settings = [chosen(s, {"files", "max_epochs", "max_bad"}) for s in texts]
+    if not texts or any(other != settings[0] for other in settings):
+        raise InputError(
+            "--new: the sources of this run are no files of text that are read in one way; name "
+            "the new ones with --data"
+        )
+    files = list(dict.fromkeys(glob for s in texts for glob in s.files))
+    return {**settings[0], "files": files}
 
 
 def _source(recipe: Recipe, run: Run, globs: list[str]) -> dict[str, Any]:
@@ -98,7 +128,8 @@ def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     old = unit_of(run, root)
     _refuse_unfinished(run)
     data = old.recipe.to_data()
-    data["stages"][-1]["tokens"] += tokens
+    last = len(old.recipe.stages) - 1
+    data["stages"][-1][LENGTHS[old.recipe.form_at(last)]] += tokens
     return _carry_on(root, old, decode_recipe(data), listener)
 
 
@@ -114,8 +145,37 @@ def _carry_on(root: Path, old: Unit, recipe: Recipe, listener: Listener) -> Carr
     unit = Unit(old.arm, old.seed, old.folder, recipe)
     with locked(root), listener.stop.listening():
         whole = load_recipe(root / "recipe.yaml")
+        refuse_early(root, [unit])
         plan([unit], whole, root, remembered_base(root), listener)
         return train_units(root, 1, [unit], listener)
+
+
+def measure_also(path: Path, name: str, files: str, listener: Listener) -> Path:
+    """Measure every release of the recipe at ``path`` on more files, called ``name``.
+
+    They join the sources that are only measured; nothing is trained. Returns the report. Raises
+    InputError for a name that is taken.
+    """
+    root = find_root(path)
+    with locked(root), listener.stop.listening():
+        recipe = load_recipe(root / "recipe.yaml")
+        if recipe.of_pictures:
+            raise InputError(
+                "--add is for text, and this run's model sees pictures; give its recipe another "
+                "source of images under evaluate.sources and run it again"
+            )
+        if name in recipe.sources or name in recipe.corpora:
+            raise InputError(f"--add {name}: this recipe has a source of that name; choose another")
+        data = recipe.to_data()
+        data["sources"][name] = {"files": absolute([files])}
+        data["evaluate"]["sources"] = [*recipe.evaluate.sources, name]
+        more = decode_recipe(data)
+        units = with_own_stages(root, unfold(more))
+        plan(units, more, root, remembered_base(root), listener)
+        write_file(root / "recipe.yaml", more.to_yaml())
+        for unit in units:
+            score_run(root, Run(root / unit.folder), listener)
+        return write_pages(root, "done").report
 
 
 def continue_model(
@@ -173,25 +233,41 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
     """
     run = find_run(folder)
     root = find_root(run.folder)
-    with locked(root), locked(run.folder), listener.stop.listening():
+    with locked(root), listener.stop.listening():
         _refuse_unfinished(run)
         index, record = last_done(run)
+        if checkpoints.reopen(run, index):
+            carry_out_stage(run.folder, index, listener)
+            run = Run(run.folder)
+            record = run.manifest.stages[index]
         recipe = unit_of(run, root).recipe
         _refuse_frozen(recipe, index)
-        head = record.first_step + record.num_steps
-        per_step = recipe.train.tokens_per_step
+        head, per_step = record.last_step, record.per_step
         num_steps = max(1, tokens // per_step)
+        _refuse_epochs(run, recipe, index, num_steps)
         peak = max(float(str(s["from_lr"])) for s in record.schedule)
         peak = max(peak, *(float(str(s["to_lr"])) for s in record.schedule))
         trunk = [Segment.model_validate(s) for s in record.schedule]
-        segments = branch(trunk, head * per_step, num_steps * per_step, floor * peak, shape)
+        segments = branch(trunk, record.clock_at(head), num_steps * per_step, floor * peak, shape)
         name = f"{record.name}-anneal-{num_steps * per_step}"
         release = run.folder / "releases" / name
         if any(made.name == name for made in run.manifest.branches):
             raise InputError(f"{release}: made before; choose another number of tokens")
-        _anneal(run, index, name, segments, head, num_steps, release, listener)
+        with locked(run.folder):
+            _anneal(run, index, name, segments, head, num_steps, release, listener)
         write_pages(root, "done")
     return release
+
+
+def _refuse_epochs(run: Run, recipe: Recipe, index: int, num_steps: int) -> None:
+    """Raise InputError when the branch would read a source more often than it allows."""
+    record = run.manifest.stages[index]
+    more = num_steps * recipe.train_of(index).batch_size
+    longer = record.ledger.model_copy(update={"num_samples": record.ledger.num_samples + more})
+    ledgers = [run.manifest.stages[place].ledger for place in record.path[:-1]]
+    folders = {name: Path(path).name for name, path in run.manifest.data.items()}
+    stream = SampleStream([*ledgers, longer], run.manifest.seed)
+    stream.refuse_too_many_epochs(epoch_limits(recipe, folders))
 
 
 def _refuse_frozen(recipe: Recipe, index: int) -> None:
@@ -220,7 +296,7 @@ def _anneal(
         f"{run.folder.name}, {name}: restored weights and optimiser at the end of {record.name}; "
         f"re-initialised nothing; rate {segments[0].from_lr:.3g} to {segments[-1].to_lr:.3g}"
     )
-    planned: Schedule = [s.model_dump() for s in segments]
+    planned: list[Any] = [s.model_dump() for s in segments]
     try:
         begun = checkpoints.newest_of_branch(run, index, "branch", planned)
         if begun is None:
@@ -229,19 +305,23 @@ def _anneal(
         else:
             restore(work, begun, cut=True)
         train_branch(work, "branch", planned, head, head + num_steps)
-        scores = record_evals(work, "branch", partial=False, branch=name)
-        write_release(work, release, name, [*record.schedule, *planned], scores)
+        made = Made(version=VERSION, settings={"schedule": planned}, inputs={"trunk": record.key})
+        key = made.key[:KEY_DIGITS]
+        round_to_release(work)
+        scores = measure(work, key)
+        node = node_of(work, key, "branch", name, [*record.schedule, *planned], scores)
+        write_release(work, release, node)
     finally:
         work.writer.close()
-    tokens = num_steps * work.recipe.train.tokens_per_step
-    made = Branch(
+    found = Branch(
         name=name,
+        key=key,
         stage=record.name,
         from_step=head,
-        tokens=tokens,
+        tokens=num_steps * record.per_step,
         release=release.relative_to(run.folder).as_posix(),
     )
     checkpoints.drop_leg(work.run, index, "branch")
     stages = list(work.run.manifest.stages)
     stages[index] = record.model_copy(update={"offsets": work.run.offsets()})
-    work.run.save(stages=stages, branches=[*work.run.manifest.branches, made])
+    work.run.save(stages=stages, branches=[*work.run.manifest.branches, found])

@@ -1,20 +1,17 @@
 """Stages side by side: a few processes that each carry out one stage after another."""
 
-import multiprocessing
 import os
 import signal
-import threading
-import time
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from evergrow.errors import EvergrowError, Stopped
-from evergrow.flow.listener import STOPS, Listener, Progress, StopFlag
-from evergrow.flow.stage import carry_out_stage
+from evergrow.listener import Listener, Progress, StopFlag
+from evergrow.processes import STOPS, begin_process
+from evergrow.stage.legs import carry_out_stage
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,11 @@ class Done:
     error: EvergrowError | None
 
 
-def serve(connection: Connection, threads: int, parent: int) -> None:
-    """A worker process of the process ``parent``: take jobs until the connection closes."""
+def serve(connection: Connection, threads: int) -> None:
+    """A worker process: take jobs until the connection closes."""
     import torch
 
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     stop = StopFlag()
     listener = Listener(connection.send, connection.send, stop)
     with stop.listening():
@@ -61,35 +57,19 @@ def _carry_out(job: Job, listener: Listener) -> EvergrowError | None:
     return None
 
 
-def _end_with_parent(parent: int) -> None:
-    """A killed parent cannot tell its workers; they look, and end as suddenly as it did."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
-
-
 class Workers:
     """``num_workers`` processes of ``threads`` CPU threads each; free ones are given jobs."""
 
     def __init__(self, num_workers: int, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        resource_tracker.ensure_running()  # unblocks the stop signals when it starts
-        # A child that is still importing would die of a signal; it looks at it when it can.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self._processes: list[SpawnProcess] = []
         self._connections: list[Connection] = []
         self._jobs: dict[Connection, Job] = {}
         for _ in range(num_workers):
             pipe: tuple[Any, Any] = Pipe()  # of another class on Windows
             ours, theirs = pipe
-            # The parent may be killed before the child can ask who it is.
-            arguments = (theirs, threads, os.getpid())
-            process = context.Process(target=serve, args=arguments, daemon=True)
-            process.start()
+            self._processes.append(begin_process(serve, theirs, threads))
             theirs.close()
-            self._processes.append(process)
             self._connections.append(ours)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def running(self) -> list[Job]:

@@ -98,8 +98,8 @@ def layout(**more: Any) -> dict[str, Any]:
 
 def life_axis(folder: RunFolder) -> dict[str, Any]:
     """The x axis of all charts over the life of the model: tokens from first to last stage."""
-    first = min(arm.first.spans[0].start for arm in folder.arms)
-    last = max(arm.first.spans[-1].end for arm in folder.arms)
+    first = min(arm.first.way[0].start for arm in folder.arms)
+    last = max(arm.first.way[-1].end for arm in folder.arms)
     room = 0.012 * (last - first)
     return {"range": [first - room, last + room], "tickformat": "~s", "fixedrange": False,
             "showgrid": False, "nticks": 9}  # fmt: skip
@@ -107,7 +107,7 @@ def life_axis(folder: RunFolder) -> dict[str, Any]:
 
 def stage_bands(folder: RunFolder) -> dict[str, Any]:
     """Every other stage shaded and, as far as there is room, named on top."""
-    spans = max((arm.first.spans for arm in folder.arms), key=len)
+    spans = max((arm.first.way for arm in folder.arms), key=len)
     shapes = [
         {"type": "rect", "xref": "x", "yref": "paper", "x0": span.start, "x1": span.end,
          "y0": 0, "y1": 1, "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}

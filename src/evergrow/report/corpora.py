@@ -13,6 +13,7 @@ from evergrow.report.folder import Record
 from evergrow.run import refuse_newer
 
 FORMAT = 1
+MOST_LABELS = 12  # of a kind
 
 
 class Amount(Record):
@@ -56,6 +57,7 @@ class Size(Record):
     """Documents of one label before and after."""
 
     read_documents: int
+    read_bytes: int
     kept_documents: int
     kept_bytes: int
 
@@ -92,6 +94,7 @@ class Source(Record):
     documents: int
     quarantined: dict[str, int] = {}
     flagged: dict[str, int] = {}
+    skipped: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,9 @@ class CorpusCard:
 
     @property
     def sizes(self) -> list[tuple[str, list[tuple[str, Size]]]]:
-        """By language, domain, year and source: the twelve largest labels, largest first."""
-        return [
-            (kind, sorted(of.items(), key=lambda item: -item[1].read_documents)[:12])
-            for kind, of in self.card.sizes.items()
-        ]
+        """By source, year, licence, language and domain, in the card's order: all years, of others
+        the eleven largest and the rest as one."""
+        return [(kind, _shown(kind, list(of.items()))) for kind, of in self.card.sizes.items()]
 
     @property
     def lengths(self) -> list[Length]:
@@ -122,12 +123,20 @@ class CorpusCard:
 
     @property
     def unreadable(self) -> dict[str, int]:
-        """Documents that could not be read or whose date is doubted, by reason."""
+        """Documents not read, files left out and dates that are doubted, by reason."""
         found: dict[str, int] = {}
         for source in self.sources.values():
-            for reason, count in (source.quarantined | source.flagged).items():
+            for reason, count in (source.quarantined | source.flagged | source.skipped).items():
                 found[reason] = found.get(reason, 0) + count
         return found
+
+
+def _shown(kind: str, sizes: list[tuple[str, Size]]) -> list[tuple[str, Size]]:
+    if kind == "year" or len(sizes) <= MOST_LABELS:
+        return sizes
+    first, rest = sizes[: MOST_LABELS - 1], [size for _, size in sizes[MOST_LABELS - 1 :]]
+    summed = {name: sum(getattr(size, name) for size in rest) for name in Size.model_fields}
+    return [*first, (f"{len(rest)} others", Size(**summed))]
 
 
 def read_corpora(root: Path) -> list[CorpusCard]:

@@ -36,7 +36,7 @@ def mixture_groups(folder: RunFolder) -> list[list[Arm]]:
 def mixture(folder: RunFolder, arms: list[Arm]) -> Figure:
     """One column a stage, as wide as its tokens, divided by source; replay is hatched."""
     bars: list[Figure] = []
-    for span in arms[0].first.spans:
+    for span in arms[0].first.way:
         height = 0.0
         for source, share in shares(span.stage).items():
             bars.append(_bar(folder, source, span, height, share))

@@ -18,7 +18,7 @@ from evergrow.report.canvas import (
     text,
     thin,
 )
-from evergrow.report.folder import Arm, Run, RunFolder
+from evergrow.report.folder import Arm, Moment, Run, RunFolder
 from evergrow.schedules import Segment, curve
 
 Points = list[tuple[int, float]]
@@ -51,14 +51,15 @@ def training_loss(folder: RunFolder) -> Figure:
     traces, heights = [], []
     for arm in folder.arms:
         run = arm.first
-        stages = [leg for stage in arm.stages if (leg := run.leg(stage.name, "trunk"))]
+        legs = [(s.stage, run.digest.leg(s.stage.name, "trunk").bins) for s in run.way]
+        stages = [(stage, bins) for stage, bins in legs if bins]
         points = max(2, MAX_POINTS // max(1, len(stages)))
-        for steps in stages:
-            tokens = np.array([step.tokens for step in steps], dtype=float)
-            loss = np.array([step.loss for step in steps], dtype=float)  # None is NaN
-            picked = thin(len(steps), points - 1)
-            learnt = np.where([step.skipped for step in steps], np.nan, loss)
-            smooth = running_mean(learnt, max(1, len(steps) // 40))
+        for stage, bins in stages:
+            tokens = np.array([stage.clock_at(one.step) for one in bins], dtype=float)
+            loss = np.array([one.raw for one in bins], dtype=float)  # None is NaN
+            picked = thin(len(bins), points - 1)
+            learnt = np.array([one.mean for one in bins], dtype=float)
+            smooth = running_mean(learnt, max(1, len(bins) // 40))
             raw = {"width": 1, "color": arm_color(arm)}
             traces.append(
                 _line(arm, tokens[picked], loss[picked], raw, opacity=0.16, hoverinfo="skip")
@@ -119,7 +120,7 @@ def learning_rate(folder: RunFolder, arms: list[Arm]) -> Figure:
 def trunk_rates(run: Run) -> tuple[Points, Points]:
     """(tokens, rate) of the trunk, as far as it has come and from there on."""
     done, planned = [], []
-    for span in run.spans:
+    for span in run.way:
         segments = [Segment.model_validate(segment) for segment in span.stage.schedule]
         done += curve(segments, span.start, span.reached) if span.reached > span.start else []
         planned += curve(segments, span.reached, span.end) if span.reached < span.end else []
@@ -129,11 +130,11 @@ def trunk_rates(run: Run) -> tuple[Points, Points]:
 def release_rates(run: Run) -> list[tuple[Points, bool]]:
     """(tokens, rate) of each planned fork, and whether its release is made."""
     forks = []
-    for span in run.spans:
+    for span in run.way:
         if span.stage.release_schedule is None or span.stage.fork_step is None:
             continue
         segments = [Segment.model_validate(segment) for segment in span.stage.release_schedule]
-        start = span.stage.fork_step * run.tokens_per_step
+        start = span.stage.clock_at(span.stage.fork_step)
         forks.append((curve(segments, start, span.end), span.stage.release is not None))
     return forks
 
@@ -149,15 +150,22 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _trunk_curve(run: Run, source: str) -> Points:
-    rows = [row for row in run.evaluations if row.leg == "trunk" and row.source == source]
-    return [(row.tokens, row.loss) for row in rows]
+    way = {span.stage.name: span.stage for span in run.way}
+    return [
+        (way[row.stage].clock_at(row.step), row.loss)
+        for row in run.evaluations
+        if row.source == source and row.stage in way
+    ]
 
 
 def _release_points(run: Run, source: str) -> Points:
-    rows = [
-        row for row in run.evaluations if row.leg in ("start", "release") and row.source == source
+    places: list[tuple[Moment, int]] = [(None, run.way[0].start)]
+    places += [(span.stage.name, span.end) for span in run.way]
+    return [
+        (place, found[source].loss)
+        for moment, place in places
+        if source in (found := run.losses.get(moment, {}))
     ]
-    return [(row.tokens, row.loss) for row in rows]
 
 
 def _settled(points: Points) -> Points:
@@ -232,7 +240,7 @@ def _growth_marks(arm: Arm, run: Run, source: str) -> Figure:
     """Filled triangles where a larger model was born, at its first loss."""
     births = [
         (span.start, growth, growth.loss[source])
-        for span in run.spans
+        for span in run.way
         if (growth := run.growths.get(span.stage.name)) and source in growth.loss
     ]
     return {
@@ -256,7 +264,7 @@ def _stripe(place: int, number: int) -> str:
 def _release_rings(arm: Arm, size: int) -> Figure:
     """Rings at the rate a release ended with, on its fork or on a trunk that anneals itself."""
     ends = []
-    for span in arm.first.spans:
+    for span in arm.first.way:
         if span.stage.release is None:
             continue
         segments = span.stage.release_schedule or span.stage.schedule

@@ -9,11 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evergrow.config import load_yaml
 from evergrow.errors import InputError
+from evergrow.lineage import Measured
+from evergrow.objectives.lines import Probed, Shown
 from evergrow.run import FORMAT, Manifest, StageRecord, read_manifest, refuse_newer
+from evergrow.scores.store import losses, read_scores
+from evergrow.stage.digest import Digest, read_digest
+from evergrow.stage.records import Evaluation, read_lines
+from evergrow.stage.summary import ArmSummary, Summary
+from evergrow.strict_yaml import load_yaml
 
 
 class Record(BaseModel):
@@ -22,98 +28,11 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Evaluation(Record):
-    """The loss on one source at one moment, and the 95 % interval from ``low`` to ``high``."""
-
-    stage: str | None
-    leg: str
-    step: int
-    tokens: int
-    source: str
-    loss: float
-    low: float | None = None
-    high: float | None = None
-    floor: float | None = None
-    accuracy: float | None = None
-
-
-class Step(Record):
-    """One optimiser step; ``tokens`` counts from the first weights, after the step.
-
-    ``loss`` is None for one that is no number; such a step is skipped.
-    """
-
-    stage: str
-    leg: str
-    step: int
-    tokens: int
-    loss: float | None
-    lr: float
-    skipped: bool = False
-
-
-class Case(Record):
-    """A held-out picture under its class map: what it is, and what the model takes it for."""
-
-    is_: str = Field(alias="is")
-    told: str
-
-
-class Sample(Record):
-    """What a release wrote after ``prompt``; or the sheet of pictures that shows what it sees."""
-
-    stage: str | None
-    step: int
-    source: str = ""
-    prompt: str = ""
-    text: str = ""
-    picture: str | None = None
-    cases: list[Case] = []
-    num_right: int = 0
-
-
-class Probe(Record):
-    """What a simple rule tells from a model's features, or from the raw pixels."""
-
-    stage: str | None
-    source: str
-    features: str
-    probe: str
-    accuracy: float
-    low: float
-    high: float
-
-
-class Scores(Record):
-    """An arm's measures (bits per byte, tokens); means when there are several seeds."""
-
-    average: float | None = None
-    forgetting: float | None = None
-    backward_transfer: float | None = None
-    forward_transfer: float | None = None
-    transient_peak: float | None = None
-    num_tokens: float | None = None
-    num_tokens_total: float | None = None
-    flops: float | None = None
-    flops_total: float | None = None
-    tokens_per_second: float | None = None
-    seeds: dict[str, "Scores"] = {}
-    intervals: dict[str, tuple[float, float]] = {}
-
-
-class Summary(Record):
-    """What summary.json says of the whole recipe."""
-
-    name: str
-    status: str
-    streams: list[str] = []
-    arms: dict[str, Scores] = {}
-
-
 class Part(Record):
     """Size of the training or the held-out part of a source."""
 
     num_pictures: int = 0
+    num_examples: int = 0
     num_documents: int = 0
     num_tokens: int = 0
     num_bytes: int = 0
@@ -179,7 +98,9 @@ class Audit(Record):
 
 
 class Data(Part):
-    """A tokenised source: the training part, the held-out part and what was left out."""
+    """A prepared source: the training part, the held-out part and what was left out."""
+
+    form: str
 
     train: Part | None = None  # of pictures; the whole of text is the training part
     held_out: Part
@@ -241,15 +162,14 @@ class Ratio(Record):
 
 
 class Symmetry(Record):
-    """One kind of weight matrix after a growth: units that repeat, and rank."""
+    """One kind of weight matrix after a growth: units that repeat, now and for ever."""
 
     kind: str
     shape: tuple[int, int]
     duplicate_rows: int
     duplicate_columns: int
-    rank: int | None = None
-    effective_rank: float | None = None
-    source_rank: int | None = None
+    locked_rows: int
+    locked_columns: int
 
 
 class Verification(Record):
@@ -281,44 +201,39 @@ class Span:
     reached: int
 
 
+Moment = str | None  # a stage whose release is meant; None: the model before the first
+
+
 @dataclass(frozen=True)
 class Run:
-    """One arm with one seed; ``path`` is relative to the run folder."""
+    """One arm with one seed; ``path`` is relative to the run folder.
+
+    ``losses``, ``shown`` and ``probes`` are the scores of its releases.
+    """
 
     path: str
     manifest: Manifest
-    steps: list[Step]
+    digest: Digest
     evaluations: list[Evaluation]
-    samples: list[Sample]
-    probes: list[Probe]
+    losses: dict[Moment, dict[str, Measured]]
+    shown: dict[Moment, list[Shown]]
+    probes: dict[Moment, list[Probed]]
     growths: dict[str, Growth]  # by the stage that begins with it
 
     @cached_property
     def spans(self) -> list[Span]:
-        """Every stage of the plan along the trunk."""
+        """Every stage of the plan along its trunk."""
         return [self._span(stage) for stage in self.manifest.stages]
 
     @cached_property
-    def tokens_per_step(self) -> int:
-        """Tokens of one optimiser step, the same in all stages."""
-        return self.manifest.stages[0].tokens // self.manifest.stages[0].num_steps
-
-    def leg(self, stage: str, leg: str) -> list[Step]:
-        """The steps of one leg ("trunk" or "anneal") of a stage, in order."""
-        return self._legs.get((stage, leg), [])
-
-    @cached_property
-    def _legs(self) -> dict[tuple[str, str], list[Step]]:
-        legs: dict[tuple[str, str], list[Step]] = {}
-        for step in self.steps:
-            legs.setdefault((step.stage, step.leg), []).append(step)
-        return legs
+    def way(self) -> list[Span]:
+        """The stages on the way to the last one."""
+        return [self.spans[place] for place in self.manifest.stages[-1].path]
 
     def _span(self, stage: StageRecord) -> Span:
-        start = stage.first_step * self.tokens_per_step
-        end = (stage.first_step + stage.num_steps) * self.tokens_per_step
-        steps = self.leg(stage.name, "trunk")
-        return Span(stage, start, end, min(end, steps[-1].tokens) if steps else start)
+        bins = self.digest.leg(stage.name, "trunk").bins
+        reached = stage.clock_at(bins[-1].step) if bins else stage.clock
+        return Span(stage, stage.clock, stage.clock_at(stage.last_step), reached)
 
 
 @dataclass(frozen=True)
@@ -328,7 +243,7 @@ class Arm:
     name: str
     color: int
     runs: list[Run]
-    scores: Scores | None
+    scores: ArmSummary | None
 
     @property
     def first(self) -> Run:
@@ -356,13 +271,13 @@ class RunFolder:
 
     @property
     def unit(self) -> str:
-        """What a loss is measured in."""
-        return str(self.arms[0].first.manifest.model.get("unit", "bits per byte"))
+        """What a loss is measured in, in the last stage."""
+        return self.arms[0].stages[-1].unit
 
     @property
     def counted(self) -> str:
         """What the clock counts: tokens, or pictures."""
-        return str(self.arms[0].first.manifest.model.get("counted", "tokens"))
+        return self.arms[0].stages[-1].counted
 
     @property
     def num_seeds(self) -> int:
@@ -378,11 +293,13 @@ class RunFolder:
     def sources(self) -> list[str]:
         """All sources: those learnt, then those that are only measured."""
         runs = [run for arm in self.arms for run in arm.runs]
-        measured = dict.fromkeys(row.source for run in runs for row in run.evaluations)
+        measured = dict.fromkeys(
+            source for run in runs for found in run.losses.values() for source in found
+        )
         return list(dict.fromkeys([*self.learnt, *measured]))
 
 
-RecordType = TypeVar("RecordType", bound=Record)
+RecordType = TypeVar("RecordType", bound=BaseModel)
 
 
 def read_run_folder(path: Path) -> RunFolder:
@@ -407,7 +324,7 @@ def read_run_folder(path: Path) -> RunFolder:
         name=summary.name if summary else path.resolve().name,
         description=str(recipe.get("description") or ""),
         status=_status(summary, arms),
-        streams=summary.streams if summary else [stage.name for stage in stages],
+        streams=[stage.name for stage in stages],
         arms=arms,
         data=_read_data(path, arms),
         audit=_read_json(path / "data" / "audit.json", Audit),
@@ -418,18 +335,6 @@ def read_run_folder(path: Path) -> RunFolder:
 def has_runs(path: Path) -> bool:
     """Whether the folder of a recipe holds a run."""
     return bool(_find_runs(path))
-
-
-def read_lines(path: Path, kind: type[RecordType]) -> list[RecordType]:
-    """All lines of a JSONL file, none when it is absent; an unfinished last line is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    try:
-        rows = TypeAdapter(list[kind])  # pyright: ignore[reportInvalidTypeForm]
-        return rows.validate_json(f"[{','.join(lines)}]")
-    except ValidationError as error:
-        raise InputError(f"{path}: {_damage(error)}; run the recipe again") from error
 
 
 def _read_json(path: Path, kind: type[RecordType]) -> RecordType | None:
@@ -469,14 +374,21 @@ def _read_run(folder: Path, root: Path) -> Run:
         stage.name: _read_json(folder / "growth" / stage.name / "growth.json", Growth)
         for stage in manifest.stages
     }
+    data = [Path(used).name for used in manifest.data.values()]
+    keys: dict[Moment, str] = {None: manifest.start.key}
+    keys |= {stage.name: stage.key for stage in manifest.stages}
+    scores = {moment: read_scores(root, key, data) for moment, key in keys.items()}
     return Run(
         path=folder.relative_to(root).as_posix(),
         manifest=manifest,
         growths={name: growth for name, growth in read.items() if growth is not None},
-        steps=read_lines(folder / "metrics.jsonl", Step),
+        digest=read_digest(folder),
         evaluations=read_lines(folder / "evals.jsonl", Evaluation),
-        samples=read_lines(folder / "samples.jsonl", Sample),
-        probes=read_lines(folder / "probes.jsonl", Probe),
+        losses={moment: losses(found) for moment, found in scores.items() if losses(found)},
+        shown={m: [line for score in found for line in score.shown] for m, found in scores.items()},
+        probes={
+            m: [line for score in found for line in score.probes] for m, found in scores.items()
+        },
     )
 
 

@@ -1,14 +1,17 @@
-"""The lineage as a drawing: one lane an arm, releases and branches beside the trunk.
+"""The lineage as a drawing: a lane for each leaf of an arm, releases and branches beside them.
 
 Coordinates are those of an SVG view box WIDTH wide. A stage that several arms share is drawn once,
-on the lane of the first of them, striped in their colours.
+on the lane of the first of them, striped in their colours. The lane of an arm leads to its last
+stage; below it lie those of other leaves.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from evergrow.report.canvas import DASH, NUM_ARM_COLORS
 from evergrow.report.folder import Arm, Growth, RunFolder, Span
+from evergrow.report.matrix import ways
 from evergrow.report.words import count
 from evergrow.run import Branch, StageRecord
 
@@ -56,18 +59,18 @@ class Tree:
 def lineage(folder: RunFolder) -> Tree:
     """Draw the first seed of every arm; arms that share stages lie side by side."""
     owners = _owners(folder)
-    spans = max((arm.first.spans for arm in folder.arms), key=len)
-    first = min(arm.first.spans[0].start for arm in folder.arms)
-    last = max(arm.first.spans[-1].end for arm in folder.arms)
+    longest = max((arm.first.way for arm in folder.arms), key=len)
+    spans = [span for arm in folder.arms for span in arm.first.spans]
+    first, last = min(span.start for span in spans), max(span.end for span in spans)
 
     def place(tokens: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (tokens - first) / (last - first)
 
     arms = _side_by_side(folder, owners)
-    lanes = {arm.name: float(TOP + LANE * number) for number, arm in enumerate(arms)}
-    tree = Tree(height=TOP + LANE * (len(arms) - 1) + DROP + 24)
-    tree.columns = [(place(span.start), span.stage.name) for span in spans]
-    tree.lanes = [(lanes[arm.name], arm.name, arm.color) for arm in arms]
+    lanes = _lanes(arms)
+    tree = Tree(height=max(lane.y for lane in lanes.values()) + DROP + 24)
+    tree.columns = [(place(span.start), span.stage.name) for span in longest]
+    tree.lanes = [(lane.y, lane.name, lane.color) for lane in dict.fromkeys(lanes.values())]
     tree.nodes.append(Node(place(first), TOP, "start", -1, "the model before stage 1"))
     drawn: set[str] = set()
     for arm in arms:
@@ -75,30 +78,61 @@ def lineage(folder: RunFolder) -> Tree:
     return tree
 
 
+class Lane(NamedTuple):
+    """The height of a leaf's stages, and what stands at its end."""
+
+    y: float
+    name: str
+    color: int
+
+
+Lanes = dict[tuple[str, str], Lane]  # by arm and stage
+
+
+def _lanes(arms: list[Arm]) -> Lanes:
+    """The lane of every stage of every arm: of the first leaf that it leads to."""
+    found: Lanes = {}
+    height = float(TOP)
+    for arm in arms:
+        for leaf, way in ways(arm):
+            name = arm.name if leaf == arm.stages[-1].name else f"{arm.name}: {leaf}"
+            lane = Lane(height, name, arm.color)
+            for span in way:
+                found.setdefault((arm.name, span.stage.name), lane)
+            height += LANE
+    return found
+
+
 def _draw_arm(
     tree: Tree,
     arm: Arm,
     owners: dict[str, list[Arm]],
-    lanes: dict[str, float],
+    lanes: Lanes,
     drawn: set[str],
     place: Place,
 ) -> None:
-    y = TOP
+    heights: list[float] = []
     for span in arm.first.spans:
-        sharing = owners[span.stage.key]
-        target = lanes[sharing[0].name]
-        if span.stage.key not in drawn:
-            drawn.add(span.stage.key)
-            kind = "planned" if span.stage.status == "pending" else "trunk"
-            rail = _rail(place(span.start), y, place(span.end), target)
-            tree.curves.append(Curve(rail, kind, tuple(other.color for other in sharing)))
-            tree.nodes.append(_trunk_node(place(span.end), target, kind, sharing, span.stage))
-            if growth := arm.first.growths.get(span.stage.name):
-                tree.nodes.append(_growth_node(place(span.start), target, sharing[0], span, growth))
-            _draw_release(tree, arm, span, target, place)
-        y = target
+        stage, begin = span.stage, span.stage.begin
+        sharing = owners[stage.key]
+        target = lanes[sharing[0].name, stage.name].y
+        y = float(TOP) if begin.stage is None else heights[begin.stage]
+        y += DROP if begin.kind == "release" else 0
+        heights.append(target)
+        if stage.key in drawn:
+            continue
+        drawn.add(stage.key)
+        kind = "planned" if stage.status == "pending" else "trunk"
+        rail = _rail(place(span.start), y, place(span.end), target)
+        tree.curves.append(Curve(rail, kind, tuple(other.color for other in sharing)))
+        tree.nodes.append(_trunk_node(place(span.end), target, kind, sharing, stage))
+        if growth := arm.first.growths.get(stage.name):
+            tree.nodes.append(_growth_node(place(span.start), target, sharing[0], span, growth))
+        _draw_release(tree, arm, span, target, place)
+    places = {stage.name: stage for stage in arm.stages}
     for branch in arm.first.manifest.branches:
-        _draw_branch(tree, arm, branch, lanes[arm.name], place)
+        stage = places[branch.stage]
+        _draw_branch(tree, arm, branch, stage, lanes[arm.name, stage.name].y, place)
 
 
 def _trunk_node(x: float, y: float, kind: str, sharing: list[Arm], stage: StageRecord) -> Node:
@@ -127,15 +161,17 @@ def _draw_release(tree: Tree, arm: Arm, span: Span, y: float, place: Place) -> N
     if stage.fork_step is None:
         tree.nodes.append(Node(end, y, "release", arm.color, title))
         return
-    fork = place(stage.fork_step * arm.first.tokens_per_step)
+    fork = place(stage.clock_at(stage.fork_step))
     middle, low = (fork + end) / 2, y + DROP
     path = f"M{fork:.1f} {y:.1f} C{middle:.1f} {y:.1f} {middle:.1f} {low:.1f} {end:.1f} {low:.1f}"
     tree.curves.append(Curve(path, "release", (arm.color,)))
     tree.nodes.append(Node(end, low, "release", arm.color, title))
 
 
-def _draw_branch(tree: Tree, arm: Arm, branch: Branch, y: float, place: Place) -> None:
-    start = branch.from_step * arm.first.tokens_per_step
+def _draw_branch(
+    tree: Tree, arm: Arm, branch: Branch, stage: StageRecord, y: float, place: Place
+) -> None:
+    start = stage.clock_at(branch.from_step)
     x0, x1 = place(start), min(place(start + branch.tokens) + 14, WIDTH - RIGHT + 30)
     high = y - DROP
     path = (

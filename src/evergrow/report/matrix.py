@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from evergrow.report.folder import Arm, Evaluation, Run, RunFolder
+from evergrow.lineage import Measured
+from evergrow.report.folder import Arm, Moment, Run, RunFolder, Span
 from evergrow.run import StageRecord
+from evergrow.stage.summary import leaves
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def learns(stage: StageRecord, stream: str) -> bool:
     return stage.name == stream or stage.mixture.get(stream, 0) > 0
 
 
-def released(arm: Arm, stage: str | None, stream: str) -> float | None:
+def released(arm: Arm, stage: Moment, stream: str) -> float | None:
     """Bits per byte on all held-out text of ``stream`` after ``stage`` (None: before stage 1).
 
     Mean over seeds. A stream is a source; a stage's name stands for its sources by weight.
@@ -50,26 +52,43 @@ def released(arm: Arm, stage: str | None, stream: str) -> float | None:
 
 def best_released(arm: Arm, stream: str) -> float | None:
     """The lowest value of a release since the stream's own stage; None before that."""
-    first = next((place for place, stage in enumerate(arm.stages) if learns(stage, stream)), 0)
-    values = [released(arm, stage.name, stream) for stage in arm.stages[first:]]
+    own = {place for place, stage in enumerate(arm.stages) if learns(stage, stream)}
+    since = [stage.name for stage in arm.stages if not own.isdisjoint(stage.path)]
+    values = [released(arm, name, stream) for name in since]
     return min((value for value in values if value is not None), default=None)
 
 
-def final_scores(arm: Arm, source: str) -> list[Evaluation]:
-    """For each seed the evaluation of its last release on ``source``."""
+def final_scores(arm: Arm, source: str) -> list[Measured]:
+    """For each seed the loss of its last release on ``source``."""
     rows = [
-        [row for row in run.evaluations if row.leg == "release" and row.source == source]
+        [
+            found[source]
+            for span in run.way
+            if source in (found := run.losses.get(span.stage.name, {}))
+        ]
         for run in arm.runs
     ]
     return [found[-1] for found in rows if found]
 
 
-def heat_map(folder: RunFolder, arm: Arm) -> list[Row]:
-    """The rows of one arm; none before its first evaluation."""
+def ways(arm: Arm) -> list[tuple[str, list[Span]]]:
+    """The way to every leaf of the arm's stages, the last stage's first, by the leaf's name."""
+    run = arm.first
+    last = len(run.spans) - 1
+    places = sorted(leaves(arm.stages), key=lambda place: (place != last, place))
+    return [
+        (arm.stages[leaf].name, [run.spans[place] for place in arm.stages[leaf].path])
+        for leaf in places
+    ]
+
+
+def heat_map(folder: RunFolder, arm: Arm, way: list[Span]) -> list[Row]:
+    """The rows of one arm on the way to a leaf; none before its first release."""
     low, high = _scale(folder)
     reached: dict[str, float] = {}
     rows = []
-    for stage in [None, *arm.stages]:
+    start = [None] if way[0].stage.begin.kind == "start" else []
+    for stage in [*start, *(span.stage for span in way)]:
         cells = []
         for stream in columns(folder):
             value = released(arm, stage.name if stage else None, stream)
@@ -84,10 +103,8 @@ def heat_map(folder: RunFolder, arm: Arm) -> list[Row]:
     return rows
 
 
-def _measured(run: Run, stage: str | None, stream: str) -> float | None:
-    leg = "start" if stage is None else "release"
-    rows = [row for row in run.evaluations if (row.stage, row.leg) == (stage, leg)]
-    found = {row.source: row.loss for row in rows}
+def _measured(run: Run, stage: Moment, stream: str) -> float | None:
+    found = {source: line.loss for source, line in run.losses.get(stage, {}).items()}
     if stream in found:
         return found[stream]
     mixture = next((s.mixture for s in run.manifest.stages if s.name == stream), {})

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evergrow.disk import write_file
+from evergrow.objectives.lines import Shown
 from evergrow.report import canvas, figures_data, figures_life, figures_scores, words
 from evergrow.report.corpora import CorpusCard, read_corpora
-from evergrow.report.folder import Arm, Growth, RunFolder, Sample, has_runs, read_run_folder
+from evergrow.report.folder import Arm, Growth, Moment, RunFolder, has_runs, read_run_folder
 from evergrow.report.lineage import WIDTH, lineage, stripes
-from evergrow.report.matrix import columns, heat_map
+from evergrow.report.matrix import columns, heat_map, ways
 from evergrow.report.pictures import share_tables, sheets, unlearnt
 
 RELOAD_SECONDS = 10
@@ -94,21 +95,27 @@ def render(folder: RunFolder, written: datetime) -> str:
         best={measure.key: words.best_arms(folder, measure) for measure in measures},
         **sections,
         columns=columns(folder),
-        heat_maps=[(arm, rows) for arm in folder.arms if (rows := heat_map(folder, arm))],
+        heat_maps=[
+            (arm, "" if leaf == arm.stages[-1].name else leaf, rows)
+            for arm in folder.arms
+            for leaf, way in ways(arm)
+            if (rows := heat_map(folder, arm, way))
+        ],
         data=[(name, folder.data[name]) for name in _data_order(folder)],
         tree=lineage(folder),
         tree_width=WIDTH,
         growths=_growths(folder),
         corpora=read_corpora(folder.root),
-        samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.samples))],
+        samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.shown))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
         share_tables=share_tables(folder),
         unlearnt=not_learnt,
         audit=folder.audit,
-        skipped=[(arm, step) for arm in folder.arms for step in arm.first.steps if step.skipped],
+        skipped=[(arm, step) for arm in folder.arms for step in arm.first.digest.skipped],
+        num_skipped=sum(arm.first.digest.num_skipped for arm in folder.arms),
         environment=_environment(folder),
         release=_example_release(folder),
-        loader=_LOADERS.get(folder.unit, "AutoModelForCausalLM"),
+        loader=folder.arms[0].first.manifest.model.get("loader", ""),
         figures={chart.name: chart.figure for charts in sections.values() for chart in charts},
         palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
         reload_seconds=RELOAD_SECONDS if folder.status == "running" else 0,
@@ -162,7 +169,7 @@ def _rates(folder: RunFolder) -> Iterator[Chart]:
 
 
 def _training(folder: RunFolder) -> Iterator[Chart]:
-    if any(arm.first.steps for arm in folder.arms):
+    if any(arm.first.digest.curves for arm in folder.arms):
         figure = figures_life.training_loss(folder)
         yield Chart("training", figure, 250, f"Training loss of every arm along {folder.counted}")
 
@@ -218,10 +225,12 @@ def _data_order(folder: RunFolder) -> list[str]:
     )
 
 
-def _by_prompt(samples: list[Sample]) -> dict[str, list[Sample]]:
-    grouped: dict[str, list[Sample]] = {}
-    for sample in (s for s in samples if s.picture is None):
-        grouped.setdefault(sample.prompt, []).append(sample)
+def _by_prompt(shown: dict[Moment, list[Shown]]) -> dict[str, list[tuple[Moment, str]]]:
+    """What was written after each prompt, moment by moment."""
+    grouped: dict[str, list[tuple[Moment, str]]] = {}
+    for moment, lines in shown.items():
+        for line in (one for one in lines if one.picture is None):
+            grouped.setdefault(line.prompt, []).append((moment, line.text))
     return grouped
 
 
@@ -241,13 +250,6 @@ def _environment(folder: RunFolder) -> list[tuple[str, str]]:
                 shown = f"{value:,}" if isinstance(value, int | float) else str(value)
                 found.setdefault(key.replace("_", " "), {})[shown] = None
     return [(key, ", ".join(values)) for key, values in found.items()]
-
-
-# By the unit of the loss; masked language models have that of causal ones.
-_LOADERS = {
-    "squared error": "AutoModelForPreTraining",
-    "log loss": "AutoModelForImageClassification",
-}
 
 
 def _example_release(folder: RunFolder) -> str | None:

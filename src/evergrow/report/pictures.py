@@ -3,7 +3,9 @@
 import base64
 from dataclasses import dataclass
 
-from evergrow.report.folder import Arm, RunFolder, Sample
+from evergrow.objectives.lines import Shown
+from evergrow.report.folder import Arm, Moment, RunFolder
+from evergrow.scores.store import folder_of
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,21 @@ TITLES = {"linear": "Linear probe", "nearest": "Nearest neighbours"}
 def sheets(folder: RunFolder, arm: Arm) -> dict[str, list[Sheet]]:
     """The sheets of the arm's first seed by source, in the order of the stages."""
     found: dict[str, list[Sheet]] = {}
-    for sample in arm.first.samples:
-        path = folder.root / arm.first.path / (sample.picture or "")
-        if sample.picture is None or not path.is_file():
-            continue
-        encoded = base64.b64encode(path.read_bytes()).decode()
-        label = "before" if sample.stage is None else f"after {sample.stage}"
-        sheet = Sheet(label, f"data:image/png;base64,{encoded}", _cases(sample))
-        found.setdefault(sample.source, []).append(sheet)
+    keys: dict[Moment, str] = {None: arm.first.manifest.start.key}
+    keys |= {stage.name: stage.key for stage in arm.stages}
+    for moment, shown in arm.first.shown.items():
+        for one in shown:
+            path = folder_of(folder.root, keys[moment]) / (one.picture or "")
+            if one.picture is None or not path.is_file():
+                continue
+            encoded = base64.b64encode(path.read_bytes()).decode()
+            label = "before" if moment is None else f"after {moment}"
+            sheet = Sheet(label, f"data:image/png;base64,{encoded}", _cases(one))
+            found.setdefault(one.source, []).append(sheet)
     return found
 
 
-def _cases(sample: Sample) -> str:
+def _cases(sample: Shown) -> str:
     """``right: 3, 5; wrong: 3 told as 5`` for class maps, nothing for reconstructions."""
     right = ", ".join(case.told for case in sample.cases[: sample.num_right])
     wrong = ", ".join(
@@ -74,8 +79,8 @@ def share_tables(folder: RunFolder) -> list[tuple[str, ShareTable]]:
 def probe_rows(folder: RunFolder, arm: Arm, kind: str) -> list[ShareRow]:
     """Rows pixels, random weights beside loaded ones, first weights and every release; columns the
     sources; of the first seed."""
-    own = [p for p in arm.first.probes if p.probe == kind]
-    places: list[tuple[str, str | None, str]] = [
+    own = arm.first.probes
+    places: list[tuple[str, Moment, str]] = [
         ("raw pixels", None, "pixels"),
         ("random weights", None, "random"),
         ("first weights", None, "model"),
@@ -83,7 +88,7 @@ def probe_rows(folder: RunFolder, arm: Arm, kind: str) -> list[ShareRow]:
     places += [(f"after {stage.name}", stage.name, "model") for stage in arm.stages]
     rows = []
     for label, stage, features in places:
-        here = [p for p in own if (p.stage, p.features) == (stage, features)]
+        here = [p for p in own.get(stage, []) if (p.probe, p.features) == (kind, features)]
         found = {p.source: Share(p.accuracy, p.low, p.high) for p in here}
         if found:
             rows.append(ShareRow(label, [found.get(source) for source in folder.sources]))
@@ -92,14 +97,12 @@ def probe_rows(folder: RunFolder, arm: Arm, kind: str) -> list[ShareRow]:
 
 def _accuracies(folder: RunFolder, arm: Arm) -> list[ShareRow]:
     """The first weights and every release of a classifier; of the first seed."""
-    places = [
-        ("before", None, "start"),
-        *((f"after {s.name}", s.name, "release") for s in arm.stages),
-    ]
+    places: list[tuple[str, Moment]] = [("before", None)]
+    places += [(f"after {s.name}", s.name) for s in arm.stages]
     rows = []
-    for label, stage, leg in places:
-        here = [e for e in arm.first.evaluations if (e.stage, e.leg) == (stage, leg)]
-        found = {e.source: Share(e.accuracy) for e in here if e.accuracy is not None}
+    for label, stage in places:
+        here = arm.first.losses.get(stage, {})
+        found = {n: Share(e.accuracy) for n, e in here.items() if e.accuracy is not None}
         if found:
             rows.append(ShareRow(label, [found.get(source) for source in folder.sources]))
     return rows
@@ -114,14 +117,12 @@ def unlearnt(folder: RunFolder) -> list[str]:
     for arm in folder.arms:
         for run in arm.runs:
             for stage in run.manifest.stages:
-                own = [
-                    e
-                    for e in run.evaluations
-                    if (e.stage, e.leg) == (stage.name, "release") and e.source in stage.mixture
-                ]
+                own = run.losses.get(stage.name, {})
                 found += [
-                    f"{run.path}: {e.source}"
-                    for e in own
-                    if e.floor is not None and e.loss >= e.floor
+                    f"{run.path}: {name}"
+                    for name in stage.mixture
+                    if name in own
+                    and (floor := own[name].floor) is not None
+                    and own[name].loss >= floor
                 ]
     return found

@@ -22,64 +22,58 @@ class Measure:
 
 MEASURES = (
     Measure(
-        "average", "average", "bits/byte", -1,
+        "average", "average", "{unit}", -1,
         "Mean over the streams after the last stage's release. Lower is better.",
     ),
     Measure(
-        "forgetting", "forgetting", "bits/byte", -1,
+        "forgetting", "forgetting", "{unit}", -1,
         "How far the last release lies above the lowest value that any release reached, mean over "
         "the streams before the last. Lower is better; 0 means that nothing was lost.",
     ),
     Measure(
-        "backward_transfer", "backward transfer", "bits/byte", 1,
+        "backward_transfer", "backward transfer", "{unit}", 1,
         "A stream's value right after its own stage minus its value at the end, mean over the "
         "streams before the last. Above 0, later stages helped it; below 0, they hurt it.",
     ),
     Measure(
-        "forward_transfer", "forward transfer", "bits/byte", 1,
+        "forward_transfer", "forward transfer", "{unit}", 1,
         "How much the stages before a stream's own had already lowered it, against the model "
         "before stage 1. Higher is better.",
     ),
     Measure(
-        "transient_peak", "transient peak", "bits/byte", -1,
+        "transient_peak", "transient peak", "{unit}", -1,
         "Largest rise of an old stream inside a stage over its value at that stage's start, on "
         "the trunk. Lower is better.",
     ),
     Measure(
-        "num_tokens", "tokens", "to the release", 0,
-        "Tokens from the first weights to the last release. Equal numbers make arms comparable.",
+        "num_tokens", "{counted}", "to the release", 0,
+        "{Counted} from the first weights to the last release. Equal numbers make arms comparable.",
     ),
-    Measure("num_tokens_total", "tokens, all", "with forks", 0, "All tokens that were computed."),
+    Measure(
+        "num_tokens_total", "{counted}, all", "with forks", 0, "All {counted} that were computed."
+    ),
     Measure(
         "flops", "FLOPs", "to the release", 0,
-        "Operations of training along the trunk to the last release: 6 N + 12 L d T a token, of "
-        "the model as it was in each stage. Forks are not in it.",
+        "Operations of training along the trunk to the last release, of the model as it was in "
+        "each stage; how they are counted stands in docs/recipes.md. Forks are not in it.",
     ),
     Measure(
-        "tokens_per_second", "speed", "tokens/s", 0,
-        "Training tokens a second; depends on what else the machine was doing.",
+        "tokens_per_second", "speed", "{counted}/s", 0,
+        "{Counted} a second of training; depends on what else the machine was doing.",
     ),
 )  # fmt: skip
 
 
 def measures(folder: RunFolder) -> list[Measure]:
-    """The columns in the units of what was learnt: bits per byte of text, errors of pictures."""
-    if folder.counted == "tokens":
-        return list(MEASURES)
+    """The columns, in the unit of what was learnt and with what its clock counts."""
+
+    def told(words: str) -> str:
+        words = words.replace("{unit}", folder.unit).replace("{counted}", folder.counted)
+        return words.replace("{Counted}", folder.counted.capitalize())
+
     return [
-        replace(
-            measure,
-            label=measure.label.replace("tokens", folder.counted),
-            unit=measure.unit.replace("bits/byte", folder.unit).replace("tokens", folder.counted),
-            definition=measure.definition.replace("okens", "ictures")
-            .replace("Tictures", "Pictures")
-            .replace("tictures", "pictures")
-            .replace(
-                "6 N + 12 L d T a token",
-                "three times the forward pass of a picture, layers that are frozen included",
-            ),
-        )
-        for measure in MEASURES
+        replace(m, label=told(m.label), unit=told(m.unit), definition=told(m.definition))
+        for m in MEASURES
     ]
 
 

@@ -6,7 +6,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evergrow.config import Config, Name, parse_count
 
-VocabSize = Annotated[int, BeforeValidator(parse_count), Field(ge=257)]
+# The largest that are trained have a million (XLM-V, arXiv 2301.10472).
+VocabSize = Annotated[int, BeforeValidator(parse_count), Field(ge=257, le=4_000_000)]
 DEFAULT_VOCAB_SIZE = 2048
 
 

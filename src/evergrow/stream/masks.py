@@ -5,6 +5,7 @@ Axes: B windows, T tokens. No state is kept, so a resumed run hides what an unin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from blake3 import blake3
@@ -29,6 +30,27 @@ class MaskedBatch:
     inputs_BT: np.ndarray
     targets_BT: np.ndarray
     chosen_BT: np.ndarray
+
+    @property
+    def weight(self) -> float:
+        """The number of targets that count."""
+        return float(self.chosen_BT.sum())
+
+    @property
+    def passed(self) -> int:
+        """Tokens read."""
+        return self.inputs_BT.size
+
+    def split(self, size: int) -> list[Self]:
+        """Micro-batches of ``size`` windows."""
+        return [
+            type(self)(
+                self.inputs_BT[i : i + size],
+                self.targets_BT[i : i + size],
+                self.chosen_BT[i : i + size],
+            )
+            for i in range(0, len(self.inputs_BT), size)
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,7 +79,7 @@ def masked_batch(batch: TokenBatch, samples: Sequence[int], rule: MaskRule) -> M
         places_BT = np.maximum.accumulate(places_BT, axis=1)
         chance_BT = np.take_along_axis(chance_BT, places_BT, axis=1)
     chosen_BT = (chance_BT < rule.fraction) & ~rule.pieces.special_V[targets_BT]
-    chosen_BT &= batch.weights_B[:, None] > 0
+    chosen_BT &= batch.weights_BT > 0
     fate_BT = _uniform(keys_B, 1, targets_BT.shape[1])
     ordinary = np.flatnonzero(~rule.pieces.special_V)
     drawn_BT = (_uniform(keys_B, 2, targets_BT.shape[1]) * len(ordinary)).astype(np.int64)

@@ -17,6 +17,7 @@ from evergrow.images.config import AugmentConfig
 from evergrow.images.picture import Picture
 from evergrow.stream.order import key_of
 from evergrow.stream.plan import Sample
+from evergrow.stream.proof import Proof, read_data_manifest
 
 PARTS = ("train", "held_out")
 # All of a picture that is written besides its pixels.
@@ -66,6 +67,7 @@ class PictureSource:
     manifest: dict[str, Any]
     pixels: dict[str, np.ndarray]
     rows: dict[str, dict[str, list[Any]]]  # by part and column
+    proof: Proof
 
     @property
     def labels(self) -> dict[str, list[str | None]]:
@@ -79,18 +81,11 @@ class PictureSource:
 
     @classmethod
     def open(cls, folder: Path) -> "PictureSource":
-        """Open a folder; raises EvergrowError for a missing or truncated file."""
+        """Open a folder; raises EvergrowError for a missing, truncated or changed file."""
         from pyarrow import parquet
 
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        for name, file in manifest["files"].items():
-            path = folder / name
-            size = path.stat().st_size if path.exists() else 0
-            if size != file["bytes"]:
-                raise EvergrowError(
-                    f"{path}: {size:,} bytes where the manifest says {file['bytes']:,}; restore "
-                    "the folder or delete it and prepare the data again"
-                )
+        manifest = read_data_manifest(folder)
+        proof = Proof(folder, manifest["files"])
         pixels, rows = {}, {}
         for part in PARTS:
             shape = (manifest[part]["num_pictures"], *manifest["shape"])
@@ -100,13 +95,18 @@ class PictureSource:
                 np.memmap(path, kind, "r", shape=shape) if shape[0] else np.empty(shape, kind)
             )
             rows[part] = parquet.read_table(folder / part / "pictures.parquet").to_pydict()
-        return cls(folder, manifest, pixels, rows)
+        return cls(folder, manifest, pixels, rows, proof)
 
     def __len__(self) -> int:
         return len(self.pixels["train"])
 
+    def tokens_an_item(self, sequence_length: int) -> float:
+        """What a picture moves the clock by: one."""
+        return 1.0
+
     def tensor(self, part: str, items: Sequence[int] | None = None) -> Tensor:
         """[N, C, H, W] float32 in [0, 1]; all of the part without ``items``."""
+        self.proof.hold()
         chosen = self.pixels[part] if items is None else self.pixels[part][list(items)]
         white = np.iinfo(chosen.dtype).max
         return torch.from_numpy(np.asarray(chosen, np.float32) / np.float32(white))

@@ -40,17 +40,17 @@ class _Stage:
 
 
 class SampleStream:
-    """The samples of a line of stages.
+    """The samples of the stages on the way to one of them, from the start of the model on.
 
-    ``sizes`` holds the number of items of every source. A source is its data, not its name: two
-    versions of one source are two sources, and a new one starts at its own beginning. Raises
-    InputError for a source without items.
+    A source is its data, not its name: two versions of one source are two sources, and a new one
+    starts at its own beginning. Where stages cut a source into items of other sizes (a longer
+    window), a later one begins at the share of it that was read. Raises InputError for a source
+    without items.
     """
 
-    def __init__(self, ledgers: Sequence[Ledger], sizes: Mapping[str, int], seed: int) -> None:
-        self._sizes = sizes
+    def __init__(self, ledgers: Sequence[Ledger], seed: int) -> None:
         self._seed = seed
-        self._keys: dict[tuple[str, int], int] = {}  # of an epoch's order, remembered
+        self._keys: dict[tuple[str, int, int], int] = {}  # of an epoch's order, remembered
         self._stages: list[_Stage] = []
         for ledger in ledgers:
             self._refuse_empty(ledger)
@@ -58,7 +58,7 @@ class SampleStream:
 
     def _refuse_empty(self, ledger: Ledger) -> None:
         for source in ledger.shares:
-            if self._sizes[source] == 0:
+            if ledger.sizes[source] == 0:
                 raise InputError(
                     f"{source}: too short for one sample; give it more data or lower "
                     "train.sequence_length"
@@ -73,7 +73,8 @@ class SampleStream:
         for stage in earlier:
             for j, source in enumerate(stage.sources):
                 if source in starts:
-                    starts[source] += stage.mixture.count(stage.num_fresh, j)
+                    read, size = stage.mixture.count(stage.num_fresh, j), stage.ledger.sizes[source]
+                    starts[source] += -(-read * ledger.sizes[source] // size)
             num_replayed = stage.ledger.num_samples - stage.num_fresh
             for a in range(len(stage.replay_start)):
                 replayed[a] += stage.ancestors.count(num_replayed, a)
@@ -111,10 +112,11 @@ class SampleStream:
         j = stage.mixture.source_of(k)
         source = stage.sources[j]
         position = stage.fresh_start[source] + stage.mixture.count(k, j)
-        epoch, place = divmod(position, self._sizes[source])
-        if (source, epoch) not in self._keys:  # a third of a sample's time otherwise
-            self._keys[source, epoch] = key_of("order", self._seed, source, epoch)
-        item = permute(place, self._sizes[source], self._keys[source, epoch])
+        size = stage.ledger.sizes[source]
+        epoch, place = divmod(position, size)
+        if (source, epoch, size) not in self._keys:  # a third of a sample's time otherwise
+            self._keys[source, epoch, size] = key_of("order", self._seed, source, epoch)
+        item = permute(place, size, self._keys[source, epoch, size])
         return Sample(source, item, index)
 
     def _replayed(self, index: int, m: int) -> Sample:
@@ -139,7 +141,11 @@ class SampleStream:
             first = stage.fresh_start[source]
             last = first + stage.mixture.count(stage.num_fresh, j)
             found[source] = Seen(
-                first=first, last=last, epochs=last / self._sizes[source], replayed=0
+                first=first,
+                last=last,
+                epochs=last / stage.ledger.sizes[source],
+                replayed=0,
+                tokens=round((last - first) * stage.ledger.tokens_an_item[source]),
             )
         num_replayed = stage.ledger.num_samples - stage.num_fresh
         for a in range(index):
@@ -153,17 +159,20 @@ class SampleStream:
             count = ancestor.mixture.count(num_samples, j)
             if not count:
                 continue
-            before = found.get(source, Seen(first=0, last=0, epochs=0, replayed=0))
-            found[source] = before.model_copy(update={"replayed": before.replayed + count})
+            before = found.get(source, Seen(first=0, last=0, epochs=0, replayed=0, tokens=0))
+            tokens = round(count * ancestor.ledger.tokens_an_item[source])
+            changes = {"replayed": before.replayed + count, "tokens": before.tokens + tokens}
+            found[source] = before.model_copy(update=changes)
 
     def refuse_too_many_epochs(self, limits: Mapping[str, float]) -> None:
         """Raise InputError when a source is read more often than ``limits`` (epochs) allow."""
-        for index in range(len(self._stages)):
+        for index, stage in enumerate(self._stages):
+            sizes = stage.ledger.sizes
             for source, seen in self.seen(index).items():
                 if seen.epochs > limits.get(source, float("inf")):
                     raise InputError(
                         f"stages[{index}] would read {source} {seen.epochs:.2f} times "
-                        f"({seen.last:,} samples of {self._sizes[source]:,}), more than its "
+                        f"({seen.last:,} samples of {sizes[source]:,}), more than its "
                         f"max_epochs {limits[source]:g}; give it more data, fewer tokens, or "
                         "raise max_epochs"
                     )

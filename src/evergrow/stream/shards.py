@@ -1,6 +1,5 @@
 """Token shards as training reads them: verified when opened, read through memory maps."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,32 +9,26 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from evergrow.disk import checksum
-from evergrow.errors import EvergrowError, InputError
+from evergrow.errors import InputError
+from evergrow.stream.proof import Proof, read_data_manifest
 
 FORMAT = 1
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a data folder. Raises EvergrowError when it is missing, broken or newer."""
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EvergrowError(
-            f"{path}: cannot be read ({error}); delete {folder} and prepare the data again"
-        ) from error
+    manifest = read_data_manifest(folder)
     if manifest["format"] > FORMAT:
         raise InputError(
-            f"{path}: format {manifest['format']} is newer than {FORMAT}, which this evergrow "
-            "reads; install a newer evergrow"
+            f"{folder}/manifest.json: format {manifest['format']} is newer than {FORMAT}, which "
+            "this evergrow reads; install a newer evergrow"
         )
     return manifest
 
 
 @dataclass(frozen=True)
 class HeldOutDocument:
-    """One held-out document: its tokens (without EOS) and the bytes of its text; text on demand."""
+    """One held-out document: its tokens (no BOS, no EOS), its text's bytes; the text on demand."""
 
     content_hash: str
     path: str
@@ -63,26 +56,14 @@ class TokenSource:
         shards = manifest["shards"]
         self._first_token = np.cumsum([0] + [s["num_tokens"] for s in shards])
         self._first_document = np.cumsum([0] + [s["num_documents"] for s in shards])
+        self.proof = Proof(folder, _files(manifest))
         self._tokens = [self._map(s) for s in shards]
         self._starts = [self._map_starts(s) for s in shards]
 
     @classmethod
-    def open(cls, folder: Path, verify: bool = False) -> Self:
-        """Open a data folder; sizes are compared with the manifest, with ``verify`` also bytes.
-
-        Raises EvergrowError for a missing, truncated or (with ``verify``) changed file.
-        """
-        manifest = read_manifest(folder)
-        width = np.dtype(manifest["dtype"]).itemsize
-        for shard in manifest["shards"] + manifest["held_out"]["shards"]:
-            _check_size(folder / shard["file"], shard["num_tokens"] * width)
-            if verify:
-                _check_bytes(folder / shard["file"], shard["blake3"])
-        for name, file in manifest["files"].items():
-            _check_size(folder / name, file["bytes"])
-            if verify:
-                _check_bytes(folder / name, file["blake3"])
-        return cls(folder, manifest)
+    def open(cls, folder: Path) -> Self:
+        """Open a data folder. Raises EvergrowError for a missing, truncated or changed file."""
+        return cls(folder, read_manifest(folder))
 
     def _map(self, shard: dict[str, Any]) -> np.ndarray:
         if shard["num_tokens"] == 0:
@@ -96,8 +77,13 @@ class TokenSource:
         """Windows of T tokens and the target of the last one; a rest shorter than T is not read."""
         return max(0, (self.num_tokens - 1) // sequence_length)
 
+    def tokens_an_item(self, sequence_length: int) -> float:
+        """What a window moves the clock by: its length."""
+        return float(sequence_length)
+
     def window(self, index: int, sequence_length: int) -> np.ndarray:
         """Tokens [i T, i T + T] as int64 [T + 1]: T inputs, and T targets one further."""
+        self.proof.hold()
         first = self._first_of(index, sequence_length)
         window = np.empty(sequence_length + 1, np.int64)
         for shard, begin, end, place in self._pieces(first, first + sequence_length + 1):
@@ -107,7 +93,8 @@ class TokenSource:
     def window_documents(self, index: int, sequence_length: int) -> np.ndarray:
         """The number of the document that each token of the window belongs to, int64 [T + 1].
 
-        Documents count from 0 through the source; an EOS belongs to the document it ends.
+        Documents count from 0 through the source; an EOS belongs to the document it ends, a BOS
+        to the one it begins.
         """
         first = self._first_of(index, sequence_length)
         documents = np.empty(sequence_length + 1, np.int64)
@@ -138,10 +125,11 @@ class TokenSource:
         """The held-out documents in the order of their shards; texts are read when asked for."""
         path = self.folder / "held_out" / "documents.parquet"
         table = _read_table(path, ["content_hash", "path", "num_bytes"]).to_pydict()
+        skipped = 1 if "first" in self.manifest else 0  # what begins a document
         tokens: list[np.ndarray] = []
         for shard in self.manifest["held_out"]["shards"]:
             ids, starts = self._map(shard), self._map_starts(shard)
-            tokens += [ids[begin : end - 1] for begin, end in pairwise(starts)]
+            tokens += [ids[begin + skipped : end - 1] for begin, end in pairwise(starts)]
         rows = zip(table["content_hash"], table["path"], tokens, table["num_bytes"], strict=True)
         return [HeldOutDocument(*row, self._text_at(i)) for i, row in enumerate(rows)]
 
@@ -154,22 +142,12 @@ class TokenSource:
         return _read_table(path, ["text"])["text"].to_pylist()
 
 
-def _check_size(path: Path, num_bytes: int) -> None:
-    found = path.stat().st_size if path.exists() else 0
-    if found != num_bytes:
-        state = "truncated" if found < num_bytes else "too long"
-        raise EvergrowError(
-            f"{path}: {state}, {found:,} bytes where the manifest says {num_bytes:,}; "
-            "restore the folder or delete it and prepare the data again"
-        )
-
-
-def _check_bytes(path: Path, digest: str) -> None:
-    if not path.exists() or checksum(path) != digest:
-        raise EvergrowError(
-            f"{path}: its bytes are not those the manifest recorded; "
-            "restore the folder or delete it and prepare the data again"
-        )
+def _files(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Size and checksum of every file: those of shards are counted in tokens."""
+    width = np.dtype(manifest["dtype"]).itemsize
+    shards = manifest["shards"] + manifest["held_out"]["shards"]
+    sized = {s["file"]: {"bytes": s["num_tokens"] * width, "blake3": s["blake3"]} for s in shards}
+    return sized | manifest["files"]
 
 
 def _read_table(path: Path, columns: list[str]) -> Any:

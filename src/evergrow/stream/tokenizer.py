@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.models.convention import begins_by_itself, first_id
 
 EOS, MASK = "<|endoftext|>", "<|mask|>"
 
@@ -52,7 +53,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the library raises no narrower one for damage
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{folder}: no tokenizer that loads without running its code ({reason}); "
@@ -86,14 +87,15 @@ def mask_id(tokenizer: PreTrainedTokenizerFast) -> int:
 
 
 def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
-    """A blake3 hex digest of all that decides its tokens: vocabulary, merges, rules and the EOS id.
+    """A blake3 hex digest of all that decides its tokens: vocabulary, merges, rules, EOS, BOS.
 
     Truncation and padding are left out; documents are encoded without them.
     """
     rules = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     rules.no_truncation()
     rules.no_padding()
-    return blake3(f"{tokenizer.eos_token_id}\n{rules.to_str()}".encode()).hexdigest()
+    first = f"{first_id(tokenizer)}\n" if begins_by_itself(tokenizer) else ""
+    return blake3(f"{first}{tokenizer.eos_token_id}\n{rules.to_str()}".encode()).hexdigest()
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[np.ndarray]:

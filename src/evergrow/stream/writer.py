@@ -14,13 +14,15 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.document import Document
 from evergrow.disk import checksum
+from evergrow.models.convention import begins_by_itself, first_id
 from evergrow.stream.shards import FORMAT
 from evergrow.stream.tokenizer import encode_documents
 
 SHARD_TOKENS = 2**27  # 256 MiB of uint16
 ENCODED_AT_ONCE = 4 * 2**20  # bytes of text
-# A row's num_tokens counts its EOS, as num_tokens does everywhere; ``id`` is the origin's;
-# ``parent`` the content hash as read of a document that was cut or lost lines, else null.
+# A row's num_tokens counts its EOS, and a BOS where there is one, as num_tokens does everywhere;
+# ``id`` is the origin's; ``parent`` the content hash as read of a document that was cut or lost
+# lines, else null.
 TRAIN_COLUMNS = {
     "id": pa.string(),
     "content_hash": pa.string(),
@@ -68,19 +70,24 @@ class _PartWriter:
         self.num_documents = self.num_tokens = self.num_bytes = 0
 
     def write(self, documents: Sequence[Document], tokens: Sequence[np.ndarray]) -> None:
-        """Append documents with an EOS after each; a shard ends with the document that fills it."""
+        """Append documents, each within the tokens that begin and end it.
+
+        A shard ends with the document that fills it.
+        """
+        before, after = self._form.first, [self._form.eos]
         rows = []
         for document, ids in zip(documents, tokens, strict=True):
             if self._starts[-1] >= self._form.shard_tokens:
                 self._end_shard()
                 self._start_shard(len(self.shards))
-            self._bin.write(np.append(ids, self._form.eos).astype(self._form.dtype).tobytes())
-            self._starts.append(self._starts[-1] + len(ids) + 1)
+            whole = np.concatenate([before, ids, after])
+            self._bin.write(whole.astype(self._form.dtype).tobytes())
+            self._starts.append(self._starts[-1] + len(whole))
             row = asdict(document)
-            row |= {"num_bytes": document.num_bytes, "num_tokens": len(ids) + 1}
+            row |= {"num_bytes": document.num_bytes, "num_tokens": len(whole)}
             rows.append({column: row[column] for column in self._columns})
             self.num_documents += 1
-            self.num_tokens += len(ids) + 1
+            self.num_tokens += len(whole)
             self.num_bytes += document.num_bytes
         if rows:
             self._table.write_table(pa.Table.from_pylist(rows, schema=pa.schema(self._columns)))
@@ -123,9 +130,13 @@ class _PartWriter:
 
 
 class _Form(NamedTuple):
-    """How the tokens of a data folder are laid out."""
+    """How the tokens of a data folder are laid out; ``first`` has the id that begins a document.
+
+    It is empty where that is the EOS of the document before (models/convention.py).
+    """
 
     dtype: np.dtype
+    first: list[int]
     eos: int
     shard_tokens: int
 
@@ -144,7 +155,10 @@ def write_shards(
     """
     eos = tokenizer.eos_token_id
     assert isinstance(eos, int)
-    form = _Form(token_dtype(max(tokenizer.get_vocab().values()) + 1), eos, shard_tokens)
+    first = first_id(tokenizer)
+    begin = [first] if begins_by_itself(tokenizer) and first is not None else []
+    dtype = token_dtype(max(tokenizer.get_vocab().values()) + 1)
+    form = _Form(dtype, begin, eos, shard_tokens)
     with ExitStack() as open_files:
         train = _PartWriter(folder / "train", form, TRAIN_COLUMNS, open_files)
         held_out = _PartWriter(folder / "held_out", form, HELD_OUT_COLUMNS, open_files)
@@ -159,6 +173,7 @@ def write_shards(
         "format": FORMAT,
         "dtype": form.dtype.name,
         "eos": eos,
+        **({"first": form.first[0]} if form.first else {}),
         **train.counts,
         "shards": train.shards,
         "held_out": held_out.counts | {"shards": held_out.shards},

@@ -16,12 +16,13 @@ import torch
 from safetensors.torch import load_file
 
 from evergrow.errors import InputError
-from evergrow.flow.architecture import read_growth
-from evergrow.flow.checkpoints import Mark
-from evergrow.flow.flops import stage_flops, step_costs
-from evergrow.grow.symmetry import middle_of_each_kind, symmetry_of
+from evergrow.grow.freedom import middle_of_each_kind
+from evergrow.grow.symmetry import symmetry_of
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
+from evergrow.stage.architecture import read_growth
+from evergrow.stage.checkpoints import Mark
+from evergrow.stage.flops import stage_flops, step_costs
 from evergrow.studies.harness import Claim, Study
 
 SOURCE = "text"

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from evergrow.disk import write_file
 from evergrow.errors import InputError, Stopped
-from evergrow.flow.listener import Listener
 from evergrow.flow.recipes import carry_out
-from evergrow.flow.summary import runs_below
 from evergrow.flow.units import unfold
+from evergrow.listener import Listener
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import FORMAT, Run
+from evergrow.stage.summary import runs_below
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG, Comparison, compare, holm
 
 Measure = Callable[[Run], float | None]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from evergrow.errors import InputError
-from evergrow.flow.summary import summarise_run
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.schedules import Infinite
+from evergrow.stage.summary import summarise_run
+from evergrow.stage.work import root_of
 from evergrow.studies.harness import Claim, Expected, Study
 
 REPLAY = 0.25
@@ -60,12 +61,12 @@ def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 def measure(name: str) -> Callable[[Run], float | None]:
     """A measure of the loss matrix."""
-    return lambda run: summarise_run(run, run.folder)[name]
+    return lambda run: getattr(summarise_run(run, root_of(run)), name)
 
 
 def cell(row: int, column: int) -> Callable[[Run], float | None]:
     """One cell of the loss matrix; rows are stages, columns streams."""
-    return lambda run: summarise_run(run, run.folder)["loss_matrix"][row][column]
+    return lambda run: summarise_run(run, root_of(run)).loss_matrix[row][column]
 
 
 def both(text: str, measure: str, expected: Expected) -> list[Claim]:

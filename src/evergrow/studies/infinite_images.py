@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evergrow.flow.summary import summarise_run
 from evergrow.recipe import Recipe
 from evergrow.run import Run
+from evergrow.stage.summary import summarise_run
+from evergrow.stage.work import root_of
 from evergrow.studies import infinite
 from evergrow.studies.harness import Study
 from evergrow.studies.infinite import both, cell, measure, replay
+from evergrow.studies.readings import scores_of
 
 TASKS = {
     "zero-one": ["0", "1"],
@@ -97,10 +99,12 @@ def _probe(stage: str | None) -> Callable[[Run], float | None]:
     """The mean accuracy of the linear probe over the sources that have labels."""
 
     def read(run: Run) -> float | None:
+        keys = {None: run.manifest.start.key, **{s.name: s.key for s in run.manifest.stages}}
         found = [
-            line["accuracy"]
-            for line in run.read("probes")
-            if (line["stage"], line["features"], line["probe"]) == (stage, "model", "linear")
+            probed.accuracy
+            for score in (scores_of(run, keys[stage]) if stage in keys else [])
+            for probed in score.probes
+            if (probed.features, probed.probe) == ("model", "linear")
         ]
         return sum(found) / len(found) if found else None
 
@@ -109,7 +113,7 @@ def _probe(stage: str | None) -> Callable[[Run], float | None]:
 
 def _num_unlearnt(run: Run) -> float:
     """Streams whose own release is no better than the mean picture: forgetting means nothing."""
-    return float(len(summarise_run(run, run.folder)["not_learnt"]))
+    return float(len(summarise_run(run, root_of(run)).not_learnt))
 
 
 CLAIMS = [

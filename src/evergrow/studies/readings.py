@@ -1,19 +1,28 @@
 """Numbers of a Run that studies compare, in bits per byte; each function makes one measure."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from evergrow.run import Run, StageRecord
+from evergrow.run import Run
+from evergrow.scores.store import Score, losses, read_scores
+from evergrow.stage.records import Evaluation, read_lines
+from evergrow.stage.work import root_of
 
 
 def released(source: str) -> Callable[[Run], float | None]:
     """The last stage's release on all of the held-out part of ``source``."""
 
     def read(run: Run) -> float | None:
-        last = run.manifest.stages[-1]
-        found = _losses(run, last, source, "release")
-        return found[last.num_steps] if found else None
+        found = losses(scores_of(run, run.manifest.stages[-1].key))
+        return found[source].loss if source in found else None
 
     return read
+
+
+def scores_of(run: Run, release: str) -> list[Score]:
+    """What was measured of a Run's release, by its key, on the Run's data."""
+    data = [Path(path).name for path in run.manifest.data.values()]
+    return read_scores(root_of(run), release, data)
 
 
 def at_start(source: str) -> Callable[[Run], float | None]:
@@ -47,12 +56,10 @@ def early_peak(source: str, fraction: float) -> Callable[[Run], float | None]:
 def _inside(run: Run, source: str) -> dict[int, float]:
     """The measurements inside the last stage's trunk, by steps since its start."""
     stages = run.manifest.stages
-    return _losses(run, stages[-1], source, "trunk") if len(stages) > 1 else {}
-
-
-def _losses(run: Run, stage: StageRecord, source: str, leg: str) -> dict[int, float]:
+    if len(stages) == 1:
+        return {}
     return {
-        line["step"] - stage.first_step: line["loss"]
-        for line in run.read("evals")
-        if (line["stage"], line["leg"], line["source"]) == (stage.name, leg, source)
+        look.step - stages[-1].first_step: look.loss
+        for look in read_lines(run.folder / "evals.jsonl", Evaluation)
+        if (look.stage, look.leg, look.source) == (stages[-1].name, "trunk", source)
     }

@@ -1,32 +1,46 @@
 """The training loop: batch, loss, clip, skip or step; read top to bottom, nothing hidden."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from evergrow.errors import EvergrowError
 from evergrow.stream.order import key_of
-from evergrow.train.config import TrainConfig
-from evergrow.train.objectives import Objective
+from evergrow.train.config import LoopConfig
+from evergrow.train.objective import Batch, Learner
 from evergrow.train.optimizer import clip_factor, load_optimizer_tensors, optimizer_tensors
 from evergrow.train.speed import keep_freed_memory
 from evergrow.train.spikes import MAX_IN_A_ROW, SpikeGuard
 
 
+class Group(Protocol):
+    """Named tensors that training changes beside model and optimiser, such as Fisher weights."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    def load(self, tensors: dict[str, Tensor]) -> None: ...
+
+
 @dataclass
 class Training:
-    """Everything that changes while training; ``step`` counts optimiser steps since init."""
+    """Everything that changes while training; ``step`` counts optimiser steps since init.
+
+    ``passed`` is what the clock shows: tokens or pictures read since init. ``groups`` are saved
+    and restored beside the model and its moments, each as a file of its own.
+    """
 
     model: nn.Module
     optimizer: torch.optim.AdamW
     guard: SpikeGuard
     device: torch.device
     step: int = 0
+    passed: int = 0
+    groups: dict[str, Group] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """A copy of the state on the CPU, ready to be written in the background."""
@@ -34,19 +48,22 @@ class Training:
             "model": weights(self.model),
             "optimizer": optimizer_tensors(self.model, self.optimizer),
             "guard": self.guard.tensors(),
+            **{name: group.tensors() for name, group in self.groups.items()},
         }
         return {
             g: {n: t.detach().to("cpu", copy=True) for n, t in ts.items()}
             for g, ts in groups.items()
         }
 
-    def load(self, tensors: dict[str, dict[str, Tensor]], step: int) -> None:
+    def load(self, tensors: dict[str, dict[str, Tensor]], step: int, passed: int) -> None:
         """Put back what ``tensors`` returned."""
         load_weights(self.model, tensors["model"])
         self.optimizer.state.clear()
         load_optimizer_tensors(self.model, self.optimizer, tensors["optimizer"])
         self.guard.load(tensors["guard"])
-        self.step = step
+        for name, group in self.groups.items():
+            group.load(tensors[name])
+        self.step, self.passed = step, passed
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -81,14 +98,16 @@ def everything(step: int) -> AbstractContextManager[None]:
 class Leg:
     """A straight piece of training: what step n (from 1) reads, and at which rate."""
 
-    objective: Objective
-    batch_at: Callable[[int], Any]
+    loss: Learner
+    batch_at: Callable[[int], Batch]
     rate_at: Callable[[int], float]
     seed: int
     # Around a step's gradients: the part of the model that it trains (train/two_stage.py).
     part_at: Callable[[int], AbstractContextManager[None]] = everything
     # Around a step's update: new parameters on their own clock (train/own_clock.py).
     update_at: Callable[[int], AbstractContextManager[None]] = everything
+    # What is added to a step's mean loss: the distance to earlier weights, weighted (continual/).
+    penalty: Callable[[nn.Module], Tensor] | None = None
 
 
 Record = dict[str, Any]
@@ -99,7 +118,7 @@ def train_until(
     state: Training,
     last_step: int,
     leg: Leg,
-    config: TrainConfig,
+    config: LoopConfig,
     report: Report,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -115,7 +134,7 @@ def train_until(
     compute: Any = torch.compile(model) if wants_compile(config, device) else model
     precision = autocast(config, device)
     micro_batch_size = config.micro_batch_size or config.batch_size
-    pending: list[tuple[int, float, Tensor]] = []
+    pending: list[_Pending] = []
     started = time.perf_counter()
     model.train()
     while state.step < last_step and not stop_requested():
@@ -124,15 +143,20 @@ def train_until(
         _seed(device, key_of("step", leg.seed, step))
         batch = leg.batch_at(step)
         rate = leg.rate_at(step)
-        num_targets = max(leg.objective.weight(batch), 1.0)
-        loss = z_loss = torch.zeros((), device=device)
+        weight = max(batch.weight, 1.0)
+        sums: dict[str, Tensor] = {}
         with leg.part_at(step):
-            for micro_batch in leg.objective.split(batch, micro_batch_size):
+            for micro_batch in batch.split(micro_batch_size):
                 with precision:
-                    parts = leg.objective.loss(compute, micro_batch, device)
-                (parts.total / num_targets).backward()
-                loss = loss + parts.cross_entropy.detach() / num_targets
-                z_loss = z_loss + parts.z_loss.detach() / num_targets
+                    total, parts = leg.loss(compute, micro_batch, device)
+                (total / weight).backward()
+                for name, part in parts.items():
+                    part = part.detach() / weight
+                    sums[name] = sums[name] + part if name in sums else part
+            if leg.penalty is not None:
+                sums["penalty"] = leg.penalty(model)
+                sums["penalty"].backward()
+        loss = next(iter(sums.values()))
 
         norm, divisor = clip_factor(parameters, config.clip_norm)
         skipped = state.guard.check(loss, norm)
@@ -145,9 +169,11 @@ def train_until(
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         state.step = step
+        state.passed += batch.passed
 
-        values = torch.stack((loss, z_loss, norm, skipped, state.guard.in_a_row.float()))
-        pending.append((step, rate, values))
+        measured = (norm, skipped, state.guard.in_a_row.float())
+        values = torch.stack([part.detach().float() for part in (*sums.values(), *measured)])
+        pending.append(_Pending(step, state.passed, rate, tuple(sums), values))
         if len(pending) == config.log_every or step == last_step:
             started = _flush(pending, report, started)
     if pending:
@@ -167,33 +193,53 @@ def _seed(device: torch.device, key: int) -> None:
         torch.mps.manual_seed(key)
 
 
-def _flush(pending: list[tuple[int, float, Tensor]], report: Report, started: float) -> float:
+class _Pending(NamedTuple):
+    """A step whose values may still be on their way: its parts by name, norm, skipped, in a row."""
+
+    step: int
+    passed: int
+    rate: float
+    names: tuple[str, ...]
+    values: Tensor
+
+
+def _flush(pending: list[_Pending], report: Report, started: float) -> float:
     """Bring the pending steps' values to the host, report them, and return the time of day."""
-    rows = torch.stack([values for _, _, values in pending]).tolist()
+    rows = [values.tolist() for values in _on_host([p.values for p in pending])]
     now = time.perf_counter()
-    report(
-        [
-            {
-                "step": step,
-                "lr": rate,
-                "loss": finite(loss),
-                "z_loss": finite(z_loss),
-                "grad_norm": finite(norm),
-                "skipped": bool(skipped),
-            }
-            for (step, rate, _), (loss, z_loss, norm, skipped, _) in zip(pending, rows, strict=True)
-        ],
-        now - started,
-    )
-    for (step, _, _), (loss, _, norm, _, in_a_row) in zip(pending, rows, strict=True):
+    report([_record(p, row) for p, row in zip(pending, rows, strict=True)], now - started)
+    for step, row in zip((p.step for p in pending), rows, strict=True):
+        *_, norm, _, in_a_row = row
         if in_a_row >= MAX_IN_A_ROW:
             raise EvergrowError(
                 f"step {step}: {MAX_IN_A_ROW} steps in a row were skipped because the loss or the "
-                f"gradient spiked or was not finite (last loss {loss:.4g}, gradient norm "
+                f"gradient spiked or was not finite (last loss {row[0]:.4g}, gradient norm "
                 f"{norm:.4g}); lower peak_lr or look at the data"
             )
     pending.clear()
     return time.perf_counter()
+
+
+def _on_host(values: list[Tensor]) -> Sequence[Tensor]:
+    """One copy for all where they are of one length, which they nearly always are."""
+    if len({len(one) for one in values}) == 1:
+        return list(torch.stack(values).cpu())
+    return [one.cpu() for one in values]
+
+
+def _record(pending: _Pending, row: list[float]) -> Record:
+    """A line of metrics.jsonl without its place: the first part is the loss, others have names."""
+    *parts, norm, skipped, _ = row
+    others = zip(pending.names[1:], parts[1:], strict=True)
+    return {
+        "step": pending.step,
+        "tokens": pending.passed,
+        "lr": pending.rate,
+        "loss": finite(parts[0]),
+        **{name: finite(value) for name, value in others},
+        "grad_norm": finite(norm),
+        "skipped": bool(skipped),
+    }
 
 
 def finite(value: float) -> float | None:
@@ -201,7 +247,7 @@ def finite(value: float) -> float | None:
     return value if value - value == 0 else None
 
 
-def choose_device(config: TrainConfig) -> torch.device:
+def choose_device(config: LoopConfig) -> torch.device:
     """The device asked for; ``auto`` takes a GPU when there is one.
 
     Raises EvergrowError when torch has no such device here.
@@ -217,12 +263,12 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device(name)
 
 
-def wants_compile(config: TrainConfig, device: torch.device) -> bool:
+def wants_compile(config: LoopConfig, device: torch.device) -> bool:
     """Compiling pays on a GPU; on a CPU it costs 45 s and gains nothing (measured)."""
     return device.type == "cuda" if config.compile is None else config.compile
 
 
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
+def autocast(config: LoopConfig, device: torch.device) -> AbstractContextManager[Any]:
     """bf16 autocast where it is asked for or usual.
 
     Raises EvergrowError on a CPU without bf16 instructions, where it is 13 times slower (measured).

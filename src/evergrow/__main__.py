@@ -1,0 +1,5 @@
+"""``python -m evergrow`` is the command ``evergrow``."""
+
+from evergrow.cli import main
+
+main()

@@ -1,0 +1,230 @@
+"""Commands on corpora: curate, why; waterfalls, and why a document is in one or not."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from evergrow.cli.live import watching
+from evergrow.cli.options import RUNS, Overrides, Runs, settings_of
+from evergrow.cli.terminal import console, megabytes
+from evergrow.errors import InputError
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def curate(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML) with corpora.")],
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    what_if: Annotated[
+        Path | None,
+        typer.Option("--what-if", help="A policy (YAML): show what it would keep, write nothing."),
+    ] = None,
+) -> None:
+    """Make a recipe's corpora from its sources; run again to go on where it stopped."""
+    from evergrow.flow.corpora import curate
+    from evergrow.flow.corpora import what_if as try_policy
+    from evergrow.recipe import load_corpus_recipe
+
+    loaded = load_corpus_recipe(recipe, settings_of(overrides))
+    if what_if is not None:
+        for told in try_policy(loaded, runs, what_if):
+            show_what_if(told)
+        return
+    with watching() as listener:
+        made = curate(loaded, runs, recipe.resolve().parent, listener)
+    for corpus in made:
+        show_waterfall(corpus.manifest["name"], corpus.manifest["waterfall"])
+        console.print(f"corpus: {corpus.folder}", soft_wrap=True)
+
+
+def show_waterfall(name: str, waterfall: Mapping[str, Any]) -> None:
+    """What each rule dropped, in the order in which they were asked."""
+    table = _table(name, "rule", "dropped", "bytes", "would drop first", "left")
+    left = waterfall["read"]["documents"]
+    table.add_row("read", "", _size(waterfall["read"]), "", f"{left:,}")
+    for step in waterfall["steps"]:
+        left -= step["documents"]
+        if step["any_documents"]:
+            dropped, first = f"{step['documents']:,}", f"{step['any_documents']:,}"
+            table.add_row(step["rule"], dropped, _size(step), first, f"{left:,}")
+    table.add_row("kept", "", _size(waterfall["kept"]), "", f"{left:,}")
+    console.print(table)
+
+
+def show_what_if(told: Mapping[str, Any]) -> None:
+    """Both waterfalls side by side, and what each rule of the other policy keeps out alone."""
+    columns = ("rule", "drops now", "would drop", "bytes", "without it, kept more")
+    table = _table(f"{told['corpus']}: the other policy", *columns)
+    now = {step["rule"]: step for step in told["now"]["steps"]}
+    then = {step["rule"]: step for step in told["then"]["steps"]}
+    for rule in dict.fromkeys([*now, *then]):
+        old, new = now.get(rule), then.get(rule)
+        if not (old and old["documents"]) and not (new and new["documents"]):
+            continue
+        alone = told["alone"].get(rule, {"documents": 0, "bytes": 0})
+        more = f"{alone['documents']:+,} ({_size(alone)})" if rule in then else ""
+        size = _size(new) if new else ""
+        table.add_row(rule, _number(old), _number(new), size, more)
+    kept = [told[when]["kept"] for when in ("now", "then")]
+    table.add_row("kept", *(f"{k['documents']:,}" for k in kept), _size(kept[1]), "")
+    console.print(table)
+
+
+def _number(step: Mapping[str, Any] | None) -> str:
+    return "not asked" if step is None else f"{step['documents']:,}"
+
+
+def _size(counted: Mapping[str, Any]) -> str:
+    num_bytes = counted["bytes"]
+    return megabytes(num_bytes) if num_bytes >= 1e6 else f"{num_bytes / 1e3:,.0f} kB"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
+    return table
+
+
+@app.command()
+def why(
+    corpus: Annotated[
+        Path, typer.Argument(help="A corpus' folder, or a recipe's with one corpus.")
+    ],
+    document: Annotated[
+        str | None, typer.Argument(help="An id, the beginning of one, a key or a path.")
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option("--rule", help="Instead: all that gopher.min_words dropped."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Of a rule, so many documents.")
+    ] = 20,
+    runs: Runs = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: all of it.")] = False,
+) -> None:
+    """Every rule, partner and hit that kept or dropped a document, and where it went."""
+    from evergrow.flow.corpora import dropped_by, why
+
+    if (document is None) == (rule is None):
+        raise InputError("why: name either a document, or with --rule what dropped others")
+    told = dropped_by(corpus, rule, limit) if rule else why(corpus, str(document), runs)
+    if as_json:
+        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    elif rule:
+        show_dropped(told)
+    else:
+        show_why(told)
+
+
+def show_why(told: Mapping[str, Any]) -> None:
+    """Every record of a document: its fate first, then what decided it."""
+    for record in told["quarantined"]:
+        fate = "read without what it claims" if record["kept"] else "not read"
+        place = f"{record['path']} at {record['offset']:,}"
+        _say(f"{fate}: {place}, because of {record['reason']}; its beginning: {record['head']!r}")
+    for document in told["documents"]:
+        _say(f"{document['id']} {document['key']} ({document['source']})")
+        _say(f"  {_fate(document)}")
+        for name in ("date", "license", "repository"):
+            if document[name]:
+                _say(f"  {name}: {document[name]}")
+        _say(f"  {document['bytes']:,} bytes: {document['excerpt']!r}")
+        _show_rules(document["rules"])
+        for line in _lines(document):
+            _say(f"  {line}")
+    for document in told["elsewhere"]:
+        where = " ".join(document[name] for name in ("source", "path") if document[name])
+        _say(f"{document['id']} {where}: corpus {told['corpus']} does not have it")
+        for line in _held(document):
+            _say(f"  {line}")
+    looked = told["looked"]
+    for one in looked["unreadable"]:
+        _say(f"could not be looked at: {one['path']}, because: {one['reason']}")
+    _say(
+        f"looked through {looked['corpora']} corpora and the data of {looked['runs']} runs, below "
+        f"{looked['folder']} and beside this corpus"
+    )
+
+
+def show_dropped(told: Mapping[str, Any]) -> None:
+    """The documents that one rule dropped, a row each."""
+    documents = told["documents"]
+    title = f"{told['rule']}: {len(documents):,} of the {told['num_documents']:,} it dropped"
+    table = _table(title, "id", "value", "threshold", "document")
+    for one in documents:
+        name = f"{one['key']} ({one['source']})"
+        name += f", repeats {one['partner']}" if one["partner"] else ""
+        table.add_row(one["id"], _plain(one["value"]), _plain(one["threshold"]), name)
+    console.print(table)
+
+
+def _fate(document: Mapping[str, Any]) -> str:
+    decision = document["decision"]
+    if decision["keep"]:
+        return "kept"
+    numbers = ""
+    if decision["value"] is not None:
+        numbers = f": {decision['value']:g}, the threshold is {decision['threshold']:g}"
+    return f"dropped by {decision['rule']}{numbers}"
+
+
+def _show_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+    table = _table("", "rule", "value", "at least", "at most", "verdict")
+    for rule in rules:
+        allowed = "" if rule["allowed"] is None else " or ".join(rule["allowed"])
+        low = allowed or _plain(rule["low"])
+        table.add_row(
+            rule["rule"], _plain(rule["value"]), low, _plain(rule["high"]), rule["verdict"]
+        )
+    console.print(table)
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _lines(document: Mapping[str, Any]) -> list[str]:
+    """Partners, hits, cuts, edits, and where the document went, a sentence each."""
+    lines = []
+    if (partner := document["duplicate"]) is not None:
+        alike = "" if partner["similarity"] is None else f", similarity {partner['similarity']:.2f}"
+        fate = {True: "kept", False: f"dropped by {partner['rule']}", None: "not here any more"}
+        where = partner["key"] or f"of corpus {partner['corpus']}"
+        lines.append(f"repeats {partner['id']} {where}{alike}; that one is {fate[partner['kept']]}")
+    lines += [f"repeated by {one['id']} ({one['stage']})" for one in document["repeated_by"]]
+    lines += [_hit(hit) for hit in document["contamination"]]
+    lines += [f"cut, because it occurred before: {line.strip()[:80]!r}" for line in document["cut"]]
+    lines += [f"edited ({e['kind']}) at {e['start']:,} to {e['end']:,}" for e in document["edits"]]
+    return lines + _held(document)
+
+
+def _held(document: Mapping[str, Any]) -> list[str]:
+    """Which corpora and runs hold it."""
+    lines = [f"in corpus {c['name']} ({c['folder']}){_by(c)}" for c in document["corpora"]]
+    for run in document["runs"]:
+        stages = f", read in {', '.join(run['stages'])}" if run["stages"] else ""
+        lines.append(f"in run {run['run']}: {run['source']}, {run['part']}{stages}{_by(run)}")
+    return lines
+
+
+def _hit(hit: Mapping[str, Any]) -> str:
+    share = f"{hit['share']:.0%} of it, {hit['how']}"
+    return f"holds the {hit['part']} of {hit['suite']} {hit['item']}: {share}"
+
+
+def _by(found: Mapping[str, Any]) -> str:
+    return ", under another id" if found["by"] == "text" else ""
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, markup=False, soft_wrap=True)

@@ -1,0 +1,212 @@
+"""Commands on what there is: eval, sample, report, list, log, prune, schema; their tables."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.tree import Tree
+
+from evergrow.cli.live import watching
+from evergrow.cli.options import RUNS, RunPath, Runs, parse_tokens
+from evergrow.cli.terminal import console, megabytes, rounded
+from evergrow.errors import InputError
+
+if TYPE_CHECKING:
+    from evergrow.flow.listing import Listed
+    from evergrow.lineage import Measured
+    from evergrow.run import Run, StageRecord
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("eval")
+def eval_(
+    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="Files; default: the run's held-out streams.")
+    ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(help="name=files: measure every release of a run on it from now on."),
+    ] = None,
+    sequence_length: Annotated[int | None, typer.Option(help="Tokens a window.")] = None,
+) -> None:
+    """Losses with 95 % intervals; what a run has measured before is not measured again."""
+    from evergrow.flow.look import evaluate
+    from evergrow.flow.verbs import measure_also
+
+    if add:
+        with watching() as listener:
+            for name, files in (pair_of(text) for text in add):
+                measure_also(model, name, files, listener)
+    show_scores(evaluate(model, data or [], sequence_length))
+
+
+def pair_of(text: str) -> tuple[str, str]:
+    """``name=files``; raises InputError for anything else."""
+    name, equals, files = text.partition("=")
+    if not (name and equals and files):
+        raise InputError(f"--add: expected name=files, such as old='mail/*.txt', got {text!r}")
+    return name, files
+
+
+def show_scores(lines: Sequence["Measured"]) -> None:
+    """Losses with their intervals, beside what a constant reaches, and over how much they are."""
+    names = list(dict.fromkeys(name for line in lines for name in line.counts))
+    more = [name for name in ("floor", "accuracy") if any(getattr(line, name) for line in lines)]
+    units = list(dict.fromkeys(line.unit for line in lines))
+    heads = [word.removeprefix("num_") for word in (*more, *names)]
+    table = Table("source", units[0] if len(units) == 1 else "loss", "95 % interval", *heads)
+    for line in lines:
+        unit = "" if len(units) == 1 else f" {line.unit}"
+        table.add_row(
+            line.source,
+            f"{line.loss:.3f}{unit}",
+            f"{line.low:.3f} to {line.high:.3f}",
+            *(rounded(getattr(line, name)) for name in more),
+            *(f"{line.counts[name]:,}" if name in line.counts else "" for name in names),
+        )
+    console.print(table)
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
+    tokens: Annotated[
+        int, typer.Option(parser=parse_tokens, metavar="COUNT", help="How much to write.")
+    ] = 100,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+) -> None:
+    """Text from a prompt."""
+    from evergrow.flow.look import sample
+
+    text = sample(model, prompt, tokens, temperature, seed)
+    console.print(prompt + text, markup=False, soft_wrap=True)
+
+
+@app.command()
+def report(run: RunPath) -> None:
+    """Write the report of a run's recipe, or of corpora, again."""
+    from evergrow.flow.find import find_reported
+    from evergrow.report import write_report
+
+    console.print(f"report: {write_report(find_reported(run))}", soft_wrap=True)
+
+
+@app.command("list")
+def list_(runs: Runs = RUNS) -> None:
+    """Every run with its state and size."""
+    from evergrow.flow.listing import list_runs
+
+    show_runs(list_runs(runs))
+
+
+def show_runs(runs: Sequence["Listed"]) -> None:
+    """Every run with its state and size."""
+    table = Table("run", "status", "stages", "tokens", "size")
+    for run in runs:
+        size = megabytes(run.num_bytes)
+        table.add_row(str(run.path), run.status, run.stages, f"{run.tokens:,}", size)
+    console.print(table)
+
+
+@app.command()
+def log(
+    run: RunPath,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="What was read, by source and range.")
+    ] = False,
+) -> None:
+    """The lineage of a run as a tree."""
+    from evergrow.flow.find import find_run
+
+    found = find_run(run)
+    if seen:
+        show_seen(found)
+    else:
+        show_lineage(found)
+
+
+def show_lineage(run: "Run") -> None:
+    """The tree of stages, the releases that left their trunks, and branches made on request."""
+    manifest = run.manifest
+    start = f"{manifest.name}, {manifest.arm}, seed {manifest.seed}: from {manifest.start.source}"
+    tree = Tree(start)
+    above: list[Tree] = []  # what each stage hangs from
+    nodes: list[Tree] = []
+    for stage in manifest.stages:
+        place = stage.begin.stage
+        # A trunk that goes on stays in its line; what else leaves a stage hangs below it.
+        first = next(s for s in manifest.stages if s.begin.stage == place)
+        goes_on = stage.begin.kind == "trunk" and first is stage
+        above.append(tree if place is None else above[place] if goes_on else nodes[place])
+        nodes.append(above[-1].add(_stage_line(stage)))
+        if stage.release:
+            left = stage.last_step if stage.fork_step is None else stage.fork_step
+            where = f"left the trunk at {stage.clock_at(left):,} {stage.counted}"
+            nodes[-1].add(f"release {stage.release}, {where}")
+        for branch in manifest.branches:
+            if branch.stage == stage.name:
+                left = stage.clock_at(branch.from_step)
+                told = f"{branch.tokens:,} {stage.counted} from {left:,}"
+                nodes[-1].add(f"release {branch.release}, {told}")
+    console.print(tree)
+
+
+def _stage_line(stage: "StageRecord") -> str:
+    shared = f", shared with {stage.shared_with}" if stage.shared_with else ""
+    begin = stage.begin
+    model = f", from {begin.model}" if begin.kind == "model" else ""
+    release = ", from the release" if begin.kind == "release" else ""
+    end = f"{stage.clock_at(stage.last_step):,} {stage.counted}"
+    return (
+        f"{stage.name} ({stage.objective}, {stage.status}{shared}{model}{release}): trunk to {end}"
+    )
+
+
+def show_seen(run: "Run") -> None:
+    """What every stage read: ranges of each source's own reading order, in its samples."""
+    table = Table("stage", "source", "samples read", "epochs so far", "replayed", "holding")
+    for stage in run.manifest.stages:
+        for source, seen in stage.seen.items():
+            table.add_row(
+                stage.name,
+                source,
+                f"{seen.first:,} to {seen.last:,}" if seen.last > seen.first else "",
+                f"{seen.epochs:.2f}" if seen.last else "",
+                f"{seen.replayed:,}" if seen.replayed else "",
+                f"{seen.tokens:,} {stage.counted}",
+            )
+    console.print(table)
+
+
+@app.command()
+def prune(
+    run: RunPath,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False,
+) -> None:
+    """Delete checkpoints that going on does not need; releases and records stay."""
+    from evergrow.flow.look import prune
+
+    names, num_bytes = prune(run, dry)
+    verb = "would delete" if dry else "deleted"
+    kept = "kept what continue, extend and anneal need"
+    console.print(
+        f"{verb} {len(names)} checkpoints ({megabytes(num_bytes)}), {kept}: "
+        f"{', '.join(names) or 'nothing'}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of recipes, for editors."""
+    from evergrow.recipe import Recipe
+
+    sys.stdout.write(json.dumps(Recipe.model_json_schema(by_alias=True), indent=1) + "\n")

@@ -1,0 +1,58 @@
+"""Arguments that several commands take, and how their words are read."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from evergrow.errors import InputError
+
+
+def parse_tokens(text: str) -> int:
+    """At least one token, from a count such as 20M; raises InputError."""
+    from evergrow.config import parse_count
+
+    try:
+        tokens = int(str(parse_count(text)))
+    except ValueError as error:
+        raise InputError(f"--tokens: {error}") from error
+    if tokens == 0:
+        raise InputError("--tokens: expected at least one token, got 0")
+    return tokens
+
+
+def settings_of(overrides: list[str] | None) -> dict[str, Any]:
+    """Dotted keys and values of ``key.path=value`` words; raises InputError for other words."""
+    from evergrow.config import parse_override
+
+    return dict(parse_override(text) for text in overrides or [])
+
+
+class ManyFiles(TyperCommand):
+    """A command whose options of files take all words up to the next option.
+
+    A shell turns ``--data *.md`` into many words where nobody quoted the glob.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        found: list[str] = []
+        option: str | None = None  # of files, whose first value has been taken
+        for word in args:
+            if word.startswith("-"):
+                option = None
+            elif option is not None and found[-1] != option:
+                found.append(option)
+            found.append(word)
+            option = word if word in FILES else option
+        return super().parse_args(ctx, found)
+
+
+FILES = ("--data", "--evaluate")
+RUNS = Path("runs")
+RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value ...")]
+Tokens = Annotated[
+    int, typer.Option(parser=parse_tokens, metavar="COUNT", help="A count such as 500k, 20M or 3B.")
+]

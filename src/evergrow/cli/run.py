@@ -1,0 +1,198 @@
+"""Commands that train: run, continue, extend, anneal; the plan before and the arms after."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from evergrow.cli.live import watching
+from evergrow.cli.options import RUNS, ManyFiles, Overrides, RunPath, Runs, Tokens, settings_of
+from evergrow.cli.terminal import console, megabytes, rounded
+from evergrow.errors import InputError
+
+if TYPE_CHECKING:
+    from evergrow.flow.dry import Plan, StagePlan
+    from evergrow.flow.pages import Carried
+    from evergrow.stage.summary import Summary
+
+app = typer.Typer(rich_markup_mode=None)
+Shape = Literal["exponential", "linear", "one_minus_sqrt", "cosine"]
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    overrides: Overrides = None,
+    runs: Runs = RUNS,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete what the run made so far.")
+    ] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Draw the plan and write nothing.")] = False,
+) -> None:
+    """Carry out a recipe; run again, or run its copy in the run's folder, to go on."""
+    from evergrow.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings_of(overrides))
+    from evergrow.flow.dry import draw_plan  # after the recipe: its mistakes need no torch
+    from evergrow.flow.find import runs_of
+    from evergrow.flow.recipes import carry_out
+
+    runs = runs_of(recipe, runs)
+    base = recipe.resolve().parent
+    with watching() as listener:
+        if dry:
+            plan = draw_plan(loaded, base, listener, runs)
+        else:
+            carried = carry_out(loaded, runs, base, listener, fresh)
+    if dry:
+        show_plan(plan)
+    else:
+        _show(carried)
+
+
+@app.command("continue", cls=ManyFiles)
+def continue_(
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder, or a hub id.")],
+    tokens: Tokens,
+    name: Annotated[str, typer.Option(help="The new stage's name (and a new run's).")],
+    data: Annotated[
+        list[str] | None, typer.Option(help="Files to learn: a folder, a glob, or many.")
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="What a run's own files have that it has not read.")
+    ] = False,
+    evaluate: Annotated[
+        list[str] | None, typer.Option(help="Files only measured, for a model without a run.")
+    ] = None,
+    peak_lr: Annotated[
+        float | None, typer.Option(help="Peak rate, for a model without a run.")
+    ] = None,
+    replay: Annotated[
+        float | None, typer.Option(help="Share of old data in the new stage, for a run.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
+    ] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """A new stage with new data, on a run's trunk or on a model that has no run yet."""
+    from evergrow.flow.verbs import continue_model, continue_run
+
+    changes = settings_of(settings)
+    if bool(data) == new:
+        raise InputError("continue: give either --data with files, or --new for a run's own files")
+    with watching() as listener:
+        if (Path(model) / "config.json").exists() or not Path(model).is_dir():
+            if new:
+                raise InputError(f"--new: {model} has no run, so it has read no files yet")
+            if replay is not None:
+                raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
+            if peak_lr is not None:
+                changes["schedule.peak_lr"] = peak_lr
+            carried = continue_model(
+                model, data or [], tokens, name, runs, listener, changes, evaluate or []
+            )
+        else:
+            if peak_lr is not None or evaluate:
+                raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
+            if replay is not None:
+                changes["replay.fraction"] = replay
+            carried = continue_run(Path(model), data or [], tokens, name, listener, changes)
+    _show(carried)
+
+
+@app.command()
+def extend(run: RunPath, tokens: Tokens) -> None:
+    """More of a run's last stage; its release is made anew at the new end."""
+    from evergrow.flow.verbs import extend
+
+    with watching() as listener:
+        carried = extend(run, tokens, listener)
+    _show(carried)
+
+
+@app.command()
+def anneal(
+    run: RunPath,
+    tokens: Tokens,
+    shape: Annotated[Shape, typer.Option(help="The way down.")] = "exponential",
+    floor: Annotated[float, typer.Option(help="Last rate, as a share of the peak.")] = 0.1,
+) -> None:
+    """A release on request: branch off the trunk's head, rate to the floor, the trunk untouched."""
+    from evergrow.flow.verbs import anneal
+
+    with watching() as listener:
+        release = anneal(run, tokens, shape, floor, listener)
+    console.print(f"release: {release}", soft_wrap=True)
+
+
+def show_plan(plan: "Plan") -> None:
+    """The plan of a recipe: rates as small pictures, tokens by source, cost."""
+    table = Table("arm", "stage", "steps", "tokens by source", "learning rate", "release leaves at")
+    top = max(rate for arm in plan.arms for stage in arm.stages for rate in stage.rates) or 1.0
+    for arm in plan.arms:
+        for stage in arm.stages:
+            shared = " (shared)" if stage.name in arm.shared else ""
+            reads = ", ".join(f"{name} {tokens:,}" for name, tokens in stage.reads.items())
+            picture = "".join(_BARS[min(7, int(rate / top * 7.99))] for rate in stage.rates[::3])
+            left = "the end" if stage.released_from is None else f"step {stage.released_from:,}"
+            name = f"{arm.arm}, seed {arm.seed}"
+            table.add_row(name, stage.name + shared, f"{stage.num_steps:,}", reads, picture, left)
+    console.print(table)
+    for arm in plan.arms:
+        for stage in arm.stages:
+            _show_growth(arm.arm, stage)
+    console.print(
+        f"{plan.num_parameters:,} parameters; "
+        f"memory to train about {megabytes(plan.memory_bytes)}; "
+        f"disk {megabytes(plan.disk_bytes)}; {plan.tokens_per_second:,.0f} tokens/s in one process "
+        f"(three real steps), so about {plan.seconds / 60:.1f} min; nothing was written"
+    )
+
+
+def _show_growth(arm: str, stage: "StagePlan") -> None:
+    """What the model becomes before a stage, axis by axis, and why that is exact or not."""
+    if not stage.growth:
+        return
+    console.print(
+        f"{arm}: before {stage.name} the model grows to {stage.num_parameters:,} parameters; "
+        f"the stage takes {stage.flops:.2e} FLOPs",
+        soft_wrap=True,
+    )
+    for verdict in stage.growth:
+        sizes = f"{verdict.axis} {verdict.before} to {verdict.after}"
+        console.print(f"  {sizes}: {verdict.exactness}; {verdict.reason}", soft_wrap=True)
+
+
+def _show(carried: "Carried") -> None:
+    show_summary(carried.summary)
+    console.print(f"report: {carried.report}", soft_wrap=True)
+
+
+def show_summary(summary: "Summary") -> None:
+    """The arms of a finished recipe, a line each."""
+    title = f"{summary.name}: {summary.unit} on held-out data after the last stage"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("arm", no_wrap=True)
+    for stream in summary.streams:
+        table.add_column(stream, justify="right")
+    for name in ("average", "forgetting", "peak", f"{summary.counted}/s"):
+        table.add_column(name, justify="right")
+    for arm, numbers in summary.arms.items():
+        last = numbers.loss_matrix[-1] if numbers.loss_matrix else []
+        row = [rounded(value) for value in last]
+        row += [""] * (len(summary.streams) - len(row))
+        row += [rounded(n) for n in (numbers.average, numbers.forgetting, numbers.transient_peak)]
+        speed = numbers.tokens_per_second
+        table.add_row(arm, *row, "" if speed is None else f"{speed:,.0f}")
+    console.print(table)
+    for arm, numbers in summary.arms.items():
+        if numbers.not_learnt:
+            console.print(
+                f"{arm}: not learnt, no better than a constant: {', '.join(numbers.not_learnt)}; "
+                "its forgetting says nothing",
+                soft_wrap=True,
+            )

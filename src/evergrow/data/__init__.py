@@ -1,0 +1,1 @@
+"""Made data: what stages read and measure, prepared once."""

@@ -1,0 +1,340 @@
+"""Sources to token shards, once: held-out parts, one tokenizer, one data folder a source."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerFast
+
+from evergrow.corpus.config import HeldOutConfig
+from evergrow.corpus.document import Document
+from evergrow.corpus.held_out import EVERYTHING, Split, choose_held_out, split_documents
+from evergrow.corpus.repeats import KnownDocuments
+from evergrow.corpus.source import SourceReading
+from evergrow.corpus.table import stored_documents, write_documents
+from evergrow.data.origin import Origin
+from evergrow.data.prepared import (
+    SCRATCH,
+    WAYS_OUT,
+    Asked,
+    Prepared,
+    finished_folder,
+    made_of,
+    remove_left_overs,
+    stands,
+)
+from evergrow.disk import new_folder
+from evergrow.errors import EvergrowError, InputError
+from evergrow.made import chosen
+from evergrow.models.save import save_tokenizer
+from evergrow.stream.config import TokenizerConfig
+from evergrow.stream.shards import TokenSource, read_manifest
+from evergrow.stream.tokenizer import (
+    load_tokenizer,
+    tokenizer_hash,
+    train_tokenizer,
+)
+from evergrow.stream.writer import write_shards
+
+VERSION = 4  # raise by hand when the same files and settings would give other bytes
+MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
+FORMAT = 2  # of the record beside the tokenizer
+RECORD = "evergrow_tokenizer.json"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A source that is read and split, not yet tokenised."""
+
+    name: str
+    file: Path
+    split: Split
+    reading: SourceReading
+
+    def documents(self) -> Iterator[tuple[Document, bool]]:
+        return split_documents(stored_documents(self.file), self.split)
+
+
+def prepare_tokens(
+    asked: Asked,
+    sources: Mapping[str, Origin],
+    held_out: HeldOutConfig,
+    tokenizer: TokenizerConfig,
+    tokenizer_sources: Sequence[str],
+    with_mask: bool = False,
+) -> Prepared:
+    """Make tokenizer and data/<source>-<hash12> for every source, in order.
+
+    What is finished stays as it is: only sources without a data folder are read. A document that
+    another source holds, for training or held out, is dropped from those read after it. A source
+    whose files are all gone is taken from its finished folder. A tokenizer that is trained here
+    gets a mask token ``with_mask``.
+
+    Raises InputError when settings differ from those of data that a stage has read, and for all
+    that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written
+    stays).
+    """
+    kept = {name: EVERYTHING if name in asked.only_measured else held_out for name in sources}
+    _refuse_other_tokenizer(asked, tokenizer, with_mask)
+    finished = {
+        name: path
+        for name, origin in sources.items()
+        if (path := _standing(asked, name, origin, kept[name])) is not None
+    }
+    made_here = tokenizer.folder is None and (asked.folder / "tokenizer").exists()
+    if made_here and not asked.read and not set(tokenizer_sources) <= finished.keys():
+        _forget(asked)  # it was learnt from other text than it would be now
+        finished = {}
+    with _scratch(asked.data) as scratch:
+        read = _read_sources(sources, kept, finished, scratch, asked.say)
+        found = _tokenizer(
+            asked, tokenizer, with_mask, [read[s] for s in tokenizer_sources if s in read], finished
+        )
+        paths: dict[str, Path] = {}
+        keys: list[str] = []
+        for name, origin in sources.items():
+            if name in read:
+                asked.say(f"{name}: tokenising")
+                paths[name] = _write(asked.data, name, origin, kept[name], read[name], found, keys)
+            else:
+                paths[name] = finished[name]
+                _refuse_other_words(name, read_manifest(paths[name]), found)
+            keys.append(read_manifest(paths[name])["key"])
+    manifests = {name: TokenSource.open(path).manifest for name, path in paths.items()}
+    return Prepared(asked.folder / "tokenizer", paths, manifests)
+
+
+def _standing(asked: Asked, name: str, origin: Origin, held_out: HeldOutConfig) -> Path | None:
+    """The finished folder of a source, if it is still what is asked for."""
+
+    def files(recorded: list[dict[str, Any]]) -> list[str] | None:
+        return None if origin.is_gone(recorded) else origin.changes(name, recorded)
+
+    folder = finished_folder(asked.data, name)
+    settings = _settings(origin, held_out)
+    return folder if stands(asked, name, folder, VERSION, settings, files) else None
+
+
+@contextmanager
+def _scratch(data: Path) -> Iterator[Path]:
+    """A folder for intermediate files; what killed runs left in ``data`` is removed first."""
+    remove_left_overs(data)
+    scratch = data / SCRATCH
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _settings(origin: Origin, held_out: HeldOutConfig) -> dict[str, Any]:
+    return origin.settings | {"held_out": chosen(held_out)}
+
+
+def _read_sources(
+    sources: Mapping[str, Origin],
+    held_out: Mapping[str, HeldOutConfig],
+    finished: Mapping[str, Path],
+    scratch: Path,
+    on_progress: Callable[[str], None],
+) -> dict[str, _Read]:
+    """Read and split every source that has no data folder yet, in the order of ``sources``."""
+    earlier = KnownDocuments()
+    read: dict[str, _Read] = {}
+    missing = [name for name in sources if name not in finished]
+    for path in finished.values() if missing else ():
+        _add_stored(earlier, path)
+    for name, origin in sources.items():
+        if name in finished:
+            continue
+        missing.remove(name)
+        on_progress(f"{name}: reading")
+        read[name] = _read(name, origin, held_out[name], earlier, scratch / name)
+        if missing:
+            for document, _ in read[name].documents():
+                earlier.add(document.content_hash)
+                earlier.add(document.parent or document.content_hash)
+    return read
+
+
+def _add_stored(earlier: KnownDocuments, path: Path) -> None:
+    TokenSource.open(path).proof.wait()  # a damaged table is told as such
+    for part in ("train", "held_out"):
+        table = pq.read_table(path / part / "documents.parquet", columns=["content_hash", "parent"])
+        for column in table.columns:
+            for digest in column.to_pylist():
+                if digest is not None:
+                    earlier.add(digest)
+
+
+def _read(
+    name: str,
+    origin: Origin,
+    held_out: HeldOutConfig,
+    earlier: KnownDocuments,
+    scratch: Path,
+) -> _Read:
+    reading = origin.reading(name)
+    with new_folder(scratch) as unfinished:
+        documents = origin.documents(earlier, reading)
+        _, num_bytes = write_documents(unfinished / "documents.parquet", documents)
+    file = scratch / "documents.parquet"
+    split = choose_held_out(lambda: stored_documents(file), num_bytes, held_out, name)
+    return _Read(name, file, split, reading)
+
+
+def _refuse_other_tokenizer(asked: Asked, config: TokenizerConfig, with_mask: bool) -> None:
+    """Raise InputError when the recipe now asks for another tokenizer than stages have read with.
+
+    One that nothing has read with goes, with the data that was made with it. A folder is known by
+    what it holds, so it may be moved, and be gone.
+    """
+    folder = asked.folder / "tokenizer"
+    if not folder.exists() or (config.folder and not _given(asked, config).is_dir()):
+        return
+    made, now = _recorded(folder / RECORD), _wish(asked, config, with_mask)
+    if made == now:
+        return
+    if asked.read:
+        raise InputError(
+            f"tokenizer: the recipe asks for {_said(now)}, but {folder} was made with "
+            f"{_said(made)} and never changes; {WAYS_OUT}"
+        )
+    _forget(asked)
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """What a run's tokenizer was made of; raises EvergrowError when that is damaged or gone."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        _said(found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvergrowError(
+            f"{path}: damaged ({error!r}); restore it from a copy, {WAYS_OUT}"
+        ) from error
+    return found
+
+
+def _forget(asked: Asked) -> None:
+    """Delete a tokenizer that nothing has read with, and the data that was made with it."""
+    shutil.rmtree(asked.folder / "tokenizer")
+    for path in asked.data.glob("*-*/manifest.json"):
+        shutil.rmtree(path.parent)
+
+
+def _given(asked: Asked, config: TokenizerConfig) -> Path:
+    return asked.base / Path(str(config.folder)).expanduser()
+
+
+def _wish(asked: Asked, config: TokenizerConfig, with_mask: bool) -> dict[str, Any]:
+    """What decides a tokenizer, as its record holds it."""
+    if config.folder is not None:
+        return {"format": FORMAT, "digest": tokenizer_hash(load_tokenizer(_given(asked, config)))}
+    return {"format": FORMAT, "vocab_size": config.vocab_size, "mask": with_mask}
+
+
+def _said(wish: dict[str, Any]) -> str:
+    if "digest" in wish:
+        return f"one from a folder ({wish['digest'][:12]})"
+    return f"vocab_size {wish['vocab_size']:,}{' and a mask token' if wish['mask'] else ''}"
+
+
+def _tokenizer(
+    asked: Asked,
+    config: TokenizerConfig,
+    with_mask: bool,
+    trained_on: Sequence[_Read],
+    finished: Mapping[str, Path],
+) -> PreTrainedTokenizerFast:
+    """The run's tokenizer: made once, from a folder or training text, then kept."""
+    folder = asked.folder / "tokenizer"
+    if folder.exists():
+        return load_tokenizer(folder)
+    if finished:
+        raise EvergrowError(
+            f"{folder} is missing, but {next(iter(finished.values()))} was made with it; "
+            f"restore it, {WAYS_OUT}"
+        )
+    if config.folder is not None:
+        tokenizer = load_tokenizer(_given(asked, config))
+    else:
+        assert config.vocab_size is not None
+        if not trained_on:
+            raise InputError(
+                "tokenizer: there is no text to train one on; set tokenizer.folder or model.from"
+            )
+        asked.say(f"tokenizer: training on {', '.join(read.name for read in trained_on)}")
+        texts = _training_texts(trained_on)
+        tokenizer = train_tokenizer(texts, config.vocab_size, with_mask)
+    with new_folder(folder) as unfinished:
+        save_tokenizer(tokenizer, unfinished)
+        text = json.dumps(_wish(asked, config, with_mask)) + "\n"
+        (unfinished / RECORD).write_text(text, encoding="utf-8")
+    return load_tokenizer(folder)
+
+
+def _training_texts(sources: Sequence[_Read]) -> Iterator[str]:
+    """The training split of the sources; past 256 MiB a share of each, by the documents' hashes."""
+    num_bytes = sum(d.num_bytes for s in sources for d, out in s.documents() if not out)
+    share = min(1.0, MAX_TOKENIZER_BYTES / max(1, num_bytes))
+    for source in sources:
+        for document, is_held_out in source.documents():
+            # The hash's first digits chose the held-out part; these are independent of them.
+            if not is_held_out and int(document.content_hash[-8:], 16) < share * 2**32:
+                yield document.text
+
+
+def _write(
+    data: Path,
+    name: str,
+    origin: Origin,
+    held_out: HeldOutConfig,
+    read: _Read,
+    tokenizer: PreTrainedTokenizerFast,
+    after: Sequence[str],
+) -> Path:
+    """Tokenise one source into its data folder, which appears whole or not at all."""
+    files = [file.record() for file in sorted(read.reading.files, key=lambda f: f.name)]
+    digest = tokenizer_hash(tokenizer)
+    made = made_of(VERSION, _settings(origin, held_out), files, after, digest)
+    manifest = {
+        "source": name,
+        "form": "tokens",
+        "key": made.key,
+        "made": made.model_dump(mode="json"),
+        "created_from": {"files": files, **origin.facts},
+        "tokenizer": digest,
+        "dropped": asdict(read.reading.dropped),
+        "quarantine": [q._asdict() for q in read.reading.quarantine.records],
+        "flagged": dict(sorted(read.reading.quarantine.flags.items())),
+        "skipped": dict(sorted(read.reading.quarantine.skipped.items())),
+    }
+    target = data / f"{name}-{made.key[:12]}"
+    with new_folder(target) as unfinished:
+        written = write_shards(unfinished, read.documents(), tokenizer, manifest)
+        kept = written["held_out"]
+        marks = 2 if "first" in written else 1  # what begins a document, and EOS
+        num_tokens = kept["num_tokens"] - marks * kept["num_documents"]
+        if num_tokens < held_out.tokens:
+            raise InputError(
+                f"sources.{name}: its held-out {kept['num_bytes']:,} bytes are only {num_tokens:,} "
+                f"tokens, fewer than {held_out.tokens:,}; lower held_out.tokens or raise "
+                "held_out.fraction"
+            )
+    return target
+
+
+def _refuse_other_words(
+    name: str, manifest: dict[str, Any], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Raise InputError when finished data belongs to another tokenizer."""
+    digest = tokenizer_hash(tokenizer)
+    if manifest["tokenizer"] != digest:
+        raise InputError(
+            f"sources.{name}: its finished data was made with tokenizer "
+            f"{manifest['tokenizer'][:12]}, not {digest[:12]}; restore the tokenizer, {WAYS_OUT}"
+        )

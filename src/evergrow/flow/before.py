@@ -1,0 +1,134 @@
+"""What a recipe alone tells of its failure, told before anything is prepared or written."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from transformers import AutoConfig
+
+from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.plan import lay_schedule
+from evergrow.flow.units import Unit
+from evergrow.grow.fields import sizes
+from evergrow.grow.plan import plan_growth
+from evergrow.images.config import ImageSourceConfig
+from evergrow.models.families import family_of
+from evergrow.models.load import find_model
+from evergrow.models.presets import PRESETS
+from evergrow.recipe import Recipe
+from evergrow.run import Run
+from evergrow.schedules import StageSchedule, num_steps
+from evergrow.stage import checkpoints
+from evergrow.stage.architecture import read_config, seeded
+from evergrow.stream.tokenizer import train_tokenizer
+from evergrow.train.config import Refill
+from evergrow.train.ladder import ladder
+from evergrow.train.loop import choose_device
+
+
+def refuse_early(root: Path, units: Sequence[Unit]) -> None:
+    """Raise InputError for what is missing here, for stages too short and growths that cannot be.
+
+    Of a Run that has begun the model may be gone: no stage may need it again.
+    """
+    for unit in units:
+        _refuse_packages(unit.recipe)
+        _refuse_devices(unit.recipe)
+        _refuse_short(unit.recipe)
+        if not _has_begun(root / unit.folder):
+            _refuse_models(unit.recipe)
+            _refuse_growths(unit)
+
+
+def _has_begun(folder: Path) -> bool:
+    return (folder / "manifest.json").exists() and bool(checkpoints.begun_stages(Run(folder)))
+
+
+def _refuse_packages(recipe: Recipe) -> None:
+    for name, source in recipe.sources.items():
+        is_drawn = isinstance(source, ImageSourceConfig)
+        wanted = ["PIL", *(["sklearn"] if source.pictures else [])] if is_drawn else []
+        if missing := [package for package in wanted if find_spec(package) is None]:
+            raise InputError(
+                f"sources.{name}: pictures need the package {missing[0]}; install evergrow[vision]"
+            )
+    by_ray = [name for name, corpus in recipe.corpora.items() if corpus.executor == "ray"]
+    if by_ray and find_spec("ray") is None:
+        raise InputError(
+            f"corpora.{by_ray[0]}.executor: ray, but Ray is not installed; install evergrow[ray], "
+            "or use pool"
+        )
+
+
+def _refuse_devices(recipe: Recipe) -> None:
+    for index in range(len(recipe.stages)):
+        try:
+            choose_device(recipe.train_of(index))
+        except EvergrowError as error:
+            raise InputError(str(error)) from error
+
+
+def _refuse_models(recipe: Recipe) -> None:
+    begins = [recipe.begin_of(index) for index in range(len(recipe.stages))]
+    outside = [str(begin.of) for begin in begins if begin.kind == "model"]
+    if recipe.model.from_ is not None and not recipe.model.from_.endswith(".safetensors"):
+        outside.append(recipe.model.from_)
+    for source in outside:
+        find_model(source)
+
+
+def _refuse_short(recipe: Recipe) -> None:
+    """Lay out every stage's schedule with a step as the clock's unit."""
+    ends: list[tuple[int, StageSchedule]] = []
+    for index, stage in enumerate(recipe.stages):
+        train, is_text = recipe.train_of(index), recipe.form_at(index) == "tokens"
+        steps = num_steps(stage.length, train.tokens_per_step if is_text else train.batch_size)
+        _refuse_refill(recipe, index, steps)
+        begin = recipe.begin_of(index)
+        start, before = ends[begin.of] if isinstance(begin.of, int) else (0, None)
+        ends.append((start + steps, lay_schedule(recipe, index, start, steps, 1, before)))
+
+
+def _refuse_refill(recipe: Recipe, index: int, steps: int) -> None:
+    policy, name = recipe.stages[index].optimizer_state, recipe.stages[index].name
+    if isinstance(policy, Refill) and policy.refill >= steps:
+        raise InputError(
+            f"stages.{name}.optimizer_state: refill {policy.refill} of the stage's {steps} steps "
+            "leaves none that trains; lower it or make the stage longer"
+        )
+
+
+def _refuse_growths(unit: Unit) -> None:
+    """Plan every growth of a text model from its config.json alone.
+
+    A vocabulary is not known yet, so growths of it are judged when it is.
+    """
+    recipe = unit.recipe
+    if recipe.of_pictures or all(s.grow is None and s.two_stage is None for s in recipe.stages):
+        return
+    configs: list[dict[str, Any]] = []
+    for index, stage in enumerate(recipe.stages):
+        begin = recipe.begin_of(index)
+        config = configs[begin.of] if isinstance(begin.of, int) else _first_config(recipe)
+        if stage.grow is not None:
+            known = {axis: size for axis, size in stage.grow.to.items() if axis != "vocab"}
+            grow = seeded(stage.grow.model_copy(update={"to": known}), unit.seed)
+            config = plan_growth(config, grow).target
+        if stage.two_stage is not None:
+            ladder(sizes(family_of(config), config)["layers"], stage.two_stage.layers)
+        configs.append(config)
+
+
+def _first_config(recipe: Recipe) -> dict[str, Any]:
+    """The config.json of the model that a recipe starts from, as a run would write it."""
+    if recipe.model.from_ is not None:
+        config = AutoConfig.from_pretrained(find_model(recipe.model.from_), local_files_only=True)
+    else:
+        architecture = PRESETS[str(recipe.model.preset)]
+        words = train_tokenizer([""], 257, recipe.hides_tokens)
+        config = architecture.configure(recipe.model.sizes(), words, recipe.train.sequence_length)
+    with TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        return read_config(Path(folder))

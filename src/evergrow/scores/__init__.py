@@ -1,0 +1,1 @@
+"""What is measured of a release, beside training: any day, for any release of the past."""

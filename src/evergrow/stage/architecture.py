@@ -1,0 +1,96 @@
+"""Which architecture a stage trains: the first one, or what the last growth before it made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from evergrow.disk import write_file
+from evergrow.errors import EvergrowError
+from evergrow.grow.config import GrowConfig
+from evergrow.grow.expand import new_parameters
+from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.recipe import Recipe
+from evergrow.run import Run
+from evergrow.train.own_clock import OwnClock
+
+
+def last_growth(recipe: Recipe, index: int) -> int | None:
+    """The stage on the way to ``index`` that the model grew before last; None when it never did."""
+    grown = [i for i in recipe.path_of(index) if recipe.stages[i].grow is not None]
+    return grown[-1] if grown else None
+
+
+def architecture(folder: Path, recipe: Recipe, index: int) -> Path:
+    """Where the ``config.json`` of stage ``index`` stands in the Run at ``folder``."""
+    grown = last_growth(recipe, index)
+    return folder / "model" if grown is None else growth_folder(folder, recipe, grown)
+
+
+def growth_folder(folder: Path, recipe: Recipe, index: int) -> Path:
+    """Where the growth before stage ``index`` is kept: config.json and growth.json."""
+    return folder / "growth" / recipe.stages[index].name
+
+
+def seeded(grow: GrowConfig, seed: int) -> GrowConfig:
+    """The growth of a Run with ``seed``: its random maps and noise differ from seed to seed."""
+    return grow.model_copy(update={"seed": grow.seed + seed})
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of ``config.json`` in ``folder``; raises EvergrowError for a damaged one."""
+    path = folder / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvergrowError(
+            f"{path}: damaged ({error}); delete {folder} and it is made again"
+        ) from error
+    if not isinstance(found, dict):
+        raise EvergrowError(f"{path}: damaged (no settings); delete {folder} and it is made again")
+    return found
+
+
+def plan_before(run: Run, recipe: Recipe, index: int) -> GrowthPlan:
+    """The plan of the growth before stage ``index``; raises InputError when it cannot be."""
+    grow = recipe.stages[index].grow
+    parent = recipe.begin_of(index).of
+    assert grow is not None and isinstance(parent, int), "what grows goes on from a trunk"
+    source = read_config(architecture(run.folder, recipe, parent))
+    return plan_growth(source, seeded(grow, run.manifest.seed))
+
+
+def lay_out(run: Run, recipe: Recipe, index: int) -> None:
+    """Write the ``config.json`` of the growth before stage ``index``, if that is not done."""
+    path = growth_folder(run.folder, recipe, index) / "config.json"
+    if recipe.stages[index].grow is None or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = plan_before(run, recipe, index).target
+    write_file(path, json.dumps(target, indent=2, sort_keys=True) + "\n")
+
+
+def read_growth(run: Run, stage: str) -> dict[str, Any]:
+    """What growth.json says of the growth before ``stage``."""
+    path = run.folder / "growth" / stage / "growth.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def own_clock(run: Run, recipe: Recipe, index: int, model: nn.Module) -> OwnClock | None:
+    """The clock of the newest parameters, None when it has run down before stage ``index``.
+
+    A later growth ends the clock of an earlier one.
+    """
+    grown = last_growth(recipe, index)
+    if grown is None:
+        return None
+    grow, stages = recipe.stages[grown].grow, run.manifest.stages
+    assert grow is not None
+    born = stages[grown].first_step
+    if stages[index].first_step >= born + 2 * grow.warm_steps:
+        return None
+    plan = plan_before(run, recipe, grown)
+    masks = {n: new_parameters(plan, n, p.shape) for n, p in model.named_parameters()}
+    fresh = {name: mask for name, mask in masks.items() if bool(mask.any())}
+    return OwnClock(model, fresh, born, grow.rho, grow.warm_steps)

@@ -1,0 +1,81 @@
+"""The lines that a stage appends while it trains, as those who read them know them."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from evergrow.errors import InputError
+
+
+class Line(BaseModel):
+    """What one line says; a reader takes no notice of what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Step(Line):
+    """One optimiser step of metrics.jsonl; ``tokens`` were read up to its end.
+
+    ``loss`` is None for one that is no number; such a step is skipped.
+    """
+
+    stage: str
+    leg: str
+    step: int
+    tokens: int
+    loss: float | None
+    lr: float
+    grad_norm: float | None = None
+    skipped: bool = False
+
+
+class Evaluation(Line):
+    """A quick look inside a stage (evals.jsonl): the loss on a part of one source."""
+
+    stage: str
+    leg: str
+    step: int
+    tokens: int
+    source: str
+    loss: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Timing(Line):
+    """How long the steps since the last line took (timing.jsonl)."""
+
+    stage: str
+    leg: str
+    step: int
+    seconds: float
+    tokens_per_second: float
+    mfu: float
+    peak_memory_bytes: int
+
+
+LineType = TypeVar("LineType", bound=Line)
+
+
+def parse_lines(text: str, kind: type[LineType], path: Path) -> list[LineType]:
+    """Whole lines of a JSONL file; raises InputError, naming ``path``, for a damaged one."""
+    try:
+        rows: Any = TypeAdapter(list[kind])  # pyright: ignore[reportInvalidTypeForm]
+        return rows.validate_json(f"[{','.join(text.split(chr(10))[:-1])}]")
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: {_damage(error)}; run the recipe again") from error
+
+
+def _damage(error: ValidationError | json.JSONDecodeError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"damaged: {error}"
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"damaged at {place or 'its start'}: {first['msg']}"
+
+
+def read_lines(path: Path, kind: type[LineType]) -> list[LineType]:
+    """All lines of a file, none when it is absent; an unfinished last line is left out."""
+    return parse_lines(path.read_text(encoding="utf-8"), kind, path) if path.is_file() else []

@@ -1,0 +1,113 @@
+"""A release of a Run: weights, tokenizer, and the record of how it came to be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from evergrow.lineage import Measured, Node, NodeKind
+from evergrow.models.brought import recorded_dtype, round_weights
+from evergrow.models.card import model_card
+from evergrow.models.describe import describe
+from evergrow.models.kind import kind_of
+from evergrow.stage.architecture import read_growth
+from evergrow.stage.work import Work
+from evergrow.stream.plan import SampleStream
+
+_LINEAGE = {"name", "key", "mixture", "replay", "ledger", "first_step", "num_steps", "objective"}
+
+
+def node_of(
+    work: Work,
+    key: str,
+    kind: NodeKind,
+    name: str,
+    schedule: list[dict[str, Any]],
+    scores: list[Measured],
+) -> Node:
+    """What the model as it is now is in the lineage, called ``name`` and ``key``."""
+    manifest, record = work.run.manifest, work.record
+    way = [manifest.stages[place] for place in record.path]
+    grown = [stage.name for stage in way if stage.grow is not None]
+    details: dict[str, Any] = {
+        "step": work.state.step,
+        "passed": work.state.passed,
+        "schedule": schedule,
+        "start": manifest.start.model_dump(mode="json"),
+        "stages": [stage.model_dump(mode="json", include=_LINEAGE) for stage in way],
+    }
+    if corpora := corpora_fed(work):
+        details["corpora"] = corpora
+    if grown:
+        details["growth"] = {name: _short(read_growth(work.run, name)) for name in grown}
+    seed = f", seed {manifest.seed}"
+    return Node(
+        key=key,
+        kind=kind,
+        name=name,
+        parents=_parents(work, kind),
+        of=f"{manifest.name}, {manifest.arm}{seed}",
+        evergrow=manifest.evergrow,
+        commit=manifest.commit,
+        counted=record.counted,
+        fed=fed(work),
+        scores=scores,
+        details=details,
+    )
+
+
+def _parents(work: Work, kind: NodeKind) -> list[str]:
+    """The keys of what a node goes on from: a branch from its stage, a stage from its beginning."""
+    manifest, record = work.run.manifest, work.record
+    begin = record.begin
+    if kind == "branch":
+        return [record.key]
+    if begin.stage is not None:
+        return [manifest.stages[begin.stage].key]
+    return [begin.key or manifest.start.key]
+
+
+def round_to_release(work: Work) -> None:
+    """Make the weights those that a release stores, so that what is measured is what it holds."""
+    round_weights(work.model, recorded_dtype(work.kept))
+
+
+def write_release(work: Work, folder: Path, node: Node) -> None:
+    """Write the model as it is now to ``folder``, with its node and the card that reads it."""
+    model: Any = work.model
+    facts = describe(model, work.train.sequence_length)
+    start = work.run.manifest.start
+    card = model_card(node, kind_of(model), facts, work.recipe.model.from_ and start.source)
+    work.objective.save(folder, model, card, node.to_data(), work.kept)
+
+
+def corpora_fed(work: Work) -> dict[str, Any]:
+    """The corpora among the streams: key, parents, and the test suites each was checked against.
+
+    An evaluation on a suite can say from it whether the training data was searched for its items.
+    """
+    found = {}
+    for name, path in work.run.manifest.data.items():
+        manifest = json.loads((work.root / path / "manifest.json").read_text(encoding="utf-8"))
+        if corpus := manifest["created_from"].get("corpus"):
+            found[name] = corpus
+    return found
+
+
+def _short(growth: dict[str, Any]) -> dict[str, Any]:
+    """What a release says of a growth before it; the rest stands in the Run's growth.json."""
+    return {name: growth[name] for name in ("grow", "exactness", "axes", "config", "loss")}
+
+
+def fed(work: Work) -> dict[str, int]:
+    """What each source gave on the way to the model as it is now, replayed samples included."""
+    manifest, record = work.run.manifest, work.record
+    names = {Path(path).name: name for name, path in manifest.data.items()}
+    read = (work.state.step - record.first_step) * work.train.batch_size
+    ledgers = [manifest.stages[place].ledger for place in record.path]
+    ledgers[-1] = ledgers[-1].model_copy(update={"num_samples": read})
+    stream = SampleStream(ledgers, manifest.seed)
+    found: dict[str, int] = {}
+    for index in range(len(ledgers)):
+        for key, seen in stream.seen(index).items():
+            found[names[key]] = found.get(names[key], 0) + seen.tokens
+    return found

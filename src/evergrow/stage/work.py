@@ -1,0 +1,195 @@
+"""Everything a Run has open while one of its stages is carried out."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from evergrow.config import decode
+from evergrow.disk import new_folder
+from evergrow.errors import InputError
+from evergrow.listener import Listener
+from evergrow.models.brought import adopt_generation, keep_brought, record_dtype, stored_dtype
+from evergrow.models.describe import describe, embedding_parameter_names
+from evergrow.models.kind import KINDS, kind_of
+from evergrow.models.load import empty_model, find_model
+from evergrow.objectives.config import TrainConfig
+from evergrow.objectives.objective import Objective
+from evergrow.recipe import Recipe
+from evergrow.run import Run, StageRecord
+from evergrow.scores.opening import Opened
+from evergrow.stage.architecture import architecture, lay_out, own_clock
+from evergrow.stage.versions import environment
+from evergrow.stream.plan import SampleStream
+from evergrow.train.background import BackgroundWriter
+from evergrow.train.depth import DepthPlan
+from evergrow.train.loop import Training, choose_device
+from evergrow.train.objective import Batch
+from evergrow.train.optimizer import build_optimizer
+from evergrow.train.own_clock import OwnClock
+from evergrow.train.spikes import SpikeGuard
+
+
+@dataclass
+class Work:
+    """An open Run: its recipe, data and model; ``index`` is the stage being carried out."""
+
+    run: Run
+    index: int
+    recipe: Recipe
+    root: Path
+    opened: Opened
+    objective: Objective
+    state: Training
+    writer: BackgroundWriter
+    listener: Listener
+    clock: OwnClock | None
+    depth: DepthPlan | None
+    said_nothing_counts: bool = False
+
+    @property
+    def record(self) -> StageRecord:
+        return self.run.manifest.stages[self.index]
+
+    @property
+    def model(self) -> nn.Module:
+        return self.state.model
+
+    @property
+    def kept(self) -> Path:
+        """What the Run keeps of its first model: configuration, and what else it brought."""
+        return self.run.folder / "model"
+
+    @cached_property
+    def train(self) -> TrainConfig:
+        """The settings of training of the stage."""
+        return self.recipe.train_of(self.index)
+
+    @cached_property
+    def stream(self) -> SampleStream:
+        """The samples on the way to the stage and in it."""
+        manifest = self.run.manifest
+        ledgers = [manifest.stages[place].ledger for place in self.record.path]
+        return SampleStream(ledgers, manifest.seed)
+
+    @cached_property
+    def first_sample(self) -> int:
+        """The samples that the stages before this one read."""
+        stages = self.run.manifest.stages
+        return sum(stages[place].ledger.num_samples for place in self.record.path[:-1])
+
+    def batch_at(self, step: int) -> Batch:
+        """The batch of optimiser step ``step``, counted from 1 since the start."""
+        size = self.train.batch_size
+        first = self.first_sample + (step - self.record.first_step - 1) * size
+        numbers = range(first, first + size)
+        batch = self.objective.batch([self.stream.sample(n) for n in numbers], numbers)
+        if not batch.weight and not self.said_nothing_counts:
+            self.said_nothing_counts = True
+            self.listener.say(
+                f"{self.record.name}: no target of step {step} counts, so it learns nothing and "
+                "shows a loss of 0 (windows of only repeats count if train.mask_repeats is false); "
+                "look at the data"
+            )
+        return batch
+
+
+def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work:
+    """Open the Run in ``folder`` for its stage ``index``.
+
+    The model has its first weights when ``fresh``, else meaningless ones that await others.
+    """
+    run = Run(folder)
+    manifest = run.manifest
+    recipe = decode(Recipe, manifest.recipe, "manifest.recipe")
+    root, train = root_of(run), recipe.train_of(index)
+    set_up_process(train)
+    opened = Opened.at(recipe, root, manifest.data, manifest.start.kind, manifest.seed)
+    objective = opened.objective_at(index)
+    if not (folder / "model" / "config.json").exists():
+        fresh = True  # a later stage that begins elsewhere still needs the architecture
+    lay_out(run, recipe, index)
+    device = choose_device(train)
+    model: Any = (
+        objective.first_model(listener.say)
+        if fresh
+        else empty_model(architecture(folder, recipe, index))
+    )
+    model.to(device)
+    if train.activation_checkpointing:
+        model.gradient_checkpointing_enable()
+    depth = depth_plan(recipe, index, manifest.stages[index], model)
+    optimizer = build_optimizer(
+        model,
+        train.optimizer,
+        embedding_parameter_names(model),
+        None if depth is None else depth.group_of,
+    )
+    if not (folder / "model" / "config.json").exists():
+        _describe_first(run, recipe, model, train, device)
+    adopt_generation(model, folder / "model")
+    return Work(
+        run=run,
+        index=index,
+        recipe=recipe,
+        root=root,
+        opened=opened,
+        objective=objective,
+        state=Training(model, optimizer, SpikeGuard(train.skip_sigma, device), device),
+        writer=BackgroundWriter(),
+        listener=listener,
+        clock=own_clock(run, recipe, index, model),
+        depth=depth,
+    )
+
+
+def _describe_first(
+    run: Run, recipe: Recipe, model: Any, train: TrainConfig, device: torch.device
+) -> None:
+    """Record what the Run starts from: what computes it, its architecture, and what it brought."""
+    run.save(
+        model={
+            **asdict(describe(model, train.sequence_length)),
+            "source": run.manifest.start.source,
+            "loader": KINDS[kind_of(model)].auto_class.__name__,
+        },
+        environment=environment(torch.get_num_threads(), str(device)),
+    )
+    with new_folder(run.folder / "model") as unfinished:
+        model.config.save_pretrained(unfinished)
+        dtype, source = torch.float32, recipe.model.from_
+        if source is not None and not source.endswith(".safetensors"):
+            found = find_model(source)
+            keep_brought(found, unfinished, own_tokenizer=recipe.tokenizer is None)
+            dtype = stored_dtype(found)
+        asked = recipe.model.release_dtype
+        record_dtype(unfinished, getattr(torch, asked) if asked else dtype)
+
+
+def depth_plan(
+    recipe: Recipe, index: int, record: StageRecord, model: nn.Module
+) -> DepthPlan | None:
+    """Which layers train when in a stage; None when all do, all of the time, at one rate."""
+    config = recipe.stages[index].depth
+    return None if config is None else DepthPlan(model, config, record.first_step, record.num_steps)
+
+
+def root_of(run: Run) -> Path:
+    """The recipe's folder above a Run; raises InputError when the Run was moved out of it."""
+    for folder in (run.folder.parent, run.folder.parent.parent):
+        if (folder / "data").is_dir():
+            return folder
+    raise InputError(
+        f"{run.folder}: the data folder it was trained with is not above it; "
+        "move the whole recipe folder, not one run of it"
+    )
+
+
+def set_up_process(train: TrainConfig) -> None:
+    """Threads, and denormal numbers flushed to zero: they slow a CPU down a hundredfold."""
+    if train.threads:
+        torch.set_num_threads(train.threads)
+    torch.set_flush_denormal(True)

@@ -1,0 +1,90 @@
+"""Training from the shell: mistakes told before anything heavy, the plan and the arms as tables."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from cli.conftest import Refused
+from typer.main import get_command
+
+from evergrow import cli
+from evergrow.cli import run
+from evergrow.flow.dry import ArmPlan, Plan, StagePlan
+from evergrow.schedules import AnnealShape
+from evergrow.stage.summary import ArmSummary, Summary
+
+
+def test_shapes_are_those_of_schedules() -> None:
+    assert get_args(run.Shape) == get_args(AnnealShape)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["run", "{tmp}/r.yaml"], "{tmp}/r.yaml: cannot be read (No such file or directory); "
+         "give the path of a file"),
+        (["run", "{tmp}/r.yaml", "dry"], "'dry': expected key=value, for example "
+         "train.batch_size=8"),
+        (["extend", "{tmp}", "--tokens", "2 billion"],
+         "--tokens: expected a count such as 20B, 500M or 4k, got '2 billion'"),
+        (["extend", "{tmp}", "--tokens", "0"], "--tokens: expected at least one token, got 0"),
+        (["continue", "{tmp}", "--data", "x", "--tokens", "1k", "--name", "n", "--peak-lr", "1"],
+         "--peak-lr and --evaluate: {tmp} is a run and has its own"),
+        (["continue", "{tmp}/no", "--data", "x", "--tokens", "1k", "--name", "n", "--replay", "1"],
+         "--replay: {tmp}/no has no run, so there is no old data to replay"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(
+    args: list[str], said: str, tmp_path: Path, refused: Refused
+) -> None:
+    assert refused(*(arg.format(tmp=tmp_path) for arg in args)) == said.format(tmp=tmp_path)
+
+
+def test_a_plan_draws_rates_and_says_what_is_shared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    rates = [0.0, 9.0, 9.0, 1e-3, 9.0, 9.0, 5e-4]  # every third is drawn
+    stage = StagePlan("mail", 1_500, 90_000, 40, {"mail": 90_000}, rates, 7, 1e9, ())
+    run.show_plan(Plan([ArmPlan("long", 2, [stage], ["mail"])], 12_345, 2e9, 5e6, 800.0, 90.0))
+    said = capsys.readouterr().out
+    for words in (
+        "long, seed 2", "mail (shared)", "1,500", "mail 90,000", "▁▁▁", "step 40",
+        "12,345 parameters", "2.0 GB", "disk 5 MB", "800 tokens/s", "1.5 min",
+    ):  # fmt: skip
+        assert words in said
+
+
+def test_a_summary_is_a_row_for_each_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    streams = ["mail", "films"]
+    arm = ArmSummary(
+        streams=streams,
+        loss_matrix=[[3.0, None], [2.5, 1.75]],
+        average=2.125,
+        forgetting=None,
+        transient_peak=0.25,
+        tokens_per_second=1234.5,
+        not_learnt=["films"],
+    )
+    found = {"name": "n", "status": "done", "unit": "loss", "counted": "pictures", "seeds": [0]}
+    run.show_summary(Summary(**found, streams=streams, arms={"main": arm}, data={}))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "n: loss on held-out data after the last stage"
+    assert "pictures/s" in lines[2].split()
+    row = next(line for line in lines if "2.500" in line)
+    assert row.split() == ["main", "2.500", "1.750", "2.125", "0.250", "1,234"]
+    assert "main: not learnt, no better than a constant: films; its forgetting says" in (
+        " ".join(lines)
+    )
+
+
+def test_many_files_after_one_option() -> None:
+    command: Any = get_command(cli.app)
+    words = ["continue", "m", "--data", "a.md", "b.md", "c.md", "--tokens", "1e4", "--name", "n"]
+    words += ["--evaluate", "x", "y", "--data", "d.md"]
+    with command.make_context("evergrow", words) as outer:
+        name, inner, rest = command.resolve_command(outer, words)
+        found = inner.make_context(name, rest).params
+    assert found["data"] == ["a.md", "b.md", "c.md", "d.md"]
+    assert found["evaluate"] == ["x", "y"]
+    assert (found["model"], found["tokens"], found["name"]) == ("m", 10_000, "n")

@@ -1,0 +1,158 @@
+"""What is damaged on disk is found and named in a sentence; the way out that is named leads out."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from flow.tiny import PER_STEP, carry, contents, tiny
+
+from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.listing import list_runs
+from evergrow.flow.verbs import anneal, continue_run
+from evergrow.listener import Listener
+from evergrow.run import Run
+
+THREE = {"name": "three", "data": "land", "tokens": 4 * PER_STEP}
+LONGER = tiny(stages=[*tiny().to_data()["stages"], THREE])
+
+
+@pytest.fixture
+def lived(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the finished recipe's folder."""
+    return Path(shutil.copytree(whole.parent, tmp_path / "lived" / "tiny"))
+
+
+def flip(path: Path) -> None:
+    found = bytearray(path.read_bytes())
+    found[len(found) // 2] ^= 0x40
+    path.write_bytes(found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train/shard-00000.bin",
+        "train/shard-00000.idx",
+        "train/documents.parquet",
+        "held_out/shard-00000.bin",
+        "held_out/documents.parquet",
+    ],
+)
+def test_a_flipped_byte_of_the_data_is_found(name: str, base: Path, lived: Path) -> None:
+    folder = next((lived / "data").glob("sea-*"))
+    flip(folder / name)
+    with pytest.raises(EvergrowError, match=f"{name}: its bytes are not those the manifest rec"):
+        carry(LONGER, lived.parent, base)
+    with pytest.raises(EvergrowError, match=f"{name}: its bytes are not those the manifest rec"):
+        anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
+    with pytest.raises(EvergrowError, match=f"{name}: its bytes are not those the manifest rec"):
+        continue_run(lived, [str(base / "sky/*.txt")], 4 * PER_STEP, "sky", Listener())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"form": "tokens"}', '{"form": "x", "made": {}, "created_from": {}}']
+)
+def test_a_damaged_manifest_of_data_is_a_sentence(text: str, base: Path, lived: Path) -> None:
+    path = next((lived / "data").glob("sea-*")) / "manifest.json"
+    path.write_text(text)
+    with pytest.raises(EvergrowError, match=r"manifest.json: .*prepare the data again"):
+        anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
+    with pytest.raises(EvergrowError, match=r"manifest.json: .*prepare the data again"):
+        carry(LONGER, lived.parent, base)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"vocab_size": "many"}', None])
+def test_a_damaged_record_of_the_tokenizer_is_a_sentence(
+    text: str | None, base: Path, lived: Path
+) -> None:
+    path = lived / "tokenizer/evergrow_tokenizer.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(EvergrowError, match=r"evergrow_tokenizer.json: damaged .*restore it from"):
+        carry(LONGER, lived.parent, base)
+
+
+@pytest.mark.parametrize("cut", [1, 99, 2000])
+def test_a_damaged_tokenizer_is_a_sentence(cut: int, base: Path, lived: Path) -> None:
+    path = lived / "tokenizer/tokenizer.json"
+    path.write_text(path.read_text()[:-cut] + "}" * (cut > 1))
+    with pytest.raises(EvergrowError, match="tokenizer: no tokenizer that loads without running"):
+        carry(LONGER, lived.parent, base)
+
+
+def test_a_damaged_line_of_a_record_is_named(lived: Path) -> None:
+    path = lived / "main/evals.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], lines[1][1:], *lines[2:]]))
+    with pytest.raises(EvergrowError, match=r"evals.jsonl:2: damaged \(.*restore the file"):
+        Run(lived / "main").read("evals")
+
+
+def test_a_damaged_manifest_does_not_hide_the_other_runs(lived: Path) -> None:
+    shutil.copytree(lived / "main", lived / "other")
+    path = lived / "other/manifest.json"
+    for text in (path.read_text()[:-9], '{"format": 1}', "[]"):
+        path.write_text(text)
+        found = {listed.path.name: listed for listed in list_runs(lived.parent)}
+        assert (found["main"].status, found["other"].status) == ("done", "damaged")
+        assert found["main"].tokens == 24 * PER_STEP
+        assert found["other"].num_bytes > 0
+
+
+def test_a_model_folder_that_is_gone_is_made_again(base: Path, lived: Path, tmp_path: Path) -> None:
+    kept = Path(shutil.copytree(lived, tmp_path / "kept" / "tiny"))
+    carry(LONGER, kept.parent, base)
+    shutil.rmtree(lived / "main/model")
+    carry(LONGER, lived.parent, base)
+    assert contents(lived / "main") == contents(kept / "main")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\u2028"])
+def test_a_damaged_architecture_is_named_and_made_again(
+    text: str, base: Path, lived: Path, tmp_path: Path
+) -> None:
+    kept = Path(shutil.copytree(lived, tmp_path / "kept" / "tiny"))
+    carry(LONGER, kept.parent, base)
+    (lived / "main/model/config.json").write_text(text)
+    with pytest.raises(EvergrowError, match=r"config.json: damaged .*delete .*model and it is"):
+        carry(LONGER, lived.parent, base)
+    shutil.rmtree(lived / "main/model")
+    carry(LONGER, lived.parent, base)
+    assert contents(lived / "main") == contents(kept / "main")
+
+
+@pytest.mark.parametrize("verb", ["anneal", "continue", "run"])
+def test_the_way_out_of_a_damaged_end_leads_out(
+    verb: str, base: Path, lived: Path, tmp_path: Path
+) -> None:
+    def go_on(root: Path) -> None:
+        if verb == "anneal":
+            anneal(root, 4 * PER_STEP, "linear", 0.1, Listener())
+        elif verb == "continue":
+            continue_run(root, [str(base / "sky/*.txt")], 4 * PER_STEP, "sky", Listener())
+        else:
+            carry(LONGER, root.parent, base)
+
+    kept = Path(shutil.copytree(lived, tmp_path / "kept" / "tiny"))
+    go_on(kept)
+    end = next((lived / "main/checkpoints").glob("01-two-trunk-000000024"))
+    flip(end / "model.safetensors")
+    with pytest.raises(EvergrowError, match=r"damaged.*delete .* to go on from the checkpoint bef"):
+        go_on(lived)
+    shutil.rmtree(end)
+    go_on(lived)
+    one, two = trained(lived / "main"), trained(kept / "main")
+    assert one == two
+
+
+def trained(run: Path) -> dict[str, bytes]:
+    """Weights and steps; a stage trained again is also measured on what came later."""
+    found = contents(run)
+    return {k: v for k, v in found.items() if k.endswith((".safetensors", "metrics.jsonl"))}
+
+
+def test_an_end_that_is_gone_and_has_been_passed_is_a_sentence(base: Path, lived: Path) -> None:
+    carry(LONGER, lived.parent, base)
+    shutil.rmtree(lived / "main/checkpoints/01-two-trunk-000000024")
+    stages = [*LONGER.to_data()["stages"], {**THREE, "name": "four", "from": "two"}]
+    with pytest.raises(InputError, match="the end of two is gone, and three has begun since"):
+        carry(tiny(stages=stages), lived.parent, base)

@@ -1,0 +1,48 @@
+"""Pages that follow a run, made by a process that imports no torch and ends with its parent."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evergrow.flow import pages
+from evergrow.flow.pages import Refreshed
+
+
+def wait_for(path: Path, after: int) -> None:
+    until = time.monotonic() + 30
+    while path.stat().st_mtime_ns <= after:
+        assert time.monotonic() < until, f"{path} was not written again"
+        time.sleep(0.05)
+
+
+def test_pages_are_made_beside_and_at_most_every_few_seconds(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "EVERY", 0.0)
+    root = Path(shutil.copytree(whole.parent, tmp_path / "tiny"))
+    page = root / "report.html"
+    page.touch()
+    before = page.stat().st_mtime_ns
+    with Refreshed(root) as refreshed:
+        refreshed.refresh()
+        child = refreshed._process
+        refreshed.refresh()  # it is busy: not asked twice
+        wait_for(page, before)
+    assert not child.is_alive()
+    assert 'data-reload="10"' in page.read_text()
+
+
+def test_nothing_is_made_of_a_short_run(whole: Path) -> None:
+    with Refreshed(whole.parent) as refreshed:
+        refreshed.refresh()
+        assert refreshed._process is None
+
+
+def test_what_makes_pages_imports_no_torch() -> None:
+    code = "import evergrow.flow.pages, sys; print({'torch', 'transformers'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
