@@ -93,7 +93,7 @@ def test_a_damaged_manifest_does_not_hide_the_other_runs(lived: Path) -> None:
     for text in (path.read_text()[:-9], '{"format": 1}', "[]"):
         path.write_text(text)
         found = {listed.path.name: listed for listed in list_runs(lived.parent)}
-        assert (found["main"].status, found["other"].status) == ("done", "damaged")
+        assert (found["main"].status, found["other"].status) == ("done", "unreadable")
         assert found["main"].tokens == 24 * PER_STEP
         assert found["other"].num_bytes > 0
 

@@ -25,11 +25,11 @@ def list_runs(runs: Path) -> list[Listed]:
 
 
 def _listed(folder: Path) -> Listed:
-    """A Run's state; of one whose manifest cannot be read, that it is damaged."""
+    """A Run's state; one whose manifest is damaged or of another format is unreadable."""
     try:
         manifest = Run(folder).manifest
     except EvergrowError:
-        return Listed(folder, "damaged", "", 0, _size(folder))
+        return Listed(folder, "unreadable", "", 0, _size(folder))
     done = [stage for stage in manifest.stages if stage.status == "done"]
     tokens = sum(stage.tokens for stage in done)
     stages = f"{len(done)}/{len(manifest.stages)}"

@@ -160,7 +160,7 @@ def _write_behind(
 ) -> None:
     """One tensor is written while the next is made.
 
-    Made in this thread: in others, the allocator kept 0.6 GB of a 0.5 GB model to itself.
+    Made in this thread: what other threads free, their allocators keep to themselves.
     """
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
