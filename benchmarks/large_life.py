@@ -22,8 +22,8 @@ from blake3 import blake3
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
 from evergrow.corpus.document import Document, content_hash
 from evergrow.corpus.held_out import choose_held_out
+from evergrow.corpus.known_documents import KnownDocuments
 from evergrow.corpus.reader import source_files
-from evergrow.corpus.repeats import KnownDocuments
 from evergrow.stage.digest import read_digest
 
 FILE_BYTES = 50_000_000

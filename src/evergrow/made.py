@@ -15,6 +15,7 @@ from pydantic import BaseModel, JsonValue
 from evergrow.config import Config
 
 Settings = dict[str, Any]  # plain data as JSON holds it
+_DEFAULT = object()  # what a setting that is left out has; null is a choice
 
 
 def chosen(config: BaseModel, without: Collection[str] = ()) -> Settings:
@@ -80,13 +81,16 @@ def _other_settings(before: Any, now: Any, path: str = "") -> Iterator[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         for name in sorted({*before, *now}):
             inner = f"{path}.{name}".lstrip(".")
-            yield from _other_settings(before.get(name), now.get(name), inner)
+            old, new = before.get(name, _DEFAULT), now.get(name, _DEFAULT)
+            yield from _other_settings(old, new, inner)
         return
     yield f"{path} was {_said(before)}, and is {_said(now)} now"
 
 
 def _said(value: Any) -> str:
-    return "its default" if value is None else repr(value)
+    if value is _DEFAULT:
+        return "its default"
+    return "null" if value is None else repr(value)
 
 
 def _natural(name: str) -> list[Any]:

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from blake3 import blake3
+from corpus.plain import corpus_of, files_of
 from fsspec.implementations.memory import MemoryFileSystem
 
+from evergrow.corpus.changes import changed_files
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.files import described
 from evergrow.corpus.globs import HIDDEN, HUB_OTHERS, match_files
 from evergrow.corpus.hashes import Hashes
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents, source_files
-from evergrow.corpus.repeats import KnownDocuments
-from evergrow.corpus.source import SourceReading, changed_files, source_documents
 from evergrow.errors import EvergrowError, InputError
 
 
@@ -70,12 +70,12 @@ def test_every_kind_of_packing_and_parquet_are_read_from_an_address(
     assert {d.path for d in read if d.text == "plain"} == {"memory:///set/a.txt"}
 
 
-def test_a_changed_file_behind_an_address_is_found(memory: fsspec.AbstractFileSystem) -> None:
+def test_a_changed_file_behind_an_address_is_found(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
     memory.pipe("/set/a.txt", b"plain")
     config = SourceConfig(files=["memory://set/*"])
-    reading = SourceReading(Quarantine("web"))
-    list(source_documents(config, Path(), KnownDocuments(), reading))
-    recorded = [file.record() for file in reading.files]
+    recorded = files_of(corpus_of(config, Path(), tmp_path))
     assert changed_files(config, Path(), "web", recorded) == []
     memory.pipe("/set/a.txt", b"other")
     assert changed_files(config, Path(), "web", recorded) == ["memory:///set/a.txt changed"]

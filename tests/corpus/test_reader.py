@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from corpus.plain import corpus_of
 
 from evergrow.corpus import parts, unpack
 from evergrow.corpus.config import SourceConfig
@@ -16,8 +17,6 @@ from evergrow.corpus.files import NAMELESS, SourceFile
 from evergrow.corpus.globs import OUTSIDE
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import BOMB, BROKEN, read_documents, read_files, source_files
-from evergrow.corpus.repeats import KnownDocuments
-from evergrow.corpus.source import SourceReading, source_documents
 from evergrow.errors import InputError
 
 
@@ -88,9 +87,8 @@ def test_a_source_of_broken_files_only_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=told):
         list(read_documents(config, tmp_path, Quarantine("web")))
-    reading = SourceReading(Quarantine("web"))
-    with pytest.raises(InputError, match=told):
-        list(source_documents(config, tmp_path, KnownDocuments(), reading))
+    with pytest.raises(InputError):
+        corpus_of(config, tmp_path, tmp_path / "run")
 
 
 def test_nothing_stays_of_a_text_that_is_a_bomb(

@@ -8,7 +8,7 @@ import pytest
 from corpus.curate.texts import contents
 from flow.tiny import RECIPE, write_texts
 
-from evergrow.data.corpora import make_corpora
+from evergrow.data.corpora import curated, make_corpora
 from evergrow.errors import EvergrowError, InputError
 from evergrow.flow import recipes
 from evergrow.flow.corpora import curate
@@ -95,7 +95,7 @@ def test_other_settings_are_refused_unless_they_change_nothing_kept(
     for changes, words in (
         (
             {"near": None},
-            r"web: near was \{'permutations'.*is its default now, but a stage has read it",
+            r"corpora.web: near was its default, and is null now, but a stage has read it",
         ),
         (
             {"sources": ["sea", "land"]},
@@ -149,4 +149,4 @@ def test_a_corpus_that_the_recipe_has_no_more_is_left_over(texts: Path, tmp_path
 def test_a_corpus_is_not_compared_with_itself(texts: Path, tmp_path: Path) -> None:
     asked = corpus_recipe({"web": {**CORPORA["web"], "against": ["../sets/corpora/web"]}})
     with pytest.raises(InputError, match=r"corpora.web.against: '../sets.*' is the folder of this"):
-        make_corpora(asked, tmp_path / "sets", texts, Listener())
+        make_corpora(curated(asked.corpora, asked.sources), 1, tmp_path / "sets", texts, Listener())

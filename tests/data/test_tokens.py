@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.config import decode
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
-from evergrow.data.corpora import make_corpora
-from evergrow.data.origin import origins
+from evergrow.data.corpora import as_it_is, curated, make_corpora
 from evergrow.data.prepared import Asked, Prepared
+from evergrow.data.standing import standing_corpora
 from evergrow.data.tokens import prepare_tokens
 from evergrow.errors import EvergrowError, InputError
 from evergrow.listener import Listener
@@ -59,8 +59,20 @@ def make(run: Path, base: Path, **changes: Any) -> Prepared:
     }
     given = settings | changes
     asked = Asked(run, base, given.pop("say"), (), given.pop("read"))
-    given["sources"] = origins(given["sources"], {}, base, run)
-    return prepare_tokens(asked, **given)
+    wishes = [as_it_is(name, source) for name, source in given.pop("sources").items()]
+    standing = standing_corpora(wishes, run, base, asked.say, asked.read)
+    corpora = make_corpora(wishes, 1, run, base, Listener(say=asked.say), standing)
+    return prepare_tokens(asked, corpora, **given)
+
+
+def tokenising(told: list[str]) -> list[str]:
+    """What was said of tokens, after the corpora were made."""
+    return [sentence for sentence in told if sentence.endswith(("reading", "tokenising"))]
+
+
+def made(run: Path) -> dict[str, bytes]:
+    """All but the corpora, which have tests of their own."""
+    return {name: held for name, held in contents(run).items() if not name.startswith("corpora/")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,7 +108,7 @@ def test_every_byte_is_for_training_or_held_out(base: Path, tmp_path: Path) -> N
     assert manifest["held_out"]["num_bytes"] >= max(500, total // 10)
     assert re.fullmatch(r"web-[0-9a-f]{12}", prepared.data["web"].name)
     assert prepared.data["web"].name.endswith(manifest["key"][:12])
-    assert len(manifest["created_from"]["files"]) == 30
+    assert manifest["created_from"]["corpus"]["name"] == "web"
 
 
 def test_the_same_input_gives_the_same_bytes_anywhere(base: Path, tmp_path: Path) -> None:
@@ -114,9 +126,11 @@ def test_finished_data_is_used_again_and_a_new_source_only_adds(base: Path, tmp_
     stamps = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
     told: list[str] = []
     second = make(run, base, say=told.append)
-    assert told == ["code: reading", "code: tokenising"]
-    assert {name: contents(run)[name] for name in before} == before
-    assert all(p.stat().st_mtime_ns == stamps[p] for p in stamps if p.is_file())
+    assert tokenising(told) == ["code: reading", "code: tokenising"]
+    changed = {name for name, held in before.items() if contents(run)[name] != held}
+    assert changed == {"corpora/made.json"}
+    stood = [path for path in stamps if path.is_file() and path.name != "made.json"]
+    assert all(path.stat().st_mtime_ns == stamps[path] for path in stood)
     assert second.data["web"] == first.data["web"]
     make(tmp_path / "at once", base)
     assert contents(tmp_path / "at once") == contents(run)
@@ -141,7 +155,7 @@ def test_text_of_an_earlier_source_never_enters_a_later_one(base: Path, tmp_path
         if steps == 2:  # the earlier source is read from its finished folder
             make(tmp_path / run, base, sources={"web": WEB})
         prepared = make(tmp_path / run, base, sources={"web": WEB, "more": more})
-        assert prepared.manifests["more"]["dropped"]["in_earlier_source"] == 30
+        assert prepared.manifests["more"]["in_others"] == 30
         later = texts(prepared, "more", "train") + texts(prepared, "more", "held_out")
         assert sum(map(len, later)) == sum(len(words(i, 120)) for i in range(30, 60))
         assert not set(texts(prepared, "web", "held_out")) & set(later)
@@ -187,7 +201,7 @@ def test_a_file_that_changed_after_it_was_read_is_said(base: Path, tmp_path: Pat
     make(run, base, say=said.append, read=["web"])
     assert contents(run) == before
     assert said == [
-        "web: web/7.txt changed and 2 more since its data was made; what was read stays as it is, "
+        "web: web/7.txt changed and 2 more since it was made; what was read stays as it is, "
         "what is new can be a stage of its own (evergrow continue RUN --new)"
     ]
 
@@ -215,8 +229,9 @@ def test_other_settings_or_tokenizer_of_what_was_read_are_refused(
     make(run, base)
     other = SourceConfig(files=["code.jsonl"], drop_repeated_lines=50)
     assert refusal(run, base, sources={"web": WEB, "code": other}, read=read) == (
-        "sources.code: drop_repeated_lines was 40, and is 50 now, but a stage has read its "
-        "finished data; give the recipe a new name, or start over with --fresh"
+        "sources.code: exact.min_characters was its default, and is 50 now, but a stage has read "
+        "it, and making it again would replace what was trained on; restore that, give the recipe "
+        "a new name, or start over with --fresh"
     )
     held_out = HeldOutConfig(fraction=0.2, tokens=100)
     assert "held_out.fraction was 0.1, and is 0.2" in refusal(
@@ -238,7 +253,7 @@ def test_a_new_source_may_come_first(base: Path, tmp_path: Path) -> None:
     more = SourceConfig(files=["more/*.txt"])
     both = make(tmp_path / "run", base, sources={"more": more, "web": WEB}, read=["web"])
     assert both.data["web"] == first.data["web"]
-    assert both.manifests["more"]["dropped"]["in_earlier_source"] == 30
+    assert both.manifests["more"]["in_others"] == 30
 
 
 def test_raw_files_may_be_gone_when_their_data_is_finished(base: Path, tmp_path: Path) -> None:
@@ -247,7 +262,7 @@ def test_raw_files_may_be_gone_when_their_data_is_finished(base: Path, tmp_path:
         path.unlink()
     told: list[str] = []
     second = make(tmp_path / "run", base, say=told.append)
-    assert told[0] == "web: its files are gone; its finished data is used"
+    assert told[0] == "web: its files are gone; its finished corpus is used"
     assert second.manifests["web"] == first.manifests["web"]
 
 
@@ -265,7 +280,7 @@ def test_source_too_small_for_its_held_out_part(base: Path, tmp_path: Path) -> N
         f"sources.web: {num_bytes:,} bytes of text are too few, 200,000 are needed to hold out "
         "20,000 tokens; give it more text or lower held_out.tokens"
     )
-    assert contents(tmp_path / "run") == {}
+    assert made(tmp_path / "run") == {}
 
 
 def test_held_out_tokens_are_counted_after_tokenising(base: Path, tmp_path: Path) -> None:
@@ -358,7 +373,7 @@ def test_killed_between_writing_and_renaming(base: Path, tmp_path: Path) -> None
     (run / "data" / ".removed.writing-7" / "half").touch()
     told: list[str] = []
     make(run, base, say=told.append)
-    assert told == ["code: reading", "code: tokenising"]
+    assert tokenising(told) == ["code: reading", "code: tokenising"]
     make(tmp_path / "other", base)
     assert contents(run) == contents(tmp_path / "other")
 
@@ -377,7 +392,7 @@ def test_bad_files_stop_before_anything_is_kept(
     damage(base / "web" / "0.txt")
     listed = SourceConfig(files=["web/0.txt", "web/*.txt"])
     assert sentence in refusal(tmp_path / "run", base, sources={"web": listed})
-    assert contents(tmp_path / "run") == {}
+    assert made(tmp_path / "run") == {}
 
 
 def test_truncated_shard_is_found_when_prepared_again(base: Path, tmp_path: Path) -> None:
@@ -385,20 +400,6 @@ def test_truncated_shard_is_found_when_prepared_again(base: Path, tmp_path: Path
     shard.write_bytes(shard.read_bytes()[:-2])
     with pytest.raises(EvergrowError, match=r"shard-00000\.bin: truncated"):
         make(tmp_path / "run", base)
-
-
-def test_bad_rows_within_bounds_are_listed_in_the_manifest(base: Path, tmp_path: Path) -> None:
-    rows = [f'{{"text": "number {i} {"x" * 10}"}}' for i in range(1001)]
-    (base / "code.jsonl").write_text("\n".join([*rows, "{"]) + "\n")
-    manifest = make(tmp_path / "run", base).manifests["code"]
-    offset = sum(len(row) + 1 for row in rows)
-    (bad,) = manifest["quarantine"]
-    assert (bad["path"], bad["offset"], bad["head"]) == ("code.jsonl", offset, "{\n")
-    assert bad["reason"] == "rows that are not JSON"
-    assert manifest["flagged"] == manifest["skipped"] == {}
-    parts = pq.read_table(next((tmp_path / "run/data").glob("code-*")) / "train/documents.parquet")
-    assert parts.num_rows == manifest["num_documents"]
-    assert manifest["num_documents"] + manifest["held_out"]["num_documents"] == 1001
 
 
 def test_a_stage_reads_a_corpus_and_says_which_documents_and_suites(
@@ -420,10 +421,12 @@ def test_a_stage_reads_a_corpus_and_says_which_documents_and_suites(
             }
         },
     }
-    (corpus,) = make_corpora(decode(CorpusRecipe, data, "recipe"), tmp_path, base, Listener())
+    asked = decode(CorpusRecipe, data, "recipe")
+    corpora = make_corpora(curated(asked.corpora, asked.sources), 1, tmp_path, base, Listener())
+    corpus = corpora["clean"]
     made = prepare_tokens(
         Asked(tmp_path, base, lambda sentence: None),
-        origins({}, {"clean": corpus}, base, tmp_path),
+        corpora,
         HELD_OUT,
         TokenizerConfig(vocab_size=270),
         ["clean"],

@@ -10,10 +10,10 @@ from blake3 import blake3
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
+from evergrow.corpus.changes import differences
 from evergrow.corpus.chats import Chat, Message, NoChat, chat_files, read_chats
 from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.corpus.source import differences
 from evergrow.data.prepared import Asked, finished_folder, made_of, remove_left_overs, stands
 from evergrow.disk import new_folder
 from evergrow.errors import InputError

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig, SourceConfig
+from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.data.examples import prepare_examples
-from evergrow.data.origin import origins
 from evergrow.data.prepared import Asked, Prepared
 from evergrow.data.tokens import prepare_tokens
 from evergrow.images.config import ImageSourceConfig
@@ -23,14 +22,12 @@ def prepare(
     tokenizer_sources: Sequence[str],
     with_mask: bool,
 ) -> Prepared:
-    """Every source and corpus as a data folder, and the tokenizer where there is text."""
+    """Corpora and other sources as data folders, and the tokenizer where there is text."""
     pictures = {n: s for n, s in sources.items() if isinstance(s, ImageSourceConfig)}
     if pictures:
         return _pictures(asked, pictures, held_out)
-    texts = {n: s for n, s in sources.items() if isinstance(s, SourceConfig)}
     chats = {n: s for n, s in sources.items() if isinstance(s, ChatSourceConfig)}
-    origin = origins(texts, corpora, asked.base, asked.folder)
-    made = prepare_tokens(asked, origin, held_out, tokenizer, tokenizer_sources, with_mask)
+    made = prepare_tokens(asked, corpora, held_out, tokenizer, tokenizer_sources, with_mask)
     assert made.tokenizer is not None
     examples = prepare_examples(asked, chats, held_out, made.tokenizer)
     manifests = {name: ExampleSource.open(path).manifest for name, path in examples.items()}

@@ -1,22 +1,20 @@
 """Finished corpora that a run goes on with as they are, or refuses before one is made again."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from evergrow.corpus.changes import are_gone, changed_files
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.earlier import MANIFEST, read_manifest
 from evergrow.corpus.curate.measure import suites_of
 from evergrow.corpus.curate.whole import is_whole
 from evergrow.corpus.hashes import hashes_beside
-from evergrow.corpus.source import are_gone, changed_files
-from evergrow.data.corpora import FOLDER
+from evergrow.data.corpora import FOLDER, Wish
 from evergrow.data.prepared import WAYS_OUT
 from evergrow.errors import InputError
-from evergrow.made import Made, changes
-from evergrow.recipe import CorpusRecipe
+from evergrow.made import Made, Settings, changes, chosen
 
 NOT_COMPARED = {"executor", "max_epochs"}
 WITHOUT_EFFECT = {"signals", "shard_bytes"}  # on what is kept: said, not refused
@@ -27,13 +25,12 @@ class _Asked:
     """A corpus that is finished, and what the recipe asks for now."""
 
     corpus: Corpus
-    recipe: CorpusRecipe
-    name: str
+    wish: Wish
     base: Path
 
     @property
     def config(self) -> CorpusConfig:
-        return self.recipe.corpora[self.name]
+        return self.wish.config
 
     def files_are_gone(self) -> bool:
         """Whether nothing is left of the files of any of its sources."""
@@ -41,39 +38,35 @@ class _Asked:
 
     def _is_gone(self, source: str) -> bool:
         recorded = self.corpus.manifest["sources"].get(source, {"files": []})["files"]
-        return are_gone(self.recipe.sources[source], self.base, recorded)
+        return are_gone(self.wish.sources[source], self.base, recorded)
 
-    def other_settings(self, fields: set[str]) -> list[str]:
-        """The settings among ``fields`` that are other ones now, in words, and of its sources."""
-        manifest, config = self.corpus.manifest, self.config
-        before = {name: manifest["settings"].get(name) for name in fields}
-        now = config.model_dump(mode="json", include=fields)
-        return _differences(before, now)
+    def other_settings(self, without: set[str]) -> list[str]:
+        """The settings that are other ones now, in words."""
+        return _differences(chosen(self.corpus.config, without), chosen(self.config, without))
 
     def other_sources(self) -> list[str]:
         """The settings of its sources that are other ones now, in words."""
         known = self.corpus.manifest["sources"]
-        before = {
-            name: known.get(name, {"settings": {}})["settings"] for name in self.config.sources
-        }
-        now = {name: self.recipe.sources[name].content_settings for name in self.config.sources}
-        return _differences(before, now)
+        found: list[str] = []
+        for name, source in self.wish.sources.items():
+            before = known.get(name, {"settings": {}})["settings"]
+            found += _differences(before, source.content_settings)
+        return found
 
     def other_inputs(self) -> Iterator[str]:
         """The files, tests and earlier corpora that are other ones now, in words."""
-        for source in self.config.sources:
-            if self._is_gone(source):
-                yield f"the files of {source} are gone"
+        for name, source in self.wish.sources.items():
+            if self._is_gone(name):
+                yield f"the files of {name} are gone"
                 continue
-            recorded = self.corpus.manifest["sources"][source]["files"]
-            hashes = hashes_beside(self.corpus.folder, source)
-            config = self.recipe.sources[source]
-            yield from changed_files(config, self.base, source, recorded, hashes)
+            recorded = self.corpus.manifest["sources"][name]["files"]
+            hashes = hashes_beside(self.corpus.folder, name)
+            yield from changed_files(source, self.base, name, recorded, hashes)
         suites = {one["suite"]: one["digest"] for one in self.corpus.manifest["suites"]}
         for suite in suites_of(self.config, self.base):
             if suites.get(suite.name) != suite.digest:
                 yield f"the test {suite.name} changed"
-        earlier = len(self.config.against) + list(self.recipe.corpora).index(self.name)
+        earlier = len(self.config.against) + len(self.wish.earlier)
         if earlier != len(self.corpus.parents):
             yield f"{earlier} corpora come before it, and {len(self.corpus.parents)} did"
         for parent in self.corpus.parents:
@@ -86,12 +79,12 @@ class _Asked:
         return is_whole(folder, (folder / MANIFEST).read_bytes())
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(before: Settings, now: Settings) -> list[str]:
     return changes(Made(version=0, settings=before), Made(version=0, settings=now))
 
 
 def standing_corpora(
-    recipe: CorpusRecipe,
+    wishes: Sequence[Wish],
     root: Path,
     base: Path,
     say: Callable[[str], None],
@@ -104,40 +97,38 @@ def standing_corpora(
     files hash to. Raises InputError when one that was read is asked for with other settings: made
     again in place it would be lost.
     """
-    asked = {
-        name: _Asked(Corpus.open(folder), recipe, name, base)
-        for name in recipe.corpora
-        if ((folder := root / FOLDER / name) / MANIFEST).exists()
-    }
-    names = list(asked)
-    last = max((number for number, name in enumerate(names) if name in read), default=-1)
-    fixed = set(names[: last + 1])
-    return {name: one.corpus for name, one in asked.items() if _stands(one, name in fixed, say)}
+    fixed = {name for wish in wishes if wish.name in read for name in (wish.name, *wish.earlier)}
+    asked = [
+        _Asked(Corpus.open(folder), wish, base)
+        for wish in wishes
+        if ((folder := root / FOLDER / wish.name) / MANIFEST).exists()
+    ]
+    return {one.wish.name: one.corpus for one in asked if _stands(one, one.wish.name in fixed, say)}
 
 
 def _stands(asked: _Asked, is_read: bool, say: Callable[[str], None]) -> bool:
     gone = asked.files_are_gone()
     if not gone and not is_read:
         return False
-    kept = set(CorpusConfig.model_fields) - NOT_COMPARED - WITHOUT_EFFECT
-    others = [*asked.other_settings(kept), *asked.other_sources()]
+    name = asked.wish.name
+    others = [*asked.other_settings(NOT_COMPARED | WITHOUT_EFFECT), *asked.other_sources()]
     if others and is_read:
         more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
         raise InputError(
-            f"corpora.{asked.name}: {others[0]}{more}, but a stage has read it, and making it "
+            f"{asked.wish.where}: {others[0]}{more}, but a stage has read it, and making it "
             f"again would replace what was trained on; restore that, {WAYS_OUT}"
         )
     if others or (not is_read and not asked.is_whole()):
         return False  # making it says what is missing, or mends it
     moved = [] if gone else list(asked.other_inputs())
     if gone:
-        say(f"{asked.name}: its files are gone; its finished corpus is used")
+        say(f"{name}: its files are gone; its finished corpus is used")
     elif moved:
         more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
         say(
-            f"{asked.name}: {moved[0]}{more} since it was made; what was read stays as it is, what "
+            f"{name}: {moved[0]}{more} since it was made; what was read stays as it is, what "
             "is new can be a stage of its own (evergrow continue RUN --new)"
         )
-    for change in asked.other_settings(WITHOUT_EFFECT):
-        say(f"{asked.name}: {change}, which changes nothing that is kept; it stays as it is")
+    for change in asked.other_settings(set(CorpusConfig.model_fields) - WITHOUT_EFFECT):
+        say(f"{name}: {change}, which changes nothing that is kept; it stays as it is")
     return True

@@ -1,10 +1,10 @@
-"""Sources to token shards, once: held-out parts, one tokenizer, one data folder a source."""
+"""Corpora to token shards, once: held-out parts, one tokenizer, one data folder a corpus."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.config import HeldOutConfig
+from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.document import Document
 from evergrow.corpus.held_out import EVERYTHING, Split, choose_held_out, split_documents
-from evergrow.corpus.repeats import KnownDocuments
-from evergrow.corpus.source import SourceReading
+from evergrow.corpus.known_documents import KnownDocuments
 from evergrow.corpus.table import stored_documents, write_documents
-from evergrow.data.origin import Origin
 from evergrow.data.prepared import (
     SCRATCH,
     WAYS_OUT,
@@ -30,7 +29,7 @@ from evergrow.data.prepared import (
 )
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
-from evergrow.made import chosen
+from evergrow.made import Settings, chosen
 from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest
@@ -49,12 +48,12 @@ RECORD = "evergrow_tokenizer.json"
 
 @dataclass(frozen=True)
 class _Read:
-    """A source that is read and split, not yet tokenised."""
+    """A corpus without what others hold, split and not yet tokenised."""
 
     name: str
     file: Path
     split: Split
-    reading: SourceReading
+    in_others: int
 
     def documents(self) -> Iterator[tuple[Document, bool]]:
         return split_documents(stored_documents(self.file), self.split)
@@ -62,45 +61,43 @@ class _Read:
 
 def prepare_tokens(
     asked: Asked,
-    sources: Mapping[str, Origin],
+    corpora: Mapping[str, Corpus],
     held_out: HeldOutConfig,
     tokenizer: TokenizerConfig,
     tokenizer_sources: Sequence[str],
     with_mask: bool = False,
 ) -> Prepared:
-    """Make tokenizer and data/<source>-<hash12> for every source, in order.
+    """Make tokenizer and data/<name>-<hash12> for every corpus, in order.
 
-    What is finished stays as it is: only sources without a data folder are read. A document that
-    another source holds, for training or held out, is dropped from those read after it. A source
-    whose files are all gone is taken from its finished folder. A tokenizer that is trained here
-    gets a mask token ``with_mask``.
+    What is finished stays as it is: only corpora without a data folder are read. A document that
+    another one holds, for training or held out, is dropped from those read after it. A tokenizer
+    that is trained here gets a mask token ``with_mask``.
 
     Raises InputError when settings differ from those of data that a stage has read, and for all
-    that reading and splitting refuse; EvergrowError when the disk is full (nothing half-written
-    stays).
+    that splitting refuses; EvergrowError when the disk is full (nothing half-written stays).
     """
-    kept = {name: EVERYTHING if name in asked.only_measured else held_out for name in sources}
+    kept = {name: EVERYTHING if name in asked.only_measured else held_out for name in corpora}
     _refuse_other_tokenizer(asked, tokenizer, with_mask)
     finished = {
         name: path
-        for name, origin in sources.items()
-        if (path := _standing(asked, name, origin, kept[name])) is not None
+        for name, corpus in corpora.items()
+        if (path := _standing(asked, name, corpus, kept[name])) is not None
     }
     made_here = tokenizer.folder is None and (asked.folder / "tokenizer").exists()
     if made_here and not asked.read and not set(tokenizer_sources) <= finished.keys():
         _forget(asked)  # it was learnt from other text than it would be now
         finished = {}
     with _scratch(asked.data) as scratch:
-        read = _read_sources(sources, kept, finished, scratch, asked.say)
+        read = _read_corpora(corpora, kept, finished, scratch, asked.say)
         found = _tokenizer(
             asked, tokenizer, with_mask, [read[s] for s in tokenizer_sources if s in read], finished
         )
         paths: dict[str, Path] = {}
         keys: list[str] = []
-        for name, origin in sources.items():
+        for name, corpus in corpora.items():
             if name in read:
                 asked.say(f"{name}: tokenising")
-                paths[name] = _write(asked.data, name, origin, kept[name], read[name], found, keys)
+                paths[name] = _write(asked.data, name, corpus, kept[name], read[name], found, keys)
             else:
                 paths[name] = finished[name]
                 _refuse_other_words(name, read_manifest(paths[name]), found)
@@ -109,15 +106,11 @@ def prepare_tokens(
     return Prepared(asked.folder / "tokenizer", paths, manifests)
 
 
-def _standing(asked: Asked, name: str, origin: Origin, held_out: HeldOutConfig) -> Path | None:
-    """The finished folder of a source, if it is still what is asked for."""
-
-    def files(recorded: list[dict[str, Any]]) -> list[str] | None:
-        return None if origin.is_gone(recorded) else origin.changes(name, recorded)
-
+def _standing(asked: Asked, name: str, corpus: Corpus, held_out: HeldOutConfig) -> Path | None:
+    """The finished folder of a corpus, if it is still what is asked for."""
     folder = finished_folder(asked.data, name)
-    settings = _settings(origin, held_out)
-    return folder if stands(asked, name, folder, VERSION, settings, files) else None
+    settings = _settings(corpus, held_out)
+    return folder if stands(asked, name, folder, VERSION, settings, lambda files: []) else None
 
 
 @contextmanager
@@ -131,29 +124,29 @@ def _scratch(data: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _settings(origin: Origin, held_out: HeldOutConfig) -> dict[str, Any]:
-    return origin.settings | {"held_out": chosen(held_out)}
+def _settings(corpus: Corpus, held_out: HeldOutConfig) -> Settings:
+    return {"corpus": corpus.key, "held_out": chosen(held_out)}
 
 
-def _read_sources(
-    sources: Mapping[str, Origin],
+def _read_corpora(
+    corpora: Mapping[str, Corpus],
     held_out: Mapping[str, HeldOutConfig],
     finished: Mapping[str, Path],
     scratch: Path,
     on_progress: Callable[[str], None],
 ) -> dict[str, _Read]:
-    """Read and split every source that has no data folder yet, in the order of ``sources``."""
+    """Read and split every corpus that has no data folder yet, in the order of ``corpora``."""
     earlier = KnownDocuments()
     read: dict[str, _Read] = {}
-    missing = [name for name in sources if name not in finished]
+    missing = [name for name in corpora if name not in finished]
     for path in finished.values() if missing else ():
         _add_stored(earlier, path)
-    for name, origin in sources.items():
+    for name, corpus in corpora.items():
         if name in finished:
             continue
         missing.remove(name)
         on_progress(f"{name}: reading")
-        read[name] = _read(name, origin, held_out[name], earlier, scratch / name)
+        read[name] = _read(name, corpus, held_out[name], earlier, scratch / name)
         if missing:
             for document, _ in read[name].documents():
                 earlier.add(document.content_hash)
@@ -173,18 +166,23 @@ def _add_stored(earlier: KnownDocuments, path: Path) -> None:
 
 def _read(
     name: str,
-    origin: Origin,
+    corpus: Corpus,
     held_out: HeldOutConfig,
     earlier: KnownDocuments,
     scratch: Path,
 ) -> _Read:
-    reading = origin.reading(name)
     with new_folder(scratch) as unfinished:
-        documents = origin.documents(earlier, reading)
-        _, num_bytes = write_documents(unfinished / "documents.parquet", documents)
+        new = (d for d in corpus.documents() if not _is_known(d, earlier))
+        rows, num_bytes = write_documents(unfinished / "documents.parquet", new)
     file = scratch / "documents.parquet"
     split = choose_held_out(lambda: stored_documents(file), num_bytes, held_out, name)
-    return _Read(name, file, split, reading)
+    return _Read(name, file, split, corpus.num_documents - rows)
+
+
+def _is_known(document: Document, earlier: KnownDocuments) -> bool:
+    """Whether it is there already, as it is or as it was read."""
+    as_read = document.parent or document.content_hash
+    return document.content_hash in earlier or as_read in earlier
 
 
 def _refuse_other_tokenizer(asked: Asked, config: TokenizerConfig, with_mask: bool) -> None:
@@ -291,27 +289,23 @@ def _training_texts(sources: Sequence[_Read]) -> Iterator[str]:
 def _write(
     data: Path,
     name: str,
-    origin: Origin,
+    corpus: Corpus,
     held_out: HeldOutConfig,
     read: _Read,
     tokenizer: PreTrainedTokenizerFast,
     after: Sequence[str],
 ) -> Path:
-    """Tokenise one source into its data folder, which appears whole or not at all."""
-    files = [file.record() for file in sorted(read.reading.files, key=lambda f: f.name)]
+    """Tokenise one corpus into its data folder, which appears whole or not at all."""
     digest = tokenizer_hash(tokenizer)
-    made = made_of(VERSION, _settings(origin, held_out), files, after, digest)
+    made = made_of(VERSION, _settings(corpus, held_out), [], after, digest)
     manifest = {
         "source": name,
         "form": "tokens",
         "key": made.key,
         "made": made.model_dump(mode="json"),
-        "created_from": {"files": files, **origin.facts},
+        "created_from": {"files": [], "corpus": corpus.facts},
         "tokenizer": digest,
-        "dropped": asdict(read.reading.dropped),
-        "quarantine": [q._asdict() for q in read.reading.quarantine.records],
-        "flagged": dict(sorted(read.reading.quarantine.flags.items())),
-        "skipped": dict(sorted(read.reading.quarantine.skipped.items())),
+        "in_others": read.in_others,
     }
     target = data / f"{name}-{made.key[:12]}"
     with new_folder(target) as unfinished:

@@ -10,7 +10,7 @@ from evergrow.corpus.curate.what_if import what_if as other_waterfall
 from evergrow.corpus.curate.why import dropped_by as listed
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
-from evergrow.data.corpora import FOLDER, make_corpora
+from evergrow.data.corpora import FOLDER, curated, make_corpora
 from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.recipe import CorpusRecipe
@@ -31,9 +31,10 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
         listener.stop.listening(),
         listener.stop.at_once("the units finished so far"),
     ):
-        made = make_corpora(recipe, root, base, listener)
+        wishes = curated(recipe.corpora, recipe.sources)
+        made = make_corpora(wishes, recipe.workers, root, base, listener)
         write_report(root)
-        return made
+        return list(made.values())
 
 
 def why(corpus: Path, wanted: str, runs: Path) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from evergrow.config import decode
+from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.data.corpora import make_corpora
+from evergrow.data.corpora import Wish, as_it_is, curated, make_corpora
 from evergrow.data.prepare import prepare
 from evergrow.data.prepared import WAYS_OUT, Asked, Prepared
 from evergrow.data.standing import standing_corpora
@@ -23,7 +24,7 @@ from evergrow.flow.units import Unit, start_key, unfold
 from evergrow.listener import Listener
 from evergrow.models.config import kind_of_preset
 from evergrow.models.load import find_model, kind_in, model_key
-from evergrow.recipe import CorpusRecipe, Recipe, load_recipe
+from evergrow.recipe import Recipe, load_recipe
 from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
 from evergrow.scores.opening import Opened
 from evergrow.stage import checkpoints
@@ -85,7 +86,9 @@ def plan(
     """
     with listener.stop.at_once("the sources finished so far"):
         read = begun_sources(before or root)
-        made = _corpora(recipe, root, before or root, base, listener, read)
+        wishes = _wishes(units, recipe)
+        standing = standing_corpora(wishes, before or root, base, listener.say, read)
+        made = make_corpora(wishes, recipe.workers, root, base, listener, standing)
         prepared = prepare_units(units, recipe, root, base, listener, made, read)
         plan_units(root, units, prepared)
 
@@ -185,27 +188,18 @@ def prepare_units(
     return found
 
 
-def _corpora(
-    recipe: Recipe,
-    root: Path,
-    before: Path,
-    base: Path,
-    listener: Listener,
-    read: Collection[str],
-) -> dict[str, Corpus]:
-    """The recipe's corpora, made before anything reads them; what is done is skipped.
-
-    Those ``before`` that a stage has read stay as they are, or this is refused.
-    """
-    if not recipe.corpora:
-        return {}
-    settings = recipe.model_dump(include=set(CorpusRecipe.model_fields))
-    used = {source for corpus in recipe.corpora.values() for source in corpus.sources}
-    settings["sources"] = {name: settings["sources"][name] for name in used}
-    asked = decode(CorpusRecipe, settings, "recipe")
-    standing = standing_corpora(asked, before, base, listener.say, read)
-    made = make_corpora(asked, root, base, listener, standing)
-    return dict(zip(asked.corpora, made, strict=True))
+def _wishes(units: list[Unit], recipe: Recipe) -> list[Wish]:
+    """The recipe's corpora, and every source of text that a unit reads or measures as it is."""
+    resolved = [*(unit.recipe for unit in unfold(recipe)), *(unit.recipe for unit in units)]
+    plain = {
+        name: source
+        for each in resolved
+        for name in each.measured
+        if isinstance(source := each.sources.get(name), SourceConfig)
+    }
+    texts = {n: s for n, s in recipe.sources.items() if isinstance(s, SourceConfig)}
+    asked = [as_it_is(name, source) for name, source in plain.items()]
+    return [*asked, *curated(recipe.corpora, texts)]
 
 
 def _tokenizer_config(recipe: Recipe, root: Path) -> TokenizerConfig:

@@ -38,16 +38,6 @@ class Part(Record):
     num_bytes: int = 0
 
 
-class Dropped(Record):
-    """What was taken out of a source before it was split."""
-
-    exact_duplicates: int = 0
-    in_earlier_source: int = 0
-    repeated_lines: int = 0
-    repeated_line_bytes: int = 0
-    empty: int = 0
-
-
 class Unreadable(Record):
     """A document or picture that could not be read: byte offset or row, and why."""
 
@@ -104,9 +94,9 @@ class Data(Part):
 
     train: Part | None = None  # of pictures; the whole of text is the training part
     held_out: Part
-    dropped: Dropped = Dropped()
+    in_others: int = 0  # documents of text that another source holds
     num_dropped: int = 0  # pictures that another one repeats
-    quarantine: list[Unreadable]
+    quarantine: list[Unreadable] = []
 
 
 class GrownAxis(Record):

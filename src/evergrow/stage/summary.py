@@ -312,13 +312,13 @@ def _data_facts(root: Path) -> dict[str, Any]:
         "num_tokens",
         "num_bytes",
         "held_out",
-        "dropped",
+        "in_others",
         "num_dropped",
     )
     for manifest in sorted((root / "data").glob("*/manifest.json")):
         data = json.loads(manifest.read_text())
         facts[data["source"]] = {
             **{key: data[key] for key in keys if key in data},
-            "quarantined": len(data["quarantine"]),
+            "quarantined": len(data.get("quarantine", [])),
         }
     return facts

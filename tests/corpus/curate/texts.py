@@ -83,6 +83,7 @@ def make(
         order = Order(
             folder=folder,
             name=folder.name,
+            where=f"corpora.{folder.name}",
             config=config,
             sources=of
             or {

@@ -12,9 +12,7 @@ from evergrow.corpus.document import Document, document_id
 from evergrow.corpus.files import SourceFile
 from evergrow.corpus.quarantine import Quarantine, Quarantined
 from evergrow.corpus.reader import read_files
-from evergrow.corpus.repeats import KnownDocuments
 from evergrow.corpus.signals.programming import domain_of, programming_language
-from evergrow.corpus.source import SourceReading, source_documents
 from evergrow.errors import InputError
 
 
@@ -173,18 +171,6 @@ def test_half_a_character_in_a_licence_or_meta_costs_the_row(tmp_path: Path) -> 
     documents, quarantine = read(tmp_path, *rows, license_field="l", meta_fields=["url"])
     assert [d.text for d in documents] == ["c"]
     assert {r.reason for r in quarantine.records} == {"halves of surrogate pairs"}
-
-
-def test_a_licence_field_that_no_document_has_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
-    config = SourceConfig(files=["a.jsonl"], license_field="licence")
-    reading = SourceReading(Quarantine("web"))
-    with pytest.raises(InputError) as error:
-        list(source_documents(config, tmp_path, KnownDocuments(), reading))
-    assert str(error.value) == (
-        "sources.web.license_field: no document has a license in 'licence'; correct the name or "
-        "remove license_field"
-    )
 
 
 def test_a_line_of_200_mb_is_bad_with_its_size(tmp_path: Path) -> None:

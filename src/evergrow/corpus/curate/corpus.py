@@ -47,6 +47,19 @@ class Corpus:
         )
 
     @property
+    def num_documents(self) -> int:
+        """How many it keeps."""
+        return int(self.manifest["waterfall"]["kept"]["documents"])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What prepared data and releases say of it: its key, its parents, the tests it was
+        searched for."""
+        parents = [{"name": p["name"], "key": p["key"]} for p in self.manifest["parents"]]
+        made = {"name": self.manifest["name"], "key": self.key, "parents": parents}
+        return {**made, "checked_against": self.manifest["suites"]}
+
+    @property
     def shards(self) -> list[Shard]:
         """Every shard of documents, kept and dropped alike, with the file that holds its text."""
         return [

@@ -7,11 +7,12 @@ max_bytes, or that is installed, is one group: where it stops depends on all tha
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
 from pathlib import Path
 
+from evergrow.corpus.changes import changed_files
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of
 from evergrow.corpus.document import Document
@@ -22,8 +23,6 @@ from evergrow.corpus.hashes import hashes_beside
 from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import BROKEN, read_files, refuse_broken, source_files
-from evergrow.corpus.repeats import up_to_bytes
-from evergrow.corpus.source import changed_files, refuse_unused
 from evergrow.corpus.table import write_documents
 from evergrow.disk import new_file, write_file
 from evergrow.errors import InputError
@@ -83,7 +82,7 @@ class Ingest:
         else:
             raw = read_files(self.config, files, quarantine)
         counts: Counter[str] = Counter()
-        parts = list(self._write(up_to_bytes(raw, self.config.max_bytes), counts))
+        parts = list(self._write(_up_to_bytes(raw, self.config.max_bytes), counts))
         raw.close()
         bad = self._write_quarantine(quarantine)
         told = {
@@ -121,6 +120,16 @@ class Ingest:
         )
         write_file(self.folder / name, "".join(f"{line}\n" for line in lines))
         return StoredFile.at(self.folder, name, len(quarantine.records) + len(quarantine.flagged))
+
+
+def _up_to_bytes(documents: Iterable[Document], max_bytes: int | None) -> Iterator[Document]:
+    """The documents before the first one that would take the total past ``max_bytes``."""
+    total = 0
+    for document in documents:
+        total += document.num_bytes
+        if max_bytes is not None and total > max_bytes:
+            return
+        yield document
 
 
 def _up_to(
@@ -186,7 +195,7 @@ def facts_of(files: Sequence[SourceFile], config: SourceConfig) -> str:
     return key_of([tree_facts(tree) for tree in trees], extractors(files, config))
 
 
-def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> None:
+def refuse_bad(folder: Path, done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> None:
     """Raise InputError for a source of too many unreadable documents, of none, or of no date or
     licence where its settings name one."""
     for source in dict.fromkeys(str(unit.counts["source"]) for unit in done):
@@ -194,13 +203,15 @@ def refuse_bad(done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> Non
         units = [unit.counts for unit in done if unit.counts["source"] == source]
         reasons: Counter[str] = sum((Counter(counts["bad"]) for counts in units), Counter())
         num_read = sum(counts["documents"] for counts in units)
-        _refuse_share(source, config.max_bad, reasons, num_read)
+        _refuse_share(folder, source, config.max_bad, reasons, num_read)
         refuse_broken(source, reasons[BROKEN], sum(len(counts["files"]) for counts in units))
         for what, name in (("date", config.date_field), ("license", config.license_field)):
-            refuse_unused(source, what, name, sum(counts[what] for counts in units))
+            _refuse_unused(source, what, name, sum(counts[what] for counts in units))
 
 
-def _refuse_share(source: str, max_bad: float, reasons: Counter[str], num_read: int) -> None:
+def _refuse_share(
+    folder: Path, source: str, max_bad: float, reasons: Counter[str], num_read: int
+) -> None:
     num_bad = reasons.total()
     num_documents = num_bad + num_read
     if num_documents == 0:
@@ -213,5 +224,14 @@ def _refuse_share(source: str, max_bad: float, reasons: Counter[str], num_read: 
         raise InputError(
             f"sources.{source}: {num_bad:,} of {num_documents:,} documents cannot be read, more "
             f"than {100 * max_bad:g} %; most often ({times}) because of {reason}; every one stands "
-            f"in quarantine/{source}-*.jsonl of the corpus: mend them, or raise max_bad"
+            f"in {folder}/quarantine/{source}-*.jsonl: mend them, or raise max_bad"
+        )
+
+
+def _refuse_unused(name: str, what: str, field: str | None, count: int) -> None:
+    """Raise InputError for a ``field`` of dates or licences that no document has anything in."""
+    if field and not count:
+        raise InputError(
+            f"sources.{name}.{what}_field: no document has a {what} in {field!r}; "
+            f"correct the name or remove {what}_field"
         )

@@ -42,6 +42,7 @@ from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.programming import domain_of
 from evergrow.corpus.table import stored_documents, write_documents
 from evergrow.disk import new_file
+from evergrow.made import chosen
 
 HASHES_A_SLICE = 1 << 22  # 32 MiB, and about five times that while a slice is sorted
 
@@ -73,7 +74,7 @@ class HashPieces:
     def key(self) -> str:
         rules = [asdict(rule) for rule in all_rules(self.config)]
         groups = sorted(group.key for group in _judging(self.config, self.base))
-        exact = self.exact.model_dump(mode="json")
+        exact = chosen(self.exact)
         return key_of("pieces", VERSION, exact, self.shard.text.blake3, rules, groups)
 
     def run(self) -> Done:
@@ -176,7 +177,7 @@ class CutPieces:
     @property
     def key(self) -> str:
         slices = [s.blake3 for s in self.slices]
-        exact = self.exact.model_dump(mode="json")
+        exact = chosen(self.exact)
         shard = [self.shard.text.blake3, self.fails.blake3, self.number]
         return key_of("cut", VERSION, exact, shard, slices)
 

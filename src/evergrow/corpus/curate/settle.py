@@ -29,6 +29,7 @@ from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
 from evergrow.corpus.curate.unlisted import unlisted, warnings
 from evergrow.corpus.curate.waterfall import duplicates, near_pairs, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
+from evergrow.made import chosen
 
 WITHOUT_EFFECT = {"against", "executor", "max_epochs", "signals"}  # on what is kept
 
@@ -39,6 +40,7 @@ class Settle:
 
     folder: Path
     name: str
+    where: str
     config: CorpusConfig
     base: Path
     shards: tuple[Shard, ...]
@@ -59,7 +61,7 @@ class Settle:
 
     @property
     def key(self) -> str:
-        settings = self.config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+        settings = chosen(self.config, WITHOUT_EFFECT)
         shards = [[shard.name, shard.text.blake3] for shard in self.shards]
         parents = [[parent.key, parent.index] for parent in self.parents]
         return key_of("decide", self.name, settings, shards, sorted(self.keys.items()), parents)
@@ -71,7 +73,7 @@ class Settle:
         known = learn(self.folder, self.shards, self.config, self.keys, names, self.parents)
         decided = known.decide()
         told = waterfall(known.columns, decided)
-        refuse_nothing(told, self.name)
+        refuse_nothing(told, self.where)
         files = [write_decisions(known, number, decided) for number in range(len(self.shards))]
         files.append(self._write_index(known, decided))
         counts = {

@@ -49,11 +49,13 @@ class Order:
     """A corpus to be made: where, of what, beside which earlier ones.
 
     folder  of the corpus; base: where relative paths of sources and suites start
+    where   the recipe's key that asks for it, for errors
     kept    by folder below it, the files that are this corpus'; the others go when it is finished
     """
 
     folder: Path
     name: str
+    where: str
     config: CorpusConfig
     sources: Mapping[str, SourceConfig]
     base: Path
@@ -159,7 +161,7 @@ def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
     done = order.finish("ingest", tasks, lambda task: task.finished(order.base))
     for below in ("documents", "quarantine"):
         order.keep_only(below, done, [task.sidecar for task in tasks])
-    refuse_bad(done, order.sources)
+    refuse_bad(order.folder, done, order.sources)
     shards = [
         Shard(Path(file.name).stem, task.source, file)
         for task, unit in zip(tasks, done, strict=True)
@@ -167,7 +169,7 @@ def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
         if file.name.startswith("documents/")
     ]
     if not shards:
-        raise InputError(f"corpora.{order.name}: its sources hold no document; check their files")
+        raise InputError(f"{order.where}: its files hold no document; check them")
     return done, shards
 
 
@@ -206,7 +208,13 @@ def _measure(order: Order, shards: Sequence[Shard], groups: Mapping[str, SignalG
 
 def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) -> Done:
     settle = Settle(
-        order.folder, order.name, order.config, order.base, tuple(shards), tuple(parents)
+        folder=order.folder,
+        name=order.name,
+        where=order.where,
+        config=order.config,
+        base=order.base,
+        shards=tuple(shards),
+        parents=tuple(parents),
     )
     settled = finished(order.folder, settle.sidecar, settle.key)
     if settled is None:

@@ -72,13 +72,13 @@ def near_pairs(decided: Decided, config: CorpusConfig) -> dict[str, Any] | None:
     }
 
 
-def refuse_nothing(told: Mapping[str, Any], name: str) -> None:
+def refuse_nothing(told: Mapping[str, Any], where: str) -> None:
     """Raise InputError, naming the rule that dropped most, when no document is kept."""
     if told["kept"]["documents"]:
         return
     most = max(told["steps"], key=lambda step: step["documents"])
     raise InputError(
-        f"corpora.{name}: none of {told['read']['documents']:,} documents is kept; most of them "
+        f"{where}: none of {told['read']['documents']:,} documents is kept; most of them "
         f"({most['documents']:,}) were dropped by {most['rule']}; change what it asks, or the "
         "sources"
     )
