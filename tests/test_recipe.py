@@ -46,7 +46,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert [stage.tokens for stage in made.stages] == [4000, 8000]
     assert made.stages[0].optimizer_state == "keep"
     assert (made.held_out.fraction, made.held_out.tokens) == (0.02, 20_000)
-    assert (made.seeds, made.workers, made.arms) == ([0], 1, {})
+    assert (made.seeds, made.workers, made.arms) == ([0], None, {})
 
 
 def test_what_stages_say_goes_before_what_the_recipe_says() -> None:

@@ -61,7 +61,7 @@ def as_it_is(name: str, source: SourceConfig) -> Wish:
 
 def make_corpora(
     wishes: Sequence[Wish],
-    workers: int,
+    workers: int | None,
     root: Path,
     base: Path,
     listener: Listener,
@@ -82,7 +82,7 @@ def make_corpora(
     return {wish.name: made[wish.name] for wish in wishes}
 
 
-def _make(wish: Wish, workers: int, corpora: Path, base: Path, listener: Listener) -> Corpus:
+def _make(wish: Wish, workers: int | None, corpora: Path, base: Path, listener: Listener) -> Corpus:
     folder = corpora / wish.name
     with tidied(folder), Executor(wish.config.executor, workers) as executor:
         order = Order(

@@ -146,11 +146,11 @@ def _plan(
             disk += FP32 * counts.num_parameters  # the release
         arms.append(ArmPlan(unit.arm, unit.seed, stages, shared))
     first = counts_of(sized[0][0], 0)
-    workers = min(recipe.workers, os.cpu_count() or 1)
+    workers = min(recipe.workers or 1, os.cpu_count() or 1)
     return Plan(
         arms=arms,
         num_parameters=first.num_parameters,
-        memory_bytes=memory * recipe.workers,
+        memory_bytes=memory * (recipe.workers or 1),
         disk_bytes=disk,
         tokens_per_second=speed,
         seconds=operations / first.flops_per_token / speed / workers,

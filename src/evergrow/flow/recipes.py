@@ -54,7 +54,7 @@ def carry_out(
             remember(root, recipe, base)  # killed while it prepares, it can go on from there
         plan(units, recipe, root, base, listener)
         remember(root, recipe, base)
-        return train_units(root, recipe.workers, units, listener)
+        return train_units(root, recipe.workers or 1, units, listener)
 
 
 def remember(root: Path, recipe: Recipe, base: Path) -> None:

@@ -27,7 +27,9 @@ class CorpusRecipe(Config):
 
     name: Name
     description: str = ""
-    workers: Workers = Field(default=1, description="shards curated side by side")
+    workers: Workers | None = Field(
+        default=None, description="shards curated side by side; default: as many as cores"
+    )
     sources: dict[Name, SourceConfig] = Field(min_length=1)
     corpora: dict[Name, CorpusConfig] = Field(min_length=1)
 

@@ -116,8 +116,9 @@ class Recipe(Config):
     name: Name
     description: str = ""
     seeds: Seeds = Field(default=[0], min_length=1, description="a list; 3 is short for [0, 1, 2]")
-    workers: Workers = Field(
-        default=1, description="processes: arms trained, or shards curated, side by side"
+    workers: Workers | None = Field(
+        default=None,
+        description="arms trained side by side (1), and shards curated (as many as cores)",
     )
     sources: dict[Name, AnySource] = Field(min_length=1)
     corpora: dict[Name, CorpusConfig] = Field(

@@ -31,6 +31,17 @@ def test_results_come_in_order_and_progress_is_told() -> None:
     assert run(tasks, workers=1) == [n**2 for n in range(12)]
 
 
+def test_processes_are_begun_when_it_pays() -> None:
+    with Executor("pool", None) as executor:
+        executor.num_workers = 2
+        assert executor.run([Square(n) for n in range(12)], lambda done: None)[-1] == 121
+        assert executor._pool is None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("evergrow.corpus.curate.executor.START_SECONDS", 0)
+            assert executor.run([Square(n) for n in range(12)], lambda done: None)[-1] == 121
+        assert executor._pool is not None
+
+
 def test_an_error_of_a_worker_comes_back_whole() -> None:
     with pytest.raises(InputError, match=r"^13: an unlucky number; take another one$"):
         run([Square(1), Square(13), Square(2)])

@@ -5,6 +5,7 @@ on who does it or when. What a task raises for the user comes back whole.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,7 @@ from evergrow.processes import deaf, end_with, spawning
 
 Kind = Literal["pool", "ray"]
 MAX_WAITING = 4  # tasks handed to the pool a worker: bounds memory of results and of pickles
+START_SECONDS = 4  # what it costs to start processes
 
 
 class Task(Protocol):
@@ -32,13 +34,16 @@ class Task(Protocol):
 class Executor:
     """Carries out tasks: here, in processes that stay until it is closed, or by Ray.
 
+    Without ``num_workers`` there are as many as cores, once there is work enough for them.
+
     As a context it ends its processes: when they are idle, or at once after an error, since every
     unit appears whole or not at all.
     """
 
-    def __init__(self, kind: Kind, num_workers: int) -> None:
+    def __init__(self, kind: Kind, num_workers: int | None) -> None:
         self.kind = kind
-        self.num_workers = num_workers
+        self.num_workers = num_workers or os.cpu_count() or 1
+        self._is_asked = num_workers is not None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -72,11 +77,29 @@ class Executor:
         if self.kind == "ray":
             return _with_ray(tasks, self.num_workers)
         if self.num_workers == 1 or len(tasks) == 1:
-            return ((index, task.run()) for index, task in enumerate(tasks))
+            return _here(tasks)
+        if self._is_asked or self._pool is not None:
+            return self._beside(tasks)
+        return self._as_it_pays(tasks)
+
+    def _as_it_pays(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        """The first task here; the others, too, when they will be done before processes start."""
+        began = time.monotonic()
+        yield 0, tasks[0].run()
+        rest = tasks[1:]
+        is_short = (time.monotonic() - began) * len(rest) < START_SECONDS
+        for index, result in (_here if is_short else self._beside)(rest):
+            yield index + 1, result
+
+    def _beside(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         if self._pool is None:
             # It begins a process a task until there are so many.
             self._pool = ProcessPoolExecutor(self.num_workers, spawning(), end_with, (os.getpid(),))
         return _in_pool(self._pool, tasks, self.num_workers)
+
+
+def _here(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+    return ((index, task.run()) for index, task in enumerate(tasks))
 
 
 def _attempt(task: Task) -> Any:
