@@ -299,7 +299,7 @@ def test_changed_files_under_a_run_are_said_and_it_goes_on(
     carry(tiny(), lived.parent, moved, Listener(say=said.append))
     assert contents(lived / "main") == before
     assert len(said) == 1
-    assert said[0].startswith("sea: sea/03.txt changed and 2 more since its data was made;")
+    assert said[0].startswith("sea: sea/03.txt changed and 2 more since it was made;")
     assert "evergrow continue RUN --new" in said[0]
 
 

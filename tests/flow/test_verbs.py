@@ -337,7 +337,7 @@ def test_what_is_new_in_a_runs_own_files_is_the_next_stage(
     manifest = json.loads((lived / run.manifest.data["later"] / "manifest.json").read_text())
     new_bytes = sum(len(new[n * 40 :].encode()) for n in range(12)) + len(edited.encode())
     assert manifest["num_bytes"] + manifest["held_out"]["num_bytes"] == new_bytes
-    assert manifest["dropped"]["in_earlier_source"] == 24 + 24 - 1
+    assert manifest["in_others"] == 24 + 24 - 1
     assert run.manifest.stages[2].mixture == {"later": 1.0}
 
 
