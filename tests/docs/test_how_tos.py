@@ -1,0 +1,79 @@
+"""Each how-to carried out as it is read, on less data."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from docs.walk import DOCS, blocks, carry_out, smaller
+from test_docs import write_text
+
+pytestmark = pytest.mark.slow
+STUDY = {
+    r"evergrow study infinite --seeds 3": "evergrow study infinite --seeds 2 --runs studies "
+    + " ".join(f"stages.{i}.tokens=4k" for i in range(3)),
+    r'evergrow.study\("infinite", seeds=3\)': 'evergrow.study("infinite", '
+    '{f"stages.{i}.tokens": "4k" for i in range(3)}, seeds=2, runs="studies")',
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the pages speak of, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "notes", 30, ".md")
+    write_text(tmp_path / "old", 8)
+    write_text(tmp_path / "letters", 3)
+    write_text(tmp_path / "mail", 31, ".jsonl")
+
+
+def test_from_a_folder() -> None:
+    carry_out("how-to/folder.md")
+    log = json.loads(Path("runs/notes/summary.json").read_text())
+    assert log["streams"] == ["notes", "later"]
+
+
+def test_the_tutorial() -> None:
+    made = carry_out("tutorial.md")
+    summary = json.loads(Path("runs/life/summary.json").read_text())
+    assert summary["arms"].keys() == {"plain", "replay"}
+    assert summary["arms"]["replay"]["streams"] == ["english", "python", "notes"]
+    assert re.search(r"\d\.\d{3}", made["printed"])
+
+
+def test_what_was_forgotten() -> None:
+    made = carry_out("how-to/forgotten.md")
+    lines = made["printed"].splitlines()
+    assert lines[1].startswith("main ")
+    assert [line.split()[0] for line in lines[2:]] == ["english", "python", "letters", "mail"]
+    assert list(json.loads(Path("runs/notes/summary.json").read_text())["arms"]["main"]["extra"])
+
+
+def test_two_schedules_over_seeds() -> None:
+    made = carry_out("how-to/schedules.md", STUDY)
+    assert re.findall(r"^(\d) -?\d\.\d+$", made["printed"], re.M) == ["0", "1", "2"]
+    assert made["findings"]["seeds"] == [0, 1]
+    seeds = json.loads(Path("runs/schedules/summary.json").read_text())["seeds"]
+    assert seeds == [0, 1, 2, 3]
+
+
+def test_replay_after_growing() -> None:
+    life = smaller(blocks(DOCS / "how-to/forgotten.md")[0][1], {})
+    Path("life.yaml").write_text(life, encoding="utf-8")
+    from docs.walk import call
+
+    call("evergrow run life.yaml")
+    made = carry_out("how-to/replay-after-growing.md")
+    assert made["printed"].startswith("exact ")
+    fed = json.loads(Path("runs/larger/main/releases/python/evergrow.json").read_text())["fed"]
+    assert fed["english"] > fed["python"]
+
+
+def test_from_a_notebook() -> None:
+    clean = next(text for language, text in blocks(DOCS / "corpora.md") if language == "yaml")
+    Path("clean.yaml").write_text(clean.replace("1M", "200k"), encoding="utf-8")
+    made = carry_out("how-to/notebook.md")
+    assert made["life"].summary.streams == ["english", "python", "notes"]
+    assert "liff.yaml" in made["printed"]
+    assert "finished: main notes" in made["printed"]
+    assert made["model"].config.hidden_size == 32
