@@ -28,7 +28,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_from_a_folder() -> None:
-    carry_out("how-to/folder.md")
+    def arrive(text: str) -> str:
+        if "--new" in text:
+            write_text(Path("notes/march"), 30, ".md")
+        return text
+
+    carry_out("how-to/folder.md", own=arrive)
     log = json.loads(Path("runs/notes/summary.json").read_text())
     assert log["streams"] == ["notes", "later"]
 
