@@ -22,7 +22,7 @@ import yaml
 from typer.testing import CliRunner
 
 from evergrow.cli import app
-from evergrow.flow import carry_out
+from evergrow.flow.recipes import carry_out
 from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
