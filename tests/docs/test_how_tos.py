@@ -9,11 +9,16 @@ from docs.walk import DOCS, blocks, carry_out, smaller
 from test_docs import write_text
 
 pytestmark = pytest.mark.slow
+# A study has sizes of its own.
+TINY = {f"sources.{name}.max_bytes": "600k" for name in ("english", "python", "cpp")}
+TINY |= {f"stages.{place}.tokens": "2k" for place in range(3)}
+TINY |= {"held_out.tokens": "2k", "model.hidden": "32", "tokenizer.vocab_size": "512"}
+TINY |= {"evaluate.every": "0", "workers": "1"}
 STUDY = {
     r"evergrow study infinite --seeds 3": "evergrow study infinite --seeds 2 --runs studies "
-    + " ".join(f"stages.{i}.tokens=4k" for i in range(3)),
-    r'evergrow.study\("infinite", seeds=3\)': 'evergrow.study("infinite", '
-    '{f"stages.{i}.tokens": "4k" for i in range(3)}, seeds=2, runs="studies")',
+    + " ".join(f"{key}={value}" for key, value in TINY.items()),
+    r'evergrow.study\("infinite", seeds=3\)': f'evergrow.study("infinite", {TINY}, seeds=2, '
+    'runs="studies")',
 }
 
 

@@ -1,5 +1,6 @@
 """What results show of themselves: the command line's own words, as text and as HTML."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from cli.conftest import Call
 from cli.conftest import call as call
 from rich.table import Table
 from rich.tree import Tree
+from transformers import AutoConfig
 
 import evergrow
 from evergrow.cli.terminal import console
@@ -117,9 +119,11 @@ def test_rows_and_records_are_plain_values_too(lived: Path) -> None:
 
 def test_a_release_shows_its_scores_and_where_it_is(lived: Path) -> None:
     release = evergrow.load(lived).release()
-    first, last = str(release).splitlines()[1], str(release).splitlines()[-1]
+    first, last = repr(release).splitlines()[1], repr(release).splitlines()[-1]
     assert "95 % interval" in first
     assert last == f"release: {release.folder}"
+    assert str(release) == os.fspath(release) == str(release.folder)
+    assert AutoConfig.from_pretrained(release).hidden_size == 16
     assert f"<code>{release.folder}</code>" in release._repr_html_()
     assert evergrow.sample(release, "wave", tokens=3, seed=1)
 

@@ -91,12 +91,15 @@ def _link(path: Path, words: str) -> str:
 @final
 @dataclass(frozen=True, repr=False)
 class Release:
-    """A folder that ``from_pretrained`` loads, and what it says of itself."""
+    """A folder that ``from_pretrained`` loads, and what it says of itself; as text, its path."""
 
     folder: Path
 
     def __fspath__(self) -> str:
         return str(self.folder)
+
+    def __str__(self) -> str:
+        return str(self.folder)  # transformers asks for the text of what it is to load
 
     @property
     def node(self) -> Node:
