@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.walk import DOCS, blocks, carry_out, smaller
+from docs.walk import DOCS, ROOT, blocks, carry_out, smaller
 from test_docs import write_text
 
 pytestmark = pytest.mark.slow
@@ -83,6 +83,7 @@ def test_replay_after_growing() -> None:
 def test_from_a_notebook() -> None:
     clean = next(text for language, text in blocks(DOCS / "corpora.md") if language == "yaml")
     Path("clean.yaml").write_text(clean.replace("1M", "200k"), encoding="utf-8")
+    Path("notes/prose.md").write_bytes((ROOT / "LICENSE").read_bytes())
     made = carry_out("how-to/notebook.md")
     assert made["life"].summary.streams == ["english", "python", "notes"]
     assert "liff.yaml" in made["printed"]
