@@ -137,6 +137,6 @@ def test_the_listener_hears_every_stage(base: Path, tmp_path: Path) -> None:
     said: list[str] = []
     listener = evergrow.Listener(lambda p: heard.append((p.stage, p.total)), said.append)
     result = evergrow.run(base / "tiny.yaml", runs=tmp_path, listener=listener)
-    assert {stage for stage, _ in heard} == {"one", "two"}
+    assert {("one", 12 + 3), ("two", 12 + 3)} <= set(heard)
     assert any(re.search("main, one", sentence) for sentence in said)
     assert isinstance(result, Result)
