@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import runpy
 import shlex
 import shutil
 import statistics
@@ -23,7 +22,7 @@ import yaml
 from typer.testing import CliRunner
 
 from evergrow.cli import app
-from evergrow.flow import carry_out
+from evergrow.flow.recipes import carry_out
 from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
@@ -49,11 +48,6 @@ def write_text(folder: Path, num_files: int, suffix: str = ".txt") -> None:
         (folder / f"{number}{suffix}").write_text(text, encoding="utf-8")
 
 
-def test_the_page_of_verbs_is_what_help_says() -> None:
-    page = runpy.run_path(str(ROOT / "docs/generate.py"))["verbs_page"]()
-    assert page == (ROOT / "docs/verbs.md").read_text(encoding="utf-8"), "run docs/generate.py"
-
-
 def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> None:
     first, chats, growth = blocks("docs/recipes.md", "yaml")
     whole = yaml.safe_load(first) | yaml.safe_load(growth)
@@ -64,12 +58,6 @@ def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> Non
         recipes.append(tmp_path / f"{number}.yaml")
         recipes[-1].write_text(recipe, encoding="utf-8")
     assert all(load_recipe(path).stages for path in recipes)
-
-
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
 @pytest.mark.slow
@@ -86,7 +74,7 @@ def test_the_python_block_of_the_readme_runs(
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes/quickstart.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     write_text(tmp_path / "docs", 2, ".md")
-    code = blocks("README.md", "python")[0].replace("40_000", "4_000")
+    code = blocks("README.md", "python")[0].replace("40k", "4k")
     exec(compile(code, "README.md", "exec"), {})
     assert re.search(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", capsys.readouterr().out)
 

@@ -33,6 +33,7 @@ FLOORS = (
     {"flow"},
     {"studies"},
     {"cli"},
+    {"python"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

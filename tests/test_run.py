@@ -362,7 +362,7 @@ def test_a_run_in_use_is_refused_until_its_process_dies(
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with monkeypatch.context() as patch, pytest.raises(InputError) as caught:
-            patch.setattr("evergrow.run.LOCK_PATIENCE", 0.1)
+            patch.setattr(sys.modules["evergrow.run"], "LOCK_PATIENCE", 0.1)
             with locked(folder):
                 pass
         holder.send_signal(signal.SIGKILL)

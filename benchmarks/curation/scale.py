@@ -133,8 +133,9 @@ def child(folder: Path, workers: int) -> None:
     evergrow is imported here, since workers import this file: with the command they import no more
     than their task needs.
     """
-    from evergrow.flow import Listener, curate, load_corpus_recipe
-    from evergrow.listener import Progress
+    from evergrow.flow.corpora import curate
+    from evergrow.listener import Listener, Progress
+    from evergrow.recipe import load_corpus_recipe
 
     began: dict[str, float] = {}
     seconds: dict[str, float] = {}

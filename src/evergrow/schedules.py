@@ -165,9 +165,7 @@ Warmup = Annotated[
         "linear and constant 0, no shorter than a loaded model's optimiser needs"
     ),
 ]
-Cooldown = Annotated[
-    float, Field(gt=0, le=1, description="LENGTH, a fraction of the first stage's tokens")
-]
+Cooldown = Annotated[float, Field(gt=0, le=1, description="LENGTH, a share of the first stage")]
 AnnealLength = Annotated[
     float, Field(gt=0, lt=1, description="LENGTH, a fraction of the tokens of the stage it ends")
 ]
@@ -178,7 +176,7 @@ class Anneal(Config):
     """How a release leaves the trunk: its length and its way down to the floor."""
 
     fraction: AnnealLength = 0.15
-    shape: AnnealShape = "exponential"
+    shape: AnnealShape = Field(default="exponential", description="of the way down")
 
 
 class Infinite(Config):
@@ -194,7 +192,9 @@ class Infinite(Config):
     usual_warmup: ClassVar[float] = 0.01
     warmup: Warmup = None
     cooldown: Cooldown = 0.6
-    cooldown_shape: Literal["cosine", "inverse_sqrt", "linear"] = "cosine"
+    cooldown_shape: Literal["cosine", "inverse_sqrt", "linear"] = Field(
+        default="cosine", description="of the way from the peak to the constant"
+    )
     timescale: Timescale = 10.0
     anneal: Anneal = Anneal()
 

@@ -1,5 +1,11 @@
 """The card says in plain Markdown what the release is."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
 from evergrow.lineage import Measured, Node
 from evergrow.models.card import model_card
 from evergrow.models.describe import ModelFacts
@@ -64,9 +70,60 @@ def test_the_numbers_stand_in_it() -> None:
 
 
 def test_the_front_matter_comes_first_and_scratch_is_said() -> None:
-    front = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n"
+    front = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- evergrow\n"
     assert card(None).startswith(front)
     assert "It was trained from scratch." in card(None)
+
+
+def front_of(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_hub_reads_the_scores_as_results() -> None:
+    (index,) = front_of(card(None))["model-index"]
+    assert index == {
+        "name": "quickstart: after python",
+        "results": [
+            {
+                "task": {"type": "text-generation"},
+                "dataset": {"name": "english, held out", "type": "english"},
+                "metrics": [{"name": "bits per byte", "type": "bits-per-byte", "value": 3.0391}],
+            }
+        ],
+    }
+
+
+def test_results_are_numbers_and_accuracy_is_one() -> None:
+    scores = [
+        Measured(source="films", unit="log loss", loss=0.5, low=0.4, high=0.6, accuracy=0.8125),
+        Measured(source="lost", unit="log loss", loss=float("nan"), low=0.0, high=1.0),
+    ]
+    node = Node(key="0f" * 32, kind="stage", name="one", parents=[], scores=scores)
+    (index,) = front_of(model_card(node, "classes", FACTS, None))["model-index"]
+    (result,) = index["results"]
+    assert [metric["value"] for metric in result["metrics"]] == [0.5, 0.8125]
+    bare = node.model_copy(update={"scores": []})
+    assert "model-index" not in front_of(model_card(bare, "classes", FACTS, None))
+
+
+@pytest.mark.parametrize(
+    ("parent", "base"),
+    [
+        ("allenai/OLMo-2-0425-1B", "allenai/OLMo-2-0425-1B"),
+        ("/models/mine", None),
+        ("runs/quickstart/main", None),
+        ("here/mine", None),
+        (None, None),
+    ],
+)
+def test_a_parent_is_named_for_the_hub_when_it_has_it(
+    parent: str | None, base: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here/mine").mkdir(parents=True)
+    front = front_of(card(parent))
+    assert front.get("base_model") == base
+    assert front.get("base_model_relation") == (base and "finetune")
 
 
 def test_a_masked_model_says_so_and_how_it_was_measured() -> None:

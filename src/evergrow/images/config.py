@@ -60,7 +60,7 @@ class ImageSourceConfig(Config):
     size: PositiveCount | None = Field(
         default=None, description="Pixels a side after centre crop; default: all alike already"
     )
-    channels: Literal[1, 3] = 1
+    channels: Literal[1, 3] = Field(default=1, description="1 grey, 3 colours")
     modalities: list[str] = Field(
         default=["CR", "DX"], min_length=1, description="DICOM modalities that are read"
     )

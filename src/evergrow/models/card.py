@@ -1,9 +1,14 @@
 """The model card of a release: what it was fed, where it comes from, what it scores."""
 
+import math
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from evergrow.lineage import Node
+import yaml
+
+from evergrow.lineage import Measured, Node
 from evergrow.models.describe import ModelFacts
 from evergrow.models.kind import KINDS, Kind
 
@@ -42,8 +47,38 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
         "## Licence",
         "Not chosen yet: whoever publishes this model chooses one that the sources above allow.",
     ]
-    front = f"---\nlibrary_name: transformers\npipeline_tag: {told.pipeline}\n---\n"
-    return front + "\n" + "\n\n".join(sections) + "\n"
+    front = yaml.safe_dump(_front(node, told.pipeline, parent), sort_keys=False, width=100)
+    return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
+    """What the hub files it under: a parent that the hub has, and the scores as results."""
+    found: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": pipeline}
+    if parent is not None and _is_hub_id(parent):
+        found |= {"base_model": parent, "base_model_relation": "finetune"}
+    found["tags"] = ["evergrow", "continual-learning"]
+    results = [_result(score, pipeline) for score in node.scores if math.isfinite(score.loss)]
+    if results:
+        found["model-index"] = [{"name": f"{node.of}: {node.name}", "results": results}]
+    return found
+
+
+def _is_hub_id(source: str) -> bool:
+    """``owner/name`` that is no folder here; a folder's path is nobody else's business."""
+    return re.fullmatch(r"\w[\w.-]*/[\w.-]+", source) is not None and not Path(source).exists()
+
+
+def _result(score: Measured, pipeline: str) -> dict[str, Any]:
+    """A score in the hub's form; the held-out part of a source is no data set of the hub."""
+    metrics = [_metric(score.unit, score.loss)]
+    if score.accuracy is not None:
+        metrics.append(_metric("accuracy", score.accuracy))
+    held_out = {"name": f"{score.source}, held out", "type": score.source}
+    return {"task": {"type": pipeline}, "dataset": held_out, "metrics": metrics}
+
+
+def _metric(name: str, value: float) -> dict[str, Any]:
+    return {"name": name, "type": name.replace(" ", "-"), "value": round(value, 4)}
 
 
 def phrase(segment: dict[str, Any], counted: str) -> str:

@@ -16,7 +16,9 @@ class Replay(Config):
     fraction: float = Field(
         default=0.0, ge=0, lt=1, description="share of the samples, exact to one"
     )
-    order: Literal["seen", "reshuffled"] = "seen"
+    order: Literal["seen", "reshuffled"] = Field(
+        default="seen", description="as the ancestors read them, or drawn anew"
+    )
 
 
 Length = Literal["tokens", "images", "examples"]
@@ -26,7 +28,7 @@ LENGTHS: dict[str, Length] = {"tokens": "tokens", "pictures": "images", "example
 class StageConfig(Config):
     """One stream: its data, how much of it, and what differs from the recipe's settings."""
 
-    name: Name
+    name: Name = Field(description="of the stage, its release and its rows in every table")
     from_: str | None = Field(
         default=None,
         alias="from",
@@ -44,9 +46,14 @@ class StageConfig(Config):
     train: dict[str, JsonValue] = Field(
         default={}, description="settings of train that differ in this stage"
     )
-    schedule: ScheduleConfig | None = None
-    replay: Replay | None = None
-    optimizer_state: OptimizerState = "keep"
+    schedule: ScheduleConfig | None = Field(
+        default=None, description="default: the recipe's, going on where the trunk is"
+    )
+    replay: Replay | None = Field(default=None, description="default: the recipe's")
+    optimizer_state: OptimizerState = Field(
+        default="keep",
+        description="Adam's moments at its beginning: kept, empty, or filled at rate 0 first",
+    )
     grow: GrowConfig | None = Field(
         default=None, description="the larger model that this stage begins with"
     )

@@ -113,14 +113,16 @@ AnySource = Annotated[
 class Recipe(Config):
     """One recipe; ``arms`` are dotted overrides of everything above them."""
 
-    name: Name
-    description: str = ""
+    name: Name = Field(description="of the run's folder, runs/NAME")
+    description: str = Field(default="", description="in words, for whoever reads it")
     seeds: Seeds = Field(default=[0], min_length=1, description="a list; 3 is short for [0, 1, 2]")
     workers: Workers | None = Field(
         default=None,
         description="arms trained side by side (1), and shards curated (as many as cores)",
     )
-    sources: dict[Name, AnySource] = Field(min_length=1)
+    sources: dict[Name, AnySource] = Field(
+        min_length=1, description="what there is to read, each under a name that stages use"
+    )
     corpora: dict[Name, CorpusConfig] = Field(
         default={}, description="curated sets made of sources; stages read them like sources"
     )
@@ -130,9 +132,11 @@ class Recipe(Config):
     )
     model: ModelConfig
     train: TrainConfig
-    schedule: ScheduleConfig
+    schedule: ScheduleConfig = Field(description="the learning rate, of stages that have no own")
     replay: Replay = Replay()
-    stages: list[StageConfig] = Field(min_length=1)
+    stages: list[StageConfig] = Field(
+        min_length=1, description="streams in the order in which they are learnt"
+    )
     evaluate: EvaluateConfig = EvaluateConfig()
     checkpoints: CheckpointConfig = CheckpointConfig()
     arms: dict[Name, dict[str, JsonValue]] = Field(

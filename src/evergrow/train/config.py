@@ -10,10 +10,12 @@ from evergrow.config import Config, PositiveCount, Workers
 class OptimizerConfig(Config):
     """AdamW; the defaults are OLMo 2's. Embeddings never decay."""
 
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0)
-    weight_decay: float = Field(default=0.1, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the first moment")
+    beta2: float = Field(default=0.95, ge=0, lt=1, description="decay of the second moment")
+    epsilon: float = Field(default=1e-8, gt=0, description="added to the root of the second")
+    weight_decay: float = Field(
+        default=0.1, ge=0, description="times the rate, of all but embeddings"
+    )
 
 
 class LoopConfig(Config):
@@ -45,8 +47,12 @@ class LoopConfig(Config):
         gt=0,
         description="skip a step whose loss or gradient norm is so many deviations high",
     )
-    activation_checkpointing: bool = False
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    activation_checkpointing: bool = Field(
+        default=False, description="compute activations twice and keep less of them in memory"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="auto: cuda, else mps, else cpu"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 on a GPU, fp32 elsewhere"
     )
@@ -109,7 +115,9 @@ class DepthConfig(Config):
         description="FreezeOut: share of the stage after which the bottom group stops; the head "
         "stops at its end",
     )
-    freeze_shape: Literal["linear", "cubic"] = "cubic"
+    freeze_shape: Literal["linear", "cubic"] = Field(
+        default="cubic", description="of freeze: how the layers' ends lie between first and last"
+    )
     rates: dict[str, float] = Field(default={}, description="group: multiple of the rate")
     decay: float = Field(
         default=1.0, gt=0, le=1, description="multiple of the rate from one group to that below it"

@@ -31,7 +31,7 @@ class RuleConfig(Config):
     signal: str = Field(description="<group>.<field>, such as shape.num_words")
     low: float | None = Field(default=None, description="A document below it fails")
     high: float | None = Field(default=None, description="A document above it fails")
-    domain: Domain = "any"
+    domain: Domain = Field(default="any", description="the documents it is asked of")
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:

@@ -1,0 +1,67 @@
+"""Progress by default: the terminal's bar, or in a notebook one of its own, which needs no widget.
+
+rich draws bars in a notebook with ipywidgets alone; ``<progress>`` is HTML that each one shows.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from html import escape
+from importlib import import_module
+
+from evergrow.cli.live import watching
+from evergrow.listener import Listener, Progress
+
+BETWEEN = 0.2  # seconds between two drawings
+
+
+def watched(listener: Listener | None) -> AbstractContextManager[Listener]:
+    """The caller's listener; by default one that draws a bar where the process runs."""
+    if listener is not None:
+        return _given(listener)
+    return in_notebook() if _is_notebook() else watching()
+
+
+@contextmanager
+def _given(listener: Listener) -> Iterator[Listener]:
+    yield listener
+
+
+def _is_notebook() -> bool:
+    """Whether this process answers cells: Jupyter, VS Code and Colab all run ipykernel."""
+    return "ipykernel" in sys.modules and import_module("IPython").get_ipython() is not None
+
+
+@contextmanager
+def in_notebook() -> Iterator[Listener]:
+    """Sentences as lines, below them one bar that is drawn again and gone at the end."""
+    display = import_module("IPython.display")
+    handle = display.display(display.HTML(""), display_id=True)
+    drawn = 0.0
+
+    def draw(progress: Progress) -> None:
+        nonlocal drawn
+        if time.monotonic() - drawn >= BETWEEN or progress.done == progress.total:
+            drawn = time.monotonic()
+            handle.update(display.HTML(bar(progress)))
+
+    try:
+        yield Listener(draw, _say)
+    finally:
+        handle.update(display.HTML(""))
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+
+
+def bar(progress: Progress) -> str:
+    """One stage's bar: what is trained, how far it is, its loss."""
+    loss = progress.record.get("loss")
+    words = "" if loss is None else f"loss {loss:.3f}"
+    return (
+        f"<div>{escape(progress.folder.name)} {escape(progress.stage)} "
+        f'<progress value="{progress.done}" max="{progress.total}"></progress> '
+        f"{progress.done:,} of {progress.total:,} steps {words}</div>"
+    )

@@ -1,0 +1,79 @@
+"""The bar by default: the terminal's, or one that a notebook shows without widgets."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from evergrow.listener import Listener, Progress
+from evergrow.python import bar
+
+
+class Display:
+    """IPython.display as far as the bar uses it: what was drawn, in order."""
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+
+    def display(self, html: str, display_id: bool) -> "Display":
+        assert display_id
+        self.drawn.append(html)
+        return self
+
+    def update(self, html: str) -> None:
+        self.drawn.append(html)
+
+    def HTML(self, text: str) -> str:
+        return text
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Display:
+    """A process that answers cells."""
+    shown: Any = Display()
+    shell: Any = ModuleType("IPython")
+    shell.get_ipython = object
+    for name, module in {"ipykernel": ModuleType("ipykernel"), "IPython": shell}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
+    return shown
+
+
+def at(done: int, loss: float | None = 2.0) -> Progress:
+    return Progress(Path("runs/a<b"), "two", "trunk", done, 10, {"loss": loss})
+
+
+def test_a_notebook_has_one_bar_that_is_gone_at_the_end(
+    notebook: Display, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bar.watched(None) as listener:
+        listener.progress(at(4))
+        listener.say("main, two: next rate 0.1")
+    assert notebook.drawn == [
+        "",
+        '<div>a&lt;b two <progress value="4" max="10"></progress> 4 of 10 steps loss 2.000</div>',
+        "",
+    ]
+    assert capsys.readouterr().out == "main, two: next rate 0.1\n"
+
+
+def test_it_is_drawn_a_few_times_a_second_and_at_each_end(notebook: Display) -> None:
+    with bar.watched(None) as listener:
+        for done in range(1, 11):
+            listener.progress(at(done, None))
+    drawn = [html for html in notebook.drawn if html]
+    assert [html.count('value="10"') for html in drawn] == [0, 1]
+    assert "loss" not in drawn[0]
+
+
+def test_elsewhere_it_is_the_command_lines_and_a_listener_is_taken_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(bar, "watching", lambda: "the terminal's")
+    assert bar.watched(None) == "the terminal's"
+    mine = Listener()
+    with bar.watched(mine) as listener:
+        assert listener is mine
