@@ -173,26 +173,51 @@ def _show(carried: "Carried") -> None:
 
 
 def show_summary(summary: "Summary") -> None:
-    """The arms of a finished recipe, a line each."""
+    """The arms of a finished recipe, a line each; then what each learnt and forgot."""
+    from evergrow.stage.changes import forgotten_sentence, learnt_sentence
+
     title = f"{summary.name}: {summary.unit} on held-out data after the last stage"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("arm", no_wrap=True)
-    for stream in summary.streams:
-        table.add_column(stream, justify="right")
-    for name in ("average", "forgetting", "peak", f"{summary.counted}/s"):
+    columns = _columns(summary)
+    for name in columns:
         table.add_column(name, justify="right")
-    for arm, numbers in summary.arms.items():
-        last = numbers.loss_matrix[-1] if numbers.loss_matrix else []
-        row = [rounded(value) for value in last]
-        row += [""] * (len(summary.streams) - len(row))
-        row += [rounded(n) for n in (numbers.average, numbers.forgetting, numbers.transient_peak)]
-        speed = numbers.tokens_per_second
-        table.add_row(arm, *row, "" if speed is None else f"{speed:,.0f}")
+    for place, arm in enumerate(summary.arms):
+        table.add_row(arm, *(cells[place] for cells in columns.values()))
     console.print(table)
     for arm, numbers in summary.arms.items():
+        told = [learnt_sentence(numbers.changes), forgotten_sentence(numbers.changes)]
+        name = f"{arm}: " if len(summary.arms) > 1 else ""
+        if any(told):
+            console.print(f"{name}{' '.join(told).strip()}", markup=False, soft_wrap=True)
         if numbers.not_learnt:
             console.print(
                 f"{arm}: not learnt, no better than a constant: {', '.join(numbers.not_learnt)}; "
                 "its forgetting says nothing",
                 soft_wrap=True,
             )
+
+
+def _columns(summary: "Summary") -> dict[str, list[str]]:
+    """The cells of every column with a number, by its head: streams, sources that are only
+    measured, measures."""
+    arms = list(summary.arms.values())
+    rows = [numbers.loss_matrix[-1] if numbers.loss_matrix else [] for numbers in arms]
+    found = {
+        stream: [rounded(row[place]) if place < len(row) else "" for row in rows]
+        for place, stream in enumerate(summary.streams)
+    }
+    for name in dict.fromkeys(name for numbers in arms for name in numbers.extra):
+        found[f"{name} (measured only)"] = [
+            rounded(numbers.extra[name][-1]) if name in numbers.extra else "" for numbers in arms
+        ]
+    found |= {
+        "average": [rounded(numbers.average) for numbers in arms],
+        "forgetting": [rounded(numbers.forgetting) for numbers in arms],
+        "peak": [rounded(numbers.transient_peak) for numbers in arms],
+        f"{summary.counted}/s": [
+            "" if (speed := numbers.tokens_per_second) is None else f"{speed:,.0f}"
+            for numbers in arms
+        ],
+    }
+    return {name: cells for name, cells in found.items() if any(cells)}

@@ -139,8 +139,10 @@ def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe, num_begun: int) ->
             stages[i] = stages[i].as_long_as(stage)
     later = old.stages[len(stages) : num_begun]
     read = {source for stage in later for source in stage.weights}
+    looks = new.evaluate.every or old.evaluate.every
     changes = {
         "stages": [*stages, *later],
+        "evaluate": new.evaluate.model_copy(update={"every": looks}),
         "sources": {
             **new.sources,
             **{k: s for k, s in old.sources.items() if k not in new.sources and k in read},

@@ -1,0 +1,166 @@
+"""What became of every stream, learnt or only measured: numbers first, then the same as sentences.
+
+The page, the terminal and `evergrow compare` say these sentences, so that none of them can deny
+what another one shows.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from evergrow.config import Config
+from evergrow.lineage import Measured
+
+SMALLEST = 0.005  # a rise that still shows with two decimals
+
+
+class Moment(Config):
+    """A stream's loss at one moment, and whatever else was measured with it (accuracy, floor)."""
+
+    loss: float
+    beside: dict[str, float] = {}
+
+
+class Change(Config):
+    """One stream of a life: before its first stage, at its best, and after its last stage.
+
+    ``lowest`` is the lowest of the releases before the last one, since the stream was learnt; of a
+    stream that is only measured (``is_learnt`` is false), since before the first stage. None: it
+    was not measured then, or there was no such moment.
+    """
+
+    stream: str
+    is_learnt: bool
+    first: Moment | None = None
+    lowest: Moment | None = None
+    last: Moment | None = None
+
+    @property
+    def rise(self) -> float | None:
+        """How far it ended above its lowest: forgotten above 0, gained below."""
+        if self.lowest is None or self.last is None:
+            return None
+        return self.last.loss - self.lowest.loss
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the rise shows with two decimals."""
+        return self.rise is not None and self.rise >= SMALLEST
+
+    @property
+    def reached(self) -> Moment | None:
+        """The best of all its releases since it was learnt."""
+        known = [moment for moment in (self.lowest, self.last) if moment is not None]
+        return min(known, key=lambda moment: moment.loss, default=None)
+
+
+def moment(line: Measured | None) -> Moment | None:
+    """What a score says of one moment."""
+    if line is None:
+        return None
+    return Moment(loss=line.loss, beside=_beside(line))
+
+
+def _beside(line: Measured) -> dict[str, float]:
+    """The other numbers of a score, by name; its interval is not one of them."""
+    own = {"loss", "low", "high"}
+    values = {name: getattr(line, name) for name in Measured.model_fields if name not in own}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+def mean_moment(moments: Sequence[Moment | None], weights: Sequence[float]) -> Moment | None:
+    """The weighted mean; None where a moment is missing or there is none."""
+    known = [one for one in moments if one is not None]
+    if not known or len(known) < len(moments):
+        return None
+    shared = set.intersection(*(set(one.beside) for one in known))
+    return Moment(
+        loss=_mean([one.loss for one in known], weights),
+        beside={n: _mean([one.beside[n] for one in known], weights) for n in sorted(shared)},
+    )
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return float(np.average(values, weights=weights))
+
+
+def change(
+    stream: str, own: int | None, before: Moment | None, rows: list[Moment | None]
+) -> Change:
+    """A stream's change from its moments ``before`` and after every stage.
+
+    ``own`` is the place of the stage that learns it; None for a stream that is only measured.
+    """
+    earlier = [before, *rows[:-1]] if own is None else rows[own:-1]
+    known = [one for one in earlier if one is not None]
+    return Change(
+        stream=stream,
+        is_learnt=own is not None,
+        first=before,
+        lowest=min(known, key=lambda one: one.loss, default=None),
+        last=rows[-1] if rows else None,
+    )
+
+
+def mean_changes(lives: Sequence[Sequence[Change]]) -> list[Change]:
+    """The same streams over seeds; a moment that a seed has not is None."""
+    found = []
+    for same in zip(*lives, strict=False):
+        ones = [1.0] * len(same)
+        found.append(
+            Change(
+                stream=same[0].stream,
+                is_learnt=same[0].is_learnt,
+                first=mean_moment([c.first for c in same], ones),
+                lowest=mean_moment([c.lowest for c in same], ones),
+                last=mean_moment([c.last for c in same], ones),
+            )
+        )
+    return found
+
+
+def learnt_sentence(changes: Iterable[Change], arrow: str = "->") -> str:
+    """``Learnt mail 3.36 -> 2.63.``; "" before the first release."""
+    told = [
+        f"{c.stream} {_from_to(c.first, c.reached, arrow)}"
+        for c in changes
+        if c.is_learnt and c.reached is not None
+    ]
+    return f"Learnt {', '.join(told)}." if told else ""
+
+
+def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
+    """``Forgot old: 2.28 -> 3.12 (+0.85).``, or why nothing is said of forgetting."""
+    known = [c for c in changes if c.rise is not None]
+    lost = [c for c in known if c.is_forgotten]
+    if lost:
+        told = [
+            f"{c.stream}: {_from_to(c.lowest, c.last, arrow)} ({c.rise:+.2f})"
+            for c in sorted(lost, key=lambda c: -(c.rise or 0))
+        ]
+        return f"Forgot {', '.join(told)}."
+    if known:
+        told = [f"{c.stream} {_from_to(c.lowest, c.last, arrow)}" for c in known]
+        return f"Forgot nothing of {', '.join(told)}."
+    return (
+        "Nothing older was measured, so nothing is said of forgetting."
+        if any(c.reached for c in changes)
+        else ""
+    )
+
+
+def _from_to(first: Moment | None, last: Moment | None, arrow: str) -> str:
+    """``3.36 -> 2.63``; of classes the accuracy, with the loss behind it."""
+    if last is None:
+        return ""
+    told = [f"{_number(first.loss)} {arrow} "] if first else []
+    losses = "".join([*told, _number(last.loss)])
+    if "accuracy" not in last.beside:
+        return losses
+    start = first.beside.get("accuracy") if first else None
+    shares = f"{start:.3f} {arrow} " if start is not None else ""
+    return f"accuracy {shares}{last.beside['accuracy']:.3f}, loss {losses}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}"
