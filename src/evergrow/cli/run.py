@@ -174,8 +174,6 @@ def _show(carried: "Carried") -> None:
 
 def show_summary(summary: "Summary") -> None:
     """The arms of a finished recipe, a line each; then what each learnt and forgot."""
-    from evergrow.stage.changes import forgotten_sentence, learnt_sentence
-
     title = f"{summary.name}: {summary.unit} on held-out data after the last stage"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("arm", no_wrap=True)
@@ -186,10 +184,9 @@ def show_summary(summary: "Summary") -> None:
         table.add_row(arm, *(cells[place] for cells in columns.values()))
     console.print(table)
     for arm, numbers in summary.arms.items():
-        told = [learnt_sentence(numbers.changes), forgotten_sentence(numbers.changes)]
         name = f"{arm}: " if len(summary.arms) > 1 else ""
-        if any(told):
-            console.print(f"{name}{' '.join(told).strip()}", markup=False, soft_wrap=True)
+        if told := numbers.verdict():
+            console.print(f"{name}{told}", markup=False, soft_wrap=True)
         if numbers.not_learnt:
             console.print(
                 f"{arm}: not learnt, no better than a constant: {', '.join(numbers.not_learnt)}; "

@@ -4,13 +4,14 @@ The page, the terminal and `evergrow compare` say these sentences, so that none 
 what another one shows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from evergrow.config import Config
 from evergrow.lineage import Measured
 
+UNMEASURED = "Nothing older was measured, so nothing is said of forgetting."
 SMALLEST = 0.005  # a rise that still shows with two decimals
 
 
@@ -119,6 +120,19 @@ def mean_changes(lives: Sequence[Sequence[Change]]) -> list[Change]:
     return found
 
 
+def verdict(
+    changes: Sequence[Change], others: Mapping[str, Sequence[Change]], arrow: str = "->"
+) -> str:
+    """What was learnt and forgotten on the way to the last stage, and to ``others`` beside it."""
+    ways = {"": changes, **{f"To {leaf}: ": found for leaf, found in others.items()}}
+    told = [
+        f"{way}{learnt_sentence(found, arrow)} {forgotten_sentence(found, arrow)}"
+        for way, found in ways.items()
+        if any(change.reached for change in found)
+    ]
+    return " ".join(told)
+
+
 def learnt_sentence(changes: Iterable[Change], arrow: str = "->") -> str:
     """``Learnt mail 3.36 -> 2.63.``; "" before the first release."""
     told = [
@@ -142,11 +156,7 @@ def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
     if known:
         told = [f"{c.stream} {_from_to(c.lowest, c.last, arrow)}" for c in known]
         return f"Forgot nothing of {', '.join(told)}."
-    return (
-        "Nothing older was measured, so nothing is said of forgetting."
-        if any(c.reached for c in changes)
-        else ""
-    )
+    return UNMEASURED if any(c.reached for c in changes) else ""
 
 
 def _from_to(first: Moment | None, last: Moment | None, arrow: str) -> str:

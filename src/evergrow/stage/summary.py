@@ -13,7 +13,15 @@ from evergrow.evals.loss_matrix import measure
 from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
 from evergrow.scores.store import losses, read_scores
-from evergrow.stage.changes import Change, Moment, change, mean_changes, mean_moment, moment
+from evergrow.stage.changes import (
+    Change,
+    Moment,
+    change,
+    mean_changes,
+    mean_moment,
+    moment,
+    verdict,
+)
 from evergrow.stage.digest import read_digest
 from evergrow.stage.flops import counts_of, stage_flops
 from evergrow.stage.records import Evaluation, Timing, read_lines
@@ -69,6 +77,11 @@ class ArmSummary(Life):
     releases: dict[str, str] = {}
     intervals: dict[str, tuple[float, float]] = {}
     seeds: dict[str, "ArmSummary"] = {}
+
+    def verdict(self, arrow: str = "->") -> str:
+        """What was learnt and forgotten, as sentences; "" before the first release."""
+        others = {leaf: life.changes for leaf, life in self.others.items()}
+        return verdict(self.changes, others, arrow)
 
 
 class Summary(Config):
