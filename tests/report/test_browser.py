@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from report.make_run import make_run
 
 from evergrow.report import write_report
+from evergrow.report.comparison import read_comparison, write_comparison
+from evergrow.report.index import write_index
 
 pytestmark = pytest.mark.slow
 Make = Callable[..., Path]
@@ -168,6 +171,46 @@ def test_nothing_serious_stands_between_a_page_and_its_reader(
     page = opened(browser, write_report(made(**CASES[case])), width, scheme)
     assert grave(page) == []
     page.close()
+
+
+@pytest.fixture
+def many(made: Make) -> Path:
+    """A folder with two runs, of which one forgot more."""
+    toy = made(arms=("infinite", "cosine"))
+    settings = {"arms": ("cosine",), "streams": ("english",), "only_measured": ("old",)}
+    for run in (toy, make_run(toy.parent / "mail", **settings)):
+        write_report(run)
+    return toy.parent
+
+
+def test_runs_are_sorted_and_filtered(many: Path, browser: Browser) -> None:
+    page = opened(browser, write_index(many), 1280, "light")
+    names = page.locator("tbody th")
+    page.get_by_role("button", name="forgot").click()
+    assert names.all_inner_texts() == ["mail", "toy"]
+    page.get_by_role("button", name="forgot").click()
+    assert names.all_inner_texts() == ["toy", "mail"]
+    page.get_by_role("button", name="run").click()
+    assert names.all_inner_texts() == ["mail", "toy"]
+    page.get_by_role("searchbox").fill("PYTHON done")
+    expect(names.nth(0)).to_be_hidden()
+    expect(names.nth(1)).to_be_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_of_many_runs_have_nothing_serious_either(
+    many: Path, browser: Browser, width: int
+) -> None:
+    compared = write_comparison(
+        read_comparison([(many / "toy", None), (many / "mail", None)]), many
+    )
+    for file in (write_index(many), compared):
+        page = opened(browser, file, width, "dark")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert grave(page) == []
+        assert page.complaints == []  # pyright: ignore[reportAttributeAccessIssue]
+        page.close()
 
 
 def grave(page: Page) -> list[str]:

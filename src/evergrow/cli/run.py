@@ -7,8 +7,17 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from evergrow.cli.live import watching
-from evergrow.cli.options import RUNS, ManyFiles, Overrides, RunPath, Runs, Tokens, settings_of
+from evergrow.cli.live import tell_page, watching
+from evergrow.cli.options import (
+    RUNS,
+    ManyFiles,
+    Opens,
+    Overrides,
+    RunPath,
+    Runs,
+    Tokens,
+    settings_of,
+)
 from evergrow.cli.terminal import console, megabytes, rounded
 from evergrow.errors import InputError
 
@@ -31,6 +40,7 @@ def run(
         bool, typer.Option("--fresh", help="Delete what the run made so far.")
     ] = False,
     dry: Annotated[bool, typer.Option("--dry", help="Draw the plan and write nothing.")] = False,
+    opens: Opens = False,
 ) -> None:
     """Carry out a recipe; run again, or run its copy in the run's folder, to go on."""
     from evergrow.recipe import load_recipe
@@ -46,6 +56,7 @@ def run(
         if dry:
             plan = draw_plan(loaded, base, listener, runs)
         else:
+            tell_page(listener, opens)
             carried = carry_out(loaded, runs, base, listener, fresh)
     if dry:
         show_plan(plan)
@@ -77,6 +88,7 @@ def continue_(
         list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
     ] = None,
     runs: Runs = RUNS,
+    opens: Opens = False,
 ) -> None:
     """A new stage with new data, on a run's trunk or on a model that has no run yet."""
     from evergrow.flow.verbs import continue_model, continue_run
@@ -85,6 +97,7 @@ def continue_(
     if bool(data) == new:
         raise InputError("continue: give either --data with files, or --new for a run's own files")
     with watching() as listener:
+        tell_page(listener, opens)
         if (Path(model) / "config.json").exists() or not Path(model).is_dir():
             if new:
                 raise InputError(f"--new: {model} has no run, so it has read no files yet")
@@ -105,11 +118,12 @@ def continue_(
 
 
 @app.command()
-def extend(run: RunPath, tokens: Tokens) -> None:
+def extend(run: RunPath, tokens: Tokens, opens: Opens = False) -> None:
     """More of a run's last stage; its release is made anew at the new end."""
     from evergrow.flow.verbs import extend
 
     with watching() as listener:
+        tell_page(listener, opens)
         carried = extend(run, tokens, listener)
     _show(carried)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evergrow.report.chart import Axis, Band
-from evergrow.report.folder import RunFolder
+from evergrow.report.folder import Arm, RunFolder
 from evergrow.report.words import count
 
 # Arms: after Okabe & Ito 2008 (distinct with every common colour blindness), darkened for white
@@ -99,13 +99,13 @@ def padded(values: Sequence[float]) -> tuple[float, float]:
     return min(finite) - room, max(finite) + room
 
 
-def life_axis(folder: RunFolder) -> Axis:
+def life_axis(arms: Sequence[Arm], counted: str) -> Axis:
     """The x axis of all charts over the life of the model: tokens from first to last stage."""
-    first = min(arm.first.way[0].start for arm in folder.arms)
-    last = max(arm.first.way[-1].end for arm in folder.arms)
+    first = min(arm.first.way[0].start for arm in arms)
+    last = max(arm.first.way[-1].end for arm in arms)
     room = 0.012 * (last - first)
     places = tuple((place, count(place)) for place in ticks(first, last, 8))
-    return Axis(first - room, last + room, places, folder.counted)
+    return Axis(first - room, last + room, places, counted)
 
 
 def stage_bands(folder: RunFolder) -> tuple[Band, ...]:

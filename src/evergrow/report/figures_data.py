@@ -55,7 +55,7 @@ def mixture(folder: RunFolder, arms: list[Arm], number: int) -> Chart:
         f"mixture-{number}",
         f"Share of each source, {listing([arm.name for arm in arms])}",
         110,
-        life_axis(folder),
+        life_axis(folder.arms, folder.counted),
         Axis(0.0, 1.0, ticks, "share"),
         bands=unshaded,
         bars=tuple(bars),

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from evergrow.report.canvas import (
     stage_bands,
     thin,
 )
-from evergrow.report.chart import Chart, Line, Marks
+from evergrow.report.chart import Axis, Chart, Line, Marks
 from evergrow.report.folder import Arm, Moment, Run, RunFolder
 from evergrow.report.words import listing
 from evergrow.schedules import Segment, curve
@@ -35,18 +36,34 @@ def losses(folder: RunFolder) -> list[Chart]:
 
 
 def source_loss(folder: RunFolder, number: int) -> Chart:
-    """The loss of one source: trunk evaluations as lines, releases as hollow marks.
+    """The loss of one source: trunk evaluations as lines, releases as hollow marks."""
+    source = folder.sources[number]
+    title = source if source in folder.learnt else f"{source} (measured only)"
+    label = f"{folder.unit.capitalize()} of {source} along {folder.counted}"
+    chart = Chart(
+        f"loss-{number}",
+        label,
+        190,
+        life_axis(folder.arms, folder.counted),
+        Axis(0.0, 1.0, title=folder.unit),
+        bands=stage_bands(folder),
+        title=title,
+    )
+    return with_losses(chart, folder.arms, source)
+
+
+def with_losses(chart: Chart, arms: Sequence[Arm], source: str) -> Chart:
+    """The chart with what is known of a source, and a y axis that fits it.
 
     The first moments of a random model lie far above the rest: there the curve leaves the chart,
     and the mark of the model before stage 1 stands at the edge with its number.
     """
-    source = folder.sources[number]
     lines: list[Line] = []
     marks: list[Marks] = []
     settled: list[float] = []
     ends: list[float] = []
-    first = min(arm.first.way[0].start for arm in folder.arms)
-    for arm in folder.arms:
+    first = min(arm.first.way[0].start for arm in arms)
+    for arm in arms:
         curves = [_trunk_curve(run, source) for run in arm.runs]
         lines += _seed_lines(arm, curves)
         rings = [_release_points(run, source) for run in arm.runs]
@@ -56,18 +73,8 @@ def source_loss(folder: RunFolder, number: int) -> Chart:
         settled += [value for points in rings for place, value in points if place > first]
         ends += [value for points in (*curves, *rings) for _, value in points]
     low, high = padded(_with_near(settled, ends))
-    title = source if source in folder.learnt else f"{source} (measured only)"
-    return Chart(
-        f"loss-{number}",
-        f"{folder.unit.capitalize()} of {source} along {folder.counted}",
-        190,
-        life_axis(folder),
-        axis(low, high, folder.unit),
-        bands=stage_bands(folder),
-        lines=tuple(lines),
-        marks=tuple(marks),
-        title=title,
-    )
+    y = axis(low, high, chart.y.title)
+    return replace(chart, y=y, lines=tuple(lines), marks=tuple(marks))
 
 
 def _with_near(settled: list[float], ends: list[float]) -> list[float]:
@@ -101,7 +108,7 @@ def training_loss(folder: RunFolder) -> Chart:
         "training",
         f"Training loss of every arm along {folder.counted}",
         200,
-        life_axis(folder),
+        life_axis(folder.arms, folder.counted),
         axis(low, high, "training loss"),
         bands=stage_bands(folder),
         lines=tuple(lines),
@@ -147,7 +154,7 @@ def learning_rate(folder: RunFolder, arms: list[Arm], number: int) -> Chart:
         f"rate-{number}",
         f"Learning rate of {names} along {folder.counted}",
         190,
-        life_axis(folder),
+        life_axis(folder.arms, folder.counted),
         axis(0.0, 1.12 * top or 1.0, "learning rate", 4),
         bands=stage_bands(folder),
         lines=tuple(line for line in lines if line.x),

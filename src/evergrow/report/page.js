@@ -79,6 +79,32 @@
     });
   }
 
+  // Tables of runs: a head sorts by its column, again the other way; words filter the rows.
+  for (const button of document.querySelectorAll(".sortable thead button")) {
+    button.addEventListener("click", () => {
+      const head = button.parentElement, column = head.cellIndex;
+      const turned = head.ariaSort === "ascending" ? -1 : 1;
+      const value = (row) => row.cells[column].dataset.value ?? row.cells[column].innerText;
+      const compare = (one, other) => {
+        const [a, b] = [value(one), value(other)];
+        if (!a || !b) return a ? -1 : b ? 1 : 0; // what is not known stands last
+        return turned * (isNaN(a) || isNaN(b) ? a.localeCompare(b, "en") : a - b);
+      };
+      const body = head.closest("table").tBodies[0];
+      body.append(...[...body.rows].sort(compare));
+      for (const other of head.parentElement.cells) other.ariaSort = other === head ? (turned > 0 ? "ascending" : "descending") : null;
+    });
+  }
+  for (const input of document.querySelectorAll("[data-filter]")) {
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      for (const row of document.getElementById(input.dataset.filter).tBodies[0].rows) {
+        const text = row.innerText.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+    });
+  }
+
   // While a run goes on its page comes again, at the same place and with the same arms.
   const remember = () => sessionStorage.setItem(memory, JSON.stringify({
     top: scrollY, hidden: [...hidden], open: [...document.querySelectorAll("details")].map((item) => item.open),
