@@ -145,7 +145,8 @@ def test_reloading_keeps_the_place_and_the_hidden_arms(made: Make, browser: Brow
     page.evaluate("scrollTo(0, 1500)")
     with page.expect_navigation():
         pass
-    page.wait_for_function("scrollY === 1500")
+    page.wait_for_load_state()
+    assert page.evaluate("scrollY") == 1500
     assert page.locator('[aria-pressed="false"]').inner_text() == "cosine"
     page.close()
 

@@ -19,6 +19,7 @@ from evergrow.report.figures_life import (
     training_loss,
     trunk_rates,
 )
+from evergrow.report.figures_scores import scores
 from evergrow.report.folder import read_run_folder
 from evergrow.stage.records import Step, read_lines
 
@@ -48,6 +49,20 @@ def test_a_mark_that_is_near_sets_the_scale_and_one_far_above_does_not(made: Mak
     far = source_loss(read_run_folder(path), 0)
     assert far.marks[0].y[0] == 11.0
     assert far.y.high < 4
+
+
+def test_the_best_constant_is_drawn_where_scores_record_it(made: Make) -> None:
+    path = made(arms=("infinite",), streams=("english",))
+    line = scored("english", 2.5).model_copy(update={"floor": 3.5})
+    add_score(path, "infinite-0-0.0-0", "english", losses=[line])
+    folder = read_run_folder(path)
+    chart = source_loss(folder, 0)
+    (baseline,) = chart.baselines
+    assert (baseline.box[1], baseline.name) == (3.5, "the best constant 3.50")
+    assert chart.y.low < 3.5 < chart.y.high
+    (upright,) = scores(folder).baselines
+    assert (upright.box[0], upright.box[2]) == (3.5, 3.5)
+    assert source_loss(read_run_folder(made(arms=("infinite",))), 0).baselines == ()
 
 
 def test_a_stage_whose_clock_counts_otherwise_is_drawn_along_its_clock(made: Make) -> None:

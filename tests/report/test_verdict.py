@@ -97,14 +97,23 @@ def test_classes_show_shares_and_the_trivial_answer(made: Make) -> None:
     summary = json.loads((path / "summary.json").read_text())
     change = summary["arms"]["cosine"]["changes"][0]
     change["first"]["beside"] = {"accuracy": 0.1, "balanced_accuracy": 0.1, "auroc": 0.5}
-    ends = {"accuracy": 0.9, "balanced_accuracy": 0.8, "auroc": 0.95, "floor": 0.69}
+    ends = {
+        "accuracy": 0.9,
+        "balanced_accuracy": 0.8,
+        "auroc": 0.95,
+        "majority": 0.2,
+        "floor": 0.69,
+    }
     change["last"]["beside"] = ends
     (path / "summary.json").write_text(json.dumps(summary))
-    rows = learnt_tile(read_run_folder(path)).rows
+    tile = learnt_tile(read_run_folder(path))
+    assert (tile.large, tile.unit) == ("0.10 \u2192 0.90", "accuracy")
+    rows = tile.rows
     assert [(row.name.strip(), row.text) for row in rows[1:]] == [
         ("accuracy", "0.10 \u2192 0.90"),
         ("balanced accuracy", "0.10 \u2192 0.80"),
         ("AUROC", "0.50 \u2192 0.95"),
+        ("the commonest class alone", "0.20"),
         ("the best constant", "0.69"),
     ]
 

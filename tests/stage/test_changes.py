@@ -59,9 +59,14 @@ def test_the_worst_loss_comes_first() -> None:
 
 def test_classes_are_told_by_their_accuracy() -> None:
     line = Measured(source="x", unit="log loss", loss=0.5, low=0.4, high=0.6, accuracy=0.875)
-    first, last = moment(line), Moment(loss=1.0, beside={"accuracy": 0.5})
+    first = moment(line)
+    assert first == Moment(loss=0.5, beside={"accuracy": 0.875})
+    last = Moment(loss=1.0, beside={"accuracy": 0.5, "auroc": 0.75, "majority": 0.25})
     found = [Change(stream="x", is_learnt=False, first=first, lowest=first, last=last)]
-    said = "Forgot x: accuracy 0.875 -> 0.500, loss 0.50 -> 1.00 (+0.50)."
+    said = (
+        "Forgot x: accuracy 0.875 -> 0.500, AUROC 0.750, the commonest class alone 0.250, "
+        "loss 0.50 -> 1.00 (+0.50)."
+    )
     assert forgotten_sentence(found) == said
 
 

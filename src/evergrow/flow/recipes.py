@@ -44,8 +44,8 @@ def carry_out(
     """
     root = runs / recipe.name
     with locked(root), listener.stop.listening():
-        if base.resolve() == root.resolve():  # the resolved copy of the recipe
-            base = remembered_base(root)
+        if (base / ".base").exists():  # the resolved copy of a recipe, perhaps by another name
+            base = remembered_base(base)
         if fresh:
             empty_root(root)
         units = with_own_stages(root, unfold(recipe))

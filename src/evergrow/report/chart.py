@@ -78,6 +78,14 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A quiet dashed line from one corner of ``box`` (x, y, x, y) to the other, with a name."""
+
+    box: tuple[float, float, float, float]
+    name: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A drawing with its place on the page; ``label`` is read aloud where it cannot be seen.
 
@@ -93,6 +101,7 @@ class Chart:
     lines: tuple[Line, ...] = ()
     marks: tuple[Marks, ...] = ()
     bars: tuple[Bar, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     rules: tuple[float, ...] = ()  # borders between rows, at these y
     grid: str = "y"  # the axis whose ticks have lines
     has_rows: bool = False  # the labels of y stand above their rows, inside

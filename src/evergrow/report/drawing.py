@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from evergrow.report.canvas import arm_color, arm_dash, arm_symbol
-from evergrow.report.chart import Axis, Bar, Chart, Line, Marks, Value
+from evergrow.report.chart import Axis, Bar, Baseline, Chart, Line, Marks, Value
 
 WIDE = 1000
 WIDE_LABEL = 0.97  # a label further right ends at its tick
@@ -23,6 +23,7 @@ def draw(chart: Chart) -> Markup:
     parts = [
         *_bands(chart),
         *_grid(chart),
+        *(_baseline(chart, baseline) for baseline in chart.baselines),
         *_curves(chart),
         *(_bar(chart, bar) for bar in chart.bars),
         *(part for marks in chart.marks for part in _marks(chart, marks)),
@@ -65,6 +66,19 @@ def _grid(chart: Chart) -> Iterator[Markup]:
         height = _down(chart, value)
         yield level.format("border", height, height)
     yield level.format("border", chart.height, chart.height)
+
+
+def _baseline(chart: Chart, baseline: Baseline) -> Markup:
+    """Named at its right end, above it."""
+    x0, y0, x1, y1 = baseline.box
+    across, down = (
+        (_across(chart.x, x0), _across(chart.x, x1)),
+        (_down(chart, y0), _down(chart, y1)),
+    )
+    return Markup(
+        '<line class="baseline" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+        '<text class="quiet" x="{}" y="{}" dx="-4" dy="-4" text-anchor="end">{}</text>'
+    ).format(*across, *down, across[1], down[1], baseline.name)
 
 
 def _curves(chart: Chart) -> Iterator[Markup]:

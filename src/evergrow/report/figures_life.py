@@ -18,8 +18,9 @@ from evergrow.report.canvas import (
     stage_bands,
     thin,
 )
-from evergrow.report.chart import Axis, Chart, Line, Marks
+from evergrow.report.chart import Axis, Baseline, Chart, Line, Marks
 from evergrow.report.folder import Arm, Moment, Run, RunFolder
+from evergrow.report.matrix import floor
 from evergrow.report.words import listing
 from evergrow.schedules import Segment, curve
 
@@ -72,9 +73,15 @@ def with_losses(chart: Chart, arms: Sequence[Arm], source: str) -> Chart:
         settled += [value for points in curves for _, value in _settled(points)]
         settled += [value for points in rings for place, value in points if place > first]
         ends += [value for points in (*curves, *rings) for _, value in points]
+    constant = floor(arms, source)
+    ends += [] if constant is None else [constant]
     low, high = padded(_with_near(settled, ends))
     y = axis(low, high, chart.y.title)
-    return replace(chart, y=y, lines=tuple(lines), marks=tuple(marks))
+    baselines = ()
+    if constant is not None and low <= constant <= high:
+        box = (chart.x.low, constant, chart.x.high, constant)
+        baselines = (Baseline(box, f"the best constant {constant:.2f}"),)
+    return replace(chart, y=y, lines=tuple(lines), marks=tuple(marks), baselines=baselines)
 
 
 def _with_near(settled: list[float], ends: list[float]) -> list[float]:

@@ -1,9 +1,9 @@
 """The last release of every arm on every source: a dot with its interval."""
 
 from evergrow.report.canvas import arm_symbol, axis, padded
-from evergrow.report.chart import Axis, Chart, Marks
+from evergrow.report.chart import Axis, Baseline, Chart, Marks
 from evergrow.report.folder import Arm, RunFolder
-from evergrow.report.matrix import final_scores
+from evergrow.report.matrix import final_scores, floor
 
 ROW = 20  # pixels a dot
 GAP = 1.9  # rows of room above a source, for its name
@@ -13,8 +13,10 @@ def scores(folder: RunFolder) -> Chart:
     """Losses with whiskers: the bootstrap interval of one seed, the range of several."""
     step = len(folder.arms) + GAP
     num_rows = step * len(folder.sources)
-    marks = tuple(marks for arm in folder.arms if (marks := _dots(folder, arm, step)).x)
+    marks = tuple(dots for arm in folder.arms if (dots := _dots(folder, arm, step)).x)
+    floors = {source: floor(folder.arms, source) for source in folder.sources}
     bounds = [value for one in marks for ends in one.whiskers for value in ends]
+    bounds += [value for value in floors.values() if value is not None and bounds]
     names = tuple((place * step + 0.8, source) for place, source in enumerate(folder.sources))
     return Chart(
         "scores",
@@ -23,6 +25,11 @@ def scores(folder: RunFolder) -> Chart:
         axis(*padded(bounds), folder.unit, 6),
         Axis(num_rows, 0.0, names),
         marks=marks,
+        baselines=tuple(
+            Baseline((value, (place + 1) * step, value, place * step + 0.9), "constant")
+            for place, value in enumerate(floors.values())
+            if value is not None
+        ),
         rules=tuple(place * step for place in range(1, len(folder.sources))),
         grid="x",
         has_rows=True,

@@ -1,5 +1,6 @@
 """The loss matrix as a heat map: rows before and after each stage, columns streams, one scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evergrow.lineage import Measured
@@ -61,6 +62,12 @@ def final_scores(arm: Arm, source: str) -> list[Measured]:
         for run in arm.runs
     ]
     return [found[-1] for found in rows if found]
+
+
+def floor(arms: Sequence[Arm], source: str) -> float | None:
+    """What the best constant scores on ``source``, where the last releases record it."""
+    scores = [score for arm in arms for score in final_scores(arm, source)]
+    return next((score.floor for score in scores if score.floor is not None), None)
 
 
 def ways(arm: Arm) -> list[tuple[str, list[Span]]]:

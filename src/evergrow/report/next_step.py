@@ -64,10 +64,10 @@ def _longer(folder: RunFolder, not_learnt: list[str]) -> Step:
 
 def _go_on_with_the_best(folder: RunFolder, arm: Arm) -> Step:
     rise = mean_rise(arm)
-    kept = "" if rise is None else f" and has forgotten {signed(rise)}"
-    why = f"{arm.name} ends lowest on average{kept}. Its trunk can take in the next files."
+    kept = "" if rise is None else f" and forgot {signed(rise)}"
+    why = f"{arm.name} ends lowest on average{kept}: its trunk can take in the next files."
     if folder.num_seeds == 1:
-        why += " With seeds: 3 in the recipe and another name you would see what is chance."
+        why += " Under another name with seeds: 3 you would see what is chance."
     return Step(_continue(folder, arm), why)
 
 

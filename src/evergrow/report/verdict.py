@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from evergrow.report.arms_table import changes_of
 from evergrow.report.folder import Arm, RunFolder
 from evergrow.report.words import DASH, bits, fine, listing, reach, signed
-from evergrow.stage.changes import UNMEASURED, Change, Moment
+from evergrow.stage.changes import SHARES, UNMEASURED, Change, Moment
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG, Comparison, compare
 
 ARROW = "\u2192"
 MOST_ROWS = 5
 NOT_LEARNT = "Not all was learnt, so nothing is said of what was forgotten."
 NOTHING_YET = "Nothing has been released yet, so there is nothing to judge."
-# In words: of a classifier the first of these that its scores record stands for what it tells.
-SHARES = {
-    "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC",
-    "majority": "always the commonest class",
-}  # fmt: skip
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
 
@@ -73,7 +68,6 @@ def by_rise(folder: RunFolder) -> list[tuple[float, Arm]]:
 
 def learnt_tile(folder: RunFolder) -> Tile:
     """Every learnt stream from the model before the first stage to its best release."""
-    unit = folder.unit
     rows = []
     for stream in dict.fromkeys(c.stream for c in _learnt(folder)):
         same = [c for c in _learnt(folder) if c.stream == stream]
@@ -82,12 +76,30 @@ def learnt_tile(folder: RunFolder) -> Tile:
         return Tile("Learnt", DASH, NOTHING_YET, [])
     arm = best_arm(folder)
     changes = [c for c in changes_of(arm) if c.is_learnt and c.reached is not None]
-    firsts = [c.first.loss for c in changes if c.first]
-    ends = [c.reached.loss for c in changes if c.reached]
-    start = f"{_mean(firsts):.2f} {ARROW} " if len(firsts) == len(ends) else ""
+    measure = _main_share(changes)
     over = "" if len(changes) == 1 else ", mean of the streams"
     of = f", {arm.name}" if len(folder.arms) > 1 else ""
-    return Tile("Learnt", f"{start}{_mean(ends):.2f}", f"{unit}{over}{of}", rows)
+    said = SHARES[measure] if measure else folder.unit
+    return Tile("Learnt", _mean_way(changes, measure), f"{said}{over}{of}", rows)
+
+
+def _main_share(changes: Sequence[Change]) -> str:
+    """What stands for a classifier: its accuracy, of findings the AUROC; "" for all others."""
+    shared = [set(c.reached.beside) for c in changes if c.reached]
+    return next((name for name in ("accuracy", "auroc") if all(name in s for s in shared)), "")
+
+
+def _mean_way(changes: Sequence[Change], measure: str) -> str:
+    """``3.83 → 2.27``: the mean over streams, at first and at best."""
+    firsts = [_value(c.first, measure) for c in changes if c.first]
+    ends = [_value(c.reached, measure) for c in changes if c.reached]
+    known = [value for value in firsts if value is not None]
+    start = f"{_mean(known):.2f} {ARROW} " if len(known) == len(ends) else ""
+    return start + f"{_mean([value for value in ends if value is not None]):.2f}"
+
+
+def _value(moment: Moment, measure: str) -> float | None:
+    return moment.beside.get(measure) if measure else moment.loss
 
 
 def forgotten_tile(folder: RunFolder, not_learnt: Sequence[str]) -> Tile:

@@ -4,9 +4,10 @@ The page, the terminal and `evergrow compare` say these sentences, so that none 
 what another one shows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from pydantic import JsonValue
 
 from evergrow.config import Config
 from evergrow.lineage import Measured
@@ -64,9 +65,18 @@ def moment(line: Measured | None) -> Moment | None:
 
 def _beside(line: Measured) -> dict[str, float]:
     """The other numbers of a score, by name; its interval is not one of them."""
-    own = {"loss", "low", "high"}
-    values = {name: getattr(line, name) for name in Measured.model_fields if name not in own}
-    return {name: value for name, value in values.items() if isinstance(value, float)}
+    data = line.model_dump(exclude={"loss", "low", "high"})
+    return dict(_numbers(data))
+
+
+def _numbers(data: Mapping[str, JsonValue]) -> Iterator[tuple[str, float]]:
+    """Numbers by their names; of a share with an interval its value."""
+    for name, value in data.items():
+        if isinstance(value, float):
+            yield name, value
+        elif isinstance(value, dict):
+            share = value.get("value")
+            yield from [(name, share)] if isinstance(share, float) else _numbers(value)
 
 
 def mean_moment(moments: Sequence[Moment | None], weights: Sequence[float]) -> Moment | None:
@@ -159,18 +169,28 @@ def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
     return UNMEASURED if any(c.reached for c in changes) else ""
 
 
+# What a classifier tells, as its scores record it, and in words; what no model needs comes last.
+SHARES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "majority": "the commonest class alone",
+}
+
+
 def _from_to(first: Moment | None, last: Moment | None, arrow: str) -> str:
-    """``3.36 -> 2.63``; of classes the accuracy, with the loss behind it."""
+    """``3.36 -> 2.63``; of a classifier what it tells, with the loss behind it."""
     if last is None:
         return ""
-    told = [f"{_number(first.loss)} {arrow} "] if first else []
-    losses = "".join([*told, _number(last.loss)])
-    if "accuracy" not in last.beside:
-        return losses
-    start = first.beside.get("accuracy") if first else None
-    shares = f"{start:.3f} {arrow} " if start is not None else ""
-    return f"accuracy {shares}{last.beside['accuracy']:.3f}, loss {losses}"
+    told = [f"{first.loss:.2f} {arrow} "] if first else []
+    losses = "".join([*told, f"{last.loss:.2f}"])
+    shares = [f"{words} {_share(name, first, last, arrow)}" for name, words in SHARES.items()
+              if name in last.beside]  # fmt: skip
+    return ", ".join([*shares, f"loss {losses}"]) if shares else losses
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}"
+def _share(name: str, first: Moment | None, last: Moment, arrow: str) -> str:
+    """A share from first to last; what needs no model does not change."""
+    start = first.beside.get(name) if first and name != "majority" else None
+    before = f"{start:.3f} {arrow} " if start is not None else ""
+    return f"{before}{last.beside[name]:.3f}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from evergrow.config import Config
 from evergrow.disk import write_file
@@ -95,7 +96,7 @@ class Summary(Config):
     counted: str
     seeds: list[int]
     arms: dict[str, ArmSummary]
-    data: dict[str, Any]
+    data: dict[str, dict[str, JsonValue]]
 
 
 def write_summary(root: Path, status: str) -> Summary:
@@ -358,7 +359,7 @@ def _number(value: float) -> float | None:
     return None if value != value else value
 
 
-def _data_facts(root: Path) -> dict[str, Any]:
+def _data_facts(root: Path) -> dict[str, dict[str, JsonValue]]:
     """Counts of every prepared source, from its manifest."""
     facts = {}
     keys = (
