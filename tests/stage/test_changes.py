@@ -10,6 +10,7 @@ from evergrow.stage.changes import (
     mean_changes,
     mean_moment,
     moment,
+    verdict,
 )
 
 
@@ -77,3 +78,17 @@ def test_means_need_every_part() -> None:
     lives = [[change("a", None, Moment(loss=1.0), at(2.0))], [change("a", None, None, at(4.0))]]
     mean = mean_changes(lives)[0]
     assert (mean.first, mean.last) == (None, Moment(loss=3.0))
+
+
+def test_what_was_not_learnt_is_neither_called_learnt_nor_forgotten() -> None:
+    films = change("films", 0, Moment(loss=2.6), at(1.0, 1.5))
+    films = films.model_copy(update={"has_failed": True})
+    assert (films.rise, films.is_forgotten) == (None, False)
+    assert learnt_sentence([films]) == "Did not learn films 2.60 -> 1.00."
+    assert forgotten_sentence([films]) == ""
+    mail = change("mail", 0, Moment(loss=3.0), at(2.0, 2.5))
+    told = "Learnt mail 3.00 -> 2.00. Forgot mail: 2.00 -> 2.50 (+0.50)."
+    assert verdict([mail], {}) == told
+    assert verdict([mail], {"x": [films]}) == f"{told} To x: Did not learn films 2.60 -> 1.00."
+    worse = change("mail", 0, Moment(loss=2.0), at(2.25))
+    assert learnt_sentence([worse]) == "Did not learn mail 2.00 -> 2.25."

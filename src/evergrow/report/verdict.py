@@ -71,7 +71,8 @@ def learnt_tile(folder: RunFolder) -> Tile:
     rows = []
     for stream in dict.fromkeys(c.stream for c in _learnt(folder)):
         same = [c for c in _learnt(folder) if c.stream == stream]
-        rows += [Row(stream, _way(same)), *_shares(same)]
+        failed = not any(c.is_better for c in same)
+        rows += [Row(stream + " (not learnt)" * failed, _way(same), failed), *_shares(same)]
     if not rows:
         return Tile("Learnt", DASH, NOTHING_YET, [])
     arm = best_arm(folder)
@@ -80,7 +81,9 @@ def learnt_tile(folder: RunFolder) -> Tile:
     over = "" if len(changes) == 1 else ", mean of the streams"
     of = f", {arm.name}" if len(folder.arms) > 1 else ""
     said = SHARES[measure] if measure else folder.unit
-    return Tile("Learnt", _mean_way(changes, measure), f"{said}{over}{of}", rows)
+    has_failed = not any(change.is_better for change in changes)
+    title = "Not learnt" if has_failed else "Learnt"
+    return Tile(title, _mean_way(changes, measure), f"{said}{over}{of}", rows, has_failed)
 
 
 def _main_share(changes: Sequence[Change]) -> str:
@@ -144,7 +147,7 @@ def headline(folder: RunFolder) -> str:
         return NOTHING_YET
     if len(folder.arms) == 1:
         scores = folder.arms[0].scores
-        return scores.verdict(ARROW) if scores else NOTHING_YET
+        return (scores and scores.verdict(ARROW)) or NOT_LEARNT
     sentences = [_least_and_most(folder), _lowest_average(folder)]
     if len(folder.arms) > 1 and folder.num_seeds == 1:
         sentences.append("One seed: no verdict.")

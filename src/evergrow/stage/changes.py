@@ -28,11 +28,13 @@ class Change(Config):
 
     ``lowest`` is the lowest of the releases before the last one, since the stream was learnt; of a
     stream that is only measured (``is_learnt`` is false), since before the first stage. None: it
-    was not measured then, or there was no such moment.
+    was not measured then, or there was no such moment. ``has_failed``: its own release is no better
+    than the best constant, so that nothing was learnt and nothing can be forgotten.
     """
 
     stream: str
     is_learnt: bool
+    has_failed: bool = False
     first: Moment | None = None
     lowest: Moment | None = None
     last: Moment | None = None
@@ -40,7 +42,7 @@ class Change(Config):
     @property
     def rise(self) -> float | None:
         """How far it ended above its lowest: forgotten above 0, gained below."""
-        if self.lowest is None or self.last is None:
+        if self.lowest is None or self.last is None or self.has_failed:
             return None
         return self.last.loss - self.lowest.loss
 
@@ -48,6 +50,13 @@ class Change(Config):
     def is_forgotten(self) -> bool:
         """Whether the rise shows with two decimals."""
         return self.rise is not None and self.rise >= SMALLEST
+
+    @property
+    def is_better(self) -> bool:
+        """Whether its best release is better than the model before, and than any constant."""
+        if self.has_failed or self.reached is None:
+            return False
+        return self.first is None or self.reached.loss < self.first.loss
 
     @property
     def reached(self) -> Moment | None:
@@ -122,6 +131,7 @@ def mean_changes(lives: Sequence[Sequence[Change]]) -> list[Change]:
             Change(
                 stream=same[0].stream,
                 is_learnt=same[0].is_learnt,
+                has_failed=any(c.has_failed for c in same),
                 first=mean_moment([c.first for c in same], ones),
                 lowest=mean_moment([c.lowest for c in same], ones),
                 last=mean_moment([c.last for c in same], ones),
@@ -135,22 +145,23 @@ def verdict(
 ) -> str:
     """What was learnt and forgotten on the way to the last stage, and to ``others`` beside it."""
     ways = {"": changes, **{f"To {leaf}: ": found for leaf, found in others.items()}}
-    told = [
-        f"{way}{learnt_sentence(found, arrow)} {forgotten_sentence(found, arrow)}"
-        for way, found in ways.items()
-        if any(change.reached for change in found)
-    ]
+    told = []
+    for way, found in ways.items():
+        sentences = [learnt_sentence(found, arrow), forgotten_sentence(found, arrow)]
+        if known := " ".join(sentence for sentence in sentences if sentence):
+            told.append(f"{way}{known}")
     return " ".join(told)
 
 
 def learnt_sentence(changes: Iterable[Change], arrow: str = "->") -> str:
-    """``Learnt mail 3.36 -> 2.63.``; "" before the first release."""
-    told = [
-        f"{c.stream} {_from_to(c.first, c.reached, arrow)}"
-        for c in changes
-        if c.is_learnt and c.reached is not None
-    ]
-    return f"Learnt {', '.join(told)}." if told else ""
+    """``Learnt mail 3.36 -> 2.63.``, and what did not get better; "" before the first release."""
+    known = [c for c in changes if c.is_learnt and c.reached is not None]
+    told = []
+    for words, is_better in (("Learnt", True), ("Did not learn", False)):
+        some = [c for c in known if c.is_better == is_better]
+        streams = [f"{c.stream} {_from_to(c.first, c.reached, arrow)}" for c in some]
+        told += [f"{words} {', '.join(streams)}."] if streams else []
+    return " ".join(told)
 
 
 def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
@@ -166,7 +177,7 @@ def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
     if known:
         told = [f"{c.stream} {_from_to(c.lowest, c.last, arrow)}" for c in known]
         return f"Forgot nothing of {', '.join(told)}."
-    return UNMEASURED if any(c.reached for c in changes) else ""
+    return UNMEASURED if any(c.reached and not c.has_failed for c in changes) else ""
 
 
 # What a classifier tells, as its scores record it, and in words; what no model needs comes last.

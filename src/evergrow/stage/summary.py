@@ -231,15 +231,13 @@ class _Scored:
             (record.name, place, record.mixture) for place, record in enumerate(done)
         ]
         mixtures += [(name, None, {name: 1.0}) for name in self._measured_only(start, done)]
-        return [
-            change(
-                name,
-                own,
-                self._moment(start, mixture),
-                [self._moment(record.key, mixture) for record in done],
-            )
-            for name, own, mixture in mixtures
-        ]
+        failed = {record.name for record in done if self._not_learnt(record)}
+        found = []
+        for name, own, mixture in mixtures:
+            rows = [self._moment(record.key, mixture) for record in done]
+            one = change(name, own, self._moment(start, mixture), rows)
+            found.append(one.model_copy(update={"has_failed": name in failed}))
+        return found
 
     def _moment(self, key: str, mixture: Mapping[str, float]) -> Moment | None:
         found = self._losses.get(key, {})
