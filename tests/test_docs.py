@@ -14,12 +14,14 @@ import shlex
 import shutil
 import statistics
 import unittest
+import webbrowser
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from report.make_run import make_run
 from typer.testing import CliRunner
 
 from evergrow.cli import app
@@ -27,6 +29,7 @@ from evergrow.flow import carry_out
 from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
+from evergrow.report import write_report
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("root", "leaf", "stem", "bark", "seed", "bud", "twig", "crown", "sap", "moss", "fern")
@@ -70,6 +73,21 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_commands_on_pages_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    runs = tmp_path / "runs"
+    write_report(make_run(runs / "quickstart", arms=("infinite-replay", "cosine")))
+    make_run(runs / "notes", arms=("cosine",), streams=("english",), only_measured=("old",))
+    (page,) = blocks("docs/report.md", "sh")
+    for line in page.splitlines():
+        done = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
+        assert done.exit_code == 0, line
+    assert [Path(address).name for address in opened] == ["index.html", "report.html"]
+    assert (runs / "compare.html").exists()
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from report.make_run import make_run
+from report.make_run import add_score, make_run
 
+from evergrow.objectives.lines import Shown
 from evergrow.report import write_report
 from evergrow.report.comparison import read_comparison, write_comparison
 from evergrow.report.index import write_index
@@ -169,7 +170,11 @@ def test_nothing_serious_stands_between_a_page_and_its_reader(
     made: Make, browser: Browser, case: str, width: int, scheme: str
 ) -> None:
     """axe-core's rules, as it comes with the package axe-playwright-python."""
-    page = opened(browser, write_report(made(**CASES[case])), width, scheme)
+    path = made(**CASES[case])
+    if case == "four arms":  # a text that scrolls
+        long = Shown(source="english", prompt="The", text="word " * 900)
+        add_score(path, "infinite-0-0.0-0", "english", shown=[long])
+    page = opened(browser, write_report(path), width, scheme)
     assert grave(page) == []
     page.close()
 
@@ -215,13 +220,13 @@ def test_pages_of_many_runs_have_nothing_serious_either(
 
 
 def grave(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, and where."""
+    """What axe-core calls moderate, serious or critical, and where."""
     pytest.importorskip("axe_playwright_python", reason="pip install axe-playwright-python")
     page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
     found = page.evaluate("axe.run()")
     return [
         f"{rule['id']}: {node['html'][:120]}"
         for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
+        if rule["impact"] != "minor"
         for node in rule["nodes"]
     ]

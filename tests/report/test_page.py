@@ -10,7 +10,7 @@ from report.make_run import add_data, add_score, data_of
 
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Shown
-from evergrow.report import write_report
+from evergrow.report import page, write_report
 
 Make = Callable[..., Path]
 
@@ -120,7 +120,9 @@ def test_a_loss_that_is_no_number_is_told_and_drawn_as_a_gap(made: Make) -> None
     metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     page = written(path)
     assert "step 470 in python (trunk): loss no number" in page
-    assert "NaN" not in page
+    data = page.split('<script type="application/json" id="figures">')
+    assert "NaN" not in data[0] + data[1].split("</script>")[0]
+    assert "nan" not in "".join(re.findall(r"d=\"[^\"]*\"", data[0]))
 
 
 @pytest.mark.parametrize(
@@ -154,3 +156,10 @@ def test_a_second_report_replaces_the_first_and_leaves_no_draft(made: Make) -> N
     assert write_report(path) == write_report(path) == path / "report.html"
     assert [file.name for file in path.glob("*report*")] == ["report.html"]
     assert [file.name for file in path.glob(".report*")] == []
+
+
+def test_what_scrolls_can_be_reached_by_keyboard() -> None:
+    """Wide tables and long texts, in every template; a browser test sees only what it is shown."""
+    for file in Path(page.__file__).parent.glob("*.j2"):
+        boxes = re.findall(r'<div class="wide"[^>]*>|<pre[^>]*>', file.read_text())
+        assert [box for box in boxes if 'tabindex="0"' not in box] == [], file.name

@@ -116,5 +116,5 @@ def test_the_page_shows_both_maps_and_all_texts(tree: Path) -> None:
     captions = re.findall(r"<caption>.*infinite</span>(.*)</caption>", page)
     assert captions == ["", " to python"]
     assert ">infinite: python</text>" in page
-    assert page.count("<h4>after python</h4>") == 3
+    assert page.count("<h3>after python</h3>") == 3
     assert sheets(read_run_folder(tree), read_run_folder(tree).arms[0]) == {}
