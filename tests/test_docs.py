@@ -13,12 +13,14 @@ import shlex
 import shutil
 import statistics
 import unittest
+import webbrowser
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from report.make_run import make_run
 from typer.testing import CliRunner
 
 from evergrow.cli import app
@@ -26,6 +28,7 @@ from evergrow.flow.recipes import carry_out
 from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
 from evergrow.recipe import Recipe, decode_recipe, load_recipe
+from evergrow.report import write_report
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("root", "leaf", "stem", "bark", "seed", "bud", "twig", "crown", "sap", "moss", "fern")
@@ -58,6 +61,21 @@ def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> Non
         recipes.append(tmp_path / f"{number}.yaml")
         recipes[-1].write_text(recipe, encoding="utf-8")
     assert all(load_recipe(path).stages for path in recipes)
+
+
+def test_the_commands_on_pages_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    runs = tmp_path / "runs"
+    write_report(make_run(runs / "quickstart", arms=("infinite-replay", "cosine")))
+    make_run(runs / "notes", arms=("cosine",), streams=("english",), only_measured=("old",))
+    (page,) = blocks("docs/report.md", "sh")
+    for line in page.splitlines():
+        done = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
+        assert done.exit_code == 0, line
+    assert [Path(address).name for address in opened] == ["index.html", "report.html"]
+    assert (runs / "compare.html").exists()
 
 
 @pytest.mark.slow

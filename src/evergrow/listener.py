@@ -70,8 +70,12 @@ class Progress:
 
 @dataclass
 class Listener:
-    """Where a stage tells how it goes; the defaults keep silent."""
+    """Where a stage tells how it goes; the defaults keep silent.
+
+    ``page`` hears once of the page that follows what is trained.
+    """
 
     progress: Callable[[Progress], None] = lambda progress: None
     say: Callable[[str], None] = lambda sentence: None
     stop: StopFlag = field(default_factory=StopFlag)
+    page: Callable[[Path], None] = lambda path: None

@@ -21,12 +21,14 @@ SHARED = {"evergrow.cli", *(f"evergrow.cli.{name}" for name in ("live", "options
 # An option enters here with the recipe, study or test that needs it, and leaves with it.
 COMMANDS = {
     "anneal": ["run", "--floor", "--shape", "--tokens"],
+    "compare": ["runs", "--csv"],
     "continue": [
         "model",
         "--data",
         "--evaluate",
         "--name",
         "--new",
+        "--open",
         "--peak-lr",
         "--replay",
         "--runs",
@@ -35,7 +37,7 @@ COMMANDS = {
     ],
     "curate": ["recipe", "overrides", "--runs", "--what-if"],
     "eval": ["model", "--add", "--data", "--sequence-length"],
-    "extend": ["run", "--tokens"],
+    "extend": ["run", "--open", "--tokens"],
     "grow apply": [
         "source",
         "--data",
@@ -62,9 +64,10 @@ COMMANDS = {
     "grow verify": ["source", "grown", "--data", "--json", "--tolerance"],
     "list": ["--runs"],
     "log": ["run", "--seen"],
+    "open": ["run", "--runs"],
     "prune": ["run", "--dry"],
     "report": ["run"],
-    "run": ["recipe", "overrides", "--dry", "--fresh", "--runs"],
+    "run": ["recipe", "overrides", "--dry", "--fresh", "--open", "--runs"],
     "sample": ["model", "--prompt", "--seed", "--temperature", "--tokens"],
     "schema": [],
     "study": ["name", "overrides", "--fresh", "--modality", "--runs", "--scale", "--seeds"],

@@ -11,6 +11,7 @@ from evergrow import cli
 from evergrow.cli import run
 from evergrow.flow.dry import ArmPlan, Plan, StagePlan
 from evergrow.schedules import AnnealShape
+from evergrow.stage.changes import Change, Moment
 from evergrow.stage.summary import ArmSummary, Summary
 
 
@@ -76,6 +77,30 @@ def test_a_summary_is_a_row_for_each_arm(capsys: pytest.CaptureFixture[str]) -> 
     assert "main: not learnt, no better than a constant: films; its forgetting says" in (
         " ".join(lines)
     )
+
+
+def test_what_is_only_measured_is_in_table_and_verdict(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forgetting that was measured is said, and columns without numbers are left out."""
+    monkeypatch.setenv("COLUMNS", "120")
+    before = Moment(loss=2.277)
+    old = Change(stream="old", is_learnt=False, first=before, lowest=before)
+    mail = Change(stream="mail", is_learnt=True, first=Moment(loss=3.36), last=Moment(loss=2.63))
+    arm = ArmSummary(
+        streams=["mail"],
+        loss_matrix=[[2.63]],
+        average=2.63,
+        extra={"old": [2.277, 3.124]},
+        changes=[mail, old.model_copy(update={"last": Moment(loss=3.124)})],
+    )
+    found = {"name": "n", "status": "done", "unit": "loss", "counted": "tokens", "seeds": [0]}
+    run.show_summary(Summary(**found, streams=["mail"], arms={"main": arm}, data={}))
+    lines = capsys.readouterr().out.splitlines()
+    heads, row = (next(li for li in lines if word in li.split()) for word in ("arm", "main"))
+    assert heads.split() == ["arm", "mail", "old", "(measured", "only)", "average"]
+    assert row.split() == ["main", "2.630", "3.124", "2.630"]
+    assert "Learnt mail 3.36 -> 2.63. Forgot old: 2.28 -> 3.12 (+0.85)." in lines
 
 
 def test_many_files_after_one_option() -> None:

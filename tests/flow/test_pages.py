@@ -1,5 +1,6 @@
 """Pages that follow a run, made by a process that imports no torch and ends with its parent."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from flow.tiny import carry, tiny
 
 from evergrow.flow import pages
-from evergrow.flow.pages import Refreshed
+from evergrow.flow.pages import Refreshed, write_pages_again
+from evergrow.listener import Listener
 
 
 def wait_for(path: Path, after: int) -> None:
@@ -40,6 +43,35 @@ def test_nothing_is_made_of_a_short_run(whole: Path) -> None:
     with Refreshed(whole.parent) as refreshed:
         refreshed.refresh()
         assert refreshed._process is None
+
+
+def test_a_page_stands_before_the_first_step_and_is_told_once(
+    base: Path, tmp_path: Path, with_pages: None
+) -> None:
+    told: list[tuple[Path, bool]] = []
+
+    def hear(path: Path) -> None:
+        told.append((path, 'data-reload="10"' in path.read_text()))
+
+    listener = Listener(page=hear)
+    carried = carry(tiny(), tmp_path, base, listener)
+    assert told == [(carried.report, True)]
+    assert 'data-reload="0"' in carried.report.read_text()
+    carry(tiny(), tmp_path, base, listener)
+    assert len(told) == 1  # nothing is left to train
+
+
+def test_a_page_written_again_has_the_scores_of_today(
+    whole: Path, tmp_path: Path, with_pages: None
+) -> None:
+    root = Path(shutil.copytree(whole.parent, tmp_path / "tiny"))
+    summary = root / "summary.json"
+    before = json.loads(summary.read_text())
+    for arm in before["arms"].values():
+        arm["changes"] = []
+    summary.write_text(json.dumps({**before, "status": "stopped"}))
+    page = write_pages_again(root).read_text()
+    assert "Learnt one" in page and 'class="status stopped"' in page
 
 
 def test_what_makes_pages_imports_no_torch() -> None:

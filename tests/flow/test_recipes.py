@@ -188,6 +188,14 @@ def test_a_recipe_in_a_runs_folder_means_that_run(lived: Path, tmp_path: Path) -
         runs_of(moved / "recipe.yaml", Path("runs"))
 
 
+def test_the_resolved_copy_by_another_name_finds_the_same_files(base: Path, lived: Path) -> None:
+    changes = {"name": "again", "stages.1.tokens": 6 * PER_STEP}
+    again = carry(load_recipe(lived / "recipe.yaml", changes), lived.parent, lived)
+    assert again.folder == lived.parent / "again"
+    assert recipes.remembered_base(again.folder) == base.resolve()
+    assert again.summary.streams == ["one", "two"]
+
+
 def test_the_resolved_copy_runs_where_it_lies(base: Path, lived: Path) -> None:
     """Its globs still start at the recipe's folder."""
     before = contents(lived / "main")

@@ -26,6 +26,7 @@ from evergrow.models.presets import from_scratch
 from evergrow.models.save import save_release
 from evergrow.run import Run
 from evergrow.stage import checkpoints
+from evergrow.stage.records import Evaluation, read_lines
 from evergrow.stream.tokenizer import load_tokenizer
 
 COSINE = {"kind": "cosine", "peak_lr": 3e-3}
@@ -272,6 +273,24 @@ def model(whole: Path, tmp_path: Path) -> Path:
 SMALL = {"held_out.tokens": 500, "schedule.peak_lr": 1e-3, "train.threads": 1}
 
 
+def test_a_stage_that_goes_on_is_looked_into_ten_times(base: Path, tmp_path: Path) -> None:
+    tokens = 20 * PER_STEP
+    blind = tiny(evaluate__every=0, stages=[tiny().to_data()["stages"][0]])
+    carried = carry(blind, tmp_path, base)
+    assert not read_lines(carried.folder / "main" / "evals.jsonl", Evaluation)
+    run = run_of(continue_run(carried.folder, sky(base), tokens, "new", Listener()))
+
+    def steps(stage: str) -> list[int]:
+        looks = read_lines(run.folder / "evals.jsonl", Evaluation)
+        return [line.step for line in looks if (line.stage, line.source) == (stage, "land")]
+
+    assert steps("new") == [12, *range(14, 33, 2)]
+    extend(run.folder, tokens, Listener())
+    assert steps("new") == [12, *range(14, 53, 2)]
+    carry(blind, tmp_path, base)
+    assert steps("new") == [12, *range(14, 53, 2)]
+
+
 def test_continue_a_model_from_elsewhere(base: Path, model: Path, tmp_path: Path) -> None:
     old = [str(base / "land" / "*.txt")]
     tokens = 6 * 8 * 32
@@ -282,6 +301,12 @@ def test_continue_a_model_from_elsewhere(base: Path, model: Path, tmp_path: Path
     assert carried.summary.streams == ["mine"]
     before, after = numbers.extra["old"]
     assert before != after
+    old_change = numbers.changes[1]
+    assert (old_change.stream, old_change.is_learnt) == ("old", False)
+    assert old_change.first is not None and old_change.last is not None
+    assert (old_change.first.loss, old_change.last.loss) == (before, after)
+    looks = read_lines(run_of(carried).folder / "evals.jsonl", Evaluation)
+    assert [line.step for line in looks if line.source == "old"] == [0, 1, 2, 3, 4, 5, 6]
     first, last = numbers.before[0], numbers.loss_matrix[0][0]
     assert first is not None and last is not None and first > last
     run = run_of(carried)

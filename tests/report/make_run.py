@@ -21,6 +21,7 @@ from evergrow.objectives.lines import Shown
 from evergrow.run import Begin, Ledger, Manifest, StageRecord
 from evergrow.schedules import Cosine, Infinite, StageSchedule, plan_stage, rate
 from evergrow.scores.store import Score, path_of, write_score
+from evergrow.stage.changes import Change, Moment, change, mean_changes
 from evergrow.stage.summary import Summary
 
 STREAMS = ("english", "python", "cpp")
@@ -50,7 +51,8 @@ class Plot:
 
     ``progress`` is the part of the plan that was carried out; ``start`` names an imported model,
     which knows English; ``error`` belongs to the last arm. ``origins`` are the stages that do not
-    go on with the trunk before them: what each begins at, as ``from:`` says it.
+    go on with the trunk before them: what each begins at, as ``from:`` says it. What is
+    ``only_measured`` was known before, and rises with every stage.
     """
 
     arms: tuple[str, ...] = ARMS
@@ -62,6 +64,7 @@ class Plot:
     samples: bool = True
     start: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    only_measured: tuple[str, ...] = ()
 
 
 @dataclass
@@ -194,8 +197,11 @@ class Life:
         self.evals += [{**place, **line.model_dump()} for line in self.losses_of(model, 0.012)]
 
     def measure(self, key: str, model: Model) -> None:
-        """Score a release on all of every stream."""
-        self.losses[key] = self.losses_of(model, 0.004)
+        """Score a release on all of every stream, and on what is only measured."""
+        known = [
+            scored(name, 2.277 + 0.4235 * len(self.losses)) for name in self.plot.only_measured
+        ]
+        self.losses[key] = [*self.losses_of(model, 0.004), *known]
 
     def losses_of(self, model: Model, blur: float) -> list[Measured]:
         found = []
@@ -267,7 +273,10 @@ class Life:
                 "source": self.source,
                 "loader": "AutoModelForCausalLM",
             },
-            "data": {name: f"data/{data_of(name)}" for name in self.plot.streams},
+            "data": {
+                name: f"data/{data_of(name)}"
+                for name in (*self.plot.streams, *self.plot.only_measured)
+            },
             "stages": self.stages,
             "branches": [{**branch, "release": "releases/mid-python"}]
             if complete and self.arm == "infinite" and "python" in self.plot.streams
@@ -325,12 +334,32 @@ class Life:
                 "forward_transfer": _mean(before[j + 1] - matrix[j][j + 1] for j in old),
                 "transient_peak": 0.221 if self.schedule == "cosine" else 0.111,
             }
+        numbers["changes"] = self.changes(way)
         return {"streams": streams, "loss_matrix": matrix, "before": before, **numbers}
+
+    def changes(self, way: list[StageRecord]) -> list[Change]:
+        """What became of the streams of the finished stages, and of what is only measured."""
+        done = [stage for stage in way if stage.key in self.losses]
+
+        def at(key: str, name: str) -> Moment:
+            return Moment(loss=self.row(key, [name])[0])
+
+        own: list[tuple[str, int | None]] = [(stage.name, i) for i, stage in enumerate(done)]
+        own += [(name, None) for name in self.plot.only_measured]
+        return [
+            change(name, i, at(self.start_key, name), [at(stage.key, name) for stage in done])
+            for name, i in own
+        ]
 
     def row(self, key: str, streams: list[str]) -> list[float]:
         """Bits per byte of the streams in one release."""
         found = {line.source: line.loss for line in self.losses[key]}
         return [found[stream] for stream in streams]
+
+
+def scored(source: str, loss: float) -> Measured:
+    """A loss with an interval."""
+    return Measured(source=source, unit=UNIT, loss=loss, low=loss - 0.05, high=loss + 0.06)
 
 
 def add_score(root: Path, release: str, source: str, **lines: Any) -> None:
@@ -422,6 +451,7 @@ def _over_seeds(by_seed: dict[str, Line]) -> Line:
             half = 2 * float(np.std(values)) / math.sqrt(len(values))
             mean[key] = float(np.mean(values))
             intervals[key] = [mean[key] - half, mean[key] + half]
+    mean["changes"] = mean_changes([scores["changes"] for scores in by_seed.values()])
     return {**mean, "seeds": by_seed, "intervals": intervals}
 
 

@@ -2,7 +2,17 @@
 
 import pytest
 
-from evergrow.report.canvas import DARK, LIGHT, NUM_ARM_COLORS, layout, plain, text, thin
+from evergrow.report.canvas import (
+    DARK,
+    LIGHT,
+    NUM_ARM_COLORS,
+    arm_dash,
+    arm_symbol,
+    axis,
+    padded,
+    thin,
+    ticks,
+)
 
 
 def test_thinning_keeps_both_ends() -> None:
@@ -12,19 +22,30 @@ def test_thinning_keeps_both_ends() -> None:
     assert thin(0).tolist() == []
 
 
-def test_numbers_are_fit_for_json() -> None:
-    assert plain([1.23456789, float("nan"), float("inf"), -2.0]) == [1.23457, None, None, -2.0]
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0.0, 1.0, 5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert ticks(1.93, 3.31, 5) == pytest.approx([2.0, 2.2, 2.4, 2.6, 2.8, 3.0, 3.2])
+    assert ticks(0, 598_000, 8) == [50_000.0 * n for n in range(12)]
+    assert ticks(2.0, 2.0, 5) == [2.0]
 
 
-def test_names_cannot_use_plotlys_markup() -> None:
-    assert text("<b>x</b>&") == "&lt;b&gt;x&lt;/b&gt;&amp;"
+def test_labels_have_as_many_decimals_as_they_need() -> None:
+    assert [label for _, label in axis(1.9, 3.3, "").ticks][:2] == ["2.0", "2.2"]
+    assert [label for _, label in axis(0, 0.005, "", 5).ticks][:2] == ["0.000", "0.001"]
+    assert [label for _, label in axis(0, 5e-5, "", 5).ticks][:2] == ["0.0000", "1e-05"]
+    assert [label for _, label in axis(10, 30, "", 4).ticks] == ["10", "15", "20", "25", "30"]
 
 
-def test_layout_adds_to_an_axis_and_replaces_the_rest() -> None:
-    made = layout(xaxis={"showgrid": False}, hovermode="closest")
-    assert made["xaxis"]["showgrid"] is False
-    assert made["xaxis"]["gridcolor"] == "@grid"
-    assert made["hovermode"] == "closest"
+def test_room_around_the_finite_values() -> None:
+    assert padded([1.0, 2.0, float("nan")]) == pytest.approx((0.93, 2.07))
+    assert padded([]) == (0.0, 1.0)
+
+
+def test_arms_from_the_fifth_on_are_dashed_and_no_two_look_alike() -> None:
+    dashes = [arm_dash(number) for number in range(NUM_ARM_COLORS)]
+    assert dashes[:4] == [""] * 4
+    assert len(set(dashes[4:])) == 4 and "" not in dashes[4:]
+    assert len({arm_symbol(number) for number in range(NUM_ARM_COLORS)}) == NUM_ARM_COLORS
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

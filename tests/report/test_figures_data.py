@@ -26,9 +26,11 @@ def test_columns_are_as_wide_as_their_tokens_and_full(made: Make) -> None:
     assert [[arm.name for arm in group] for group in groups] == [
         ["infinite", "cosine"], ["infinite-replay", "cosine-replay"]
     ]  # fmt: skip
-    bars = mixture(folder, groups[1])["data"]
-    assert [bar["text"] for bar in bars] == [
+    chart = mixture(folder, groups[1], 1)
+    assert [bar.text for bar in chart.bars] == [
         "english 100%", "python 75%", "replay 25%", "cpp 75%", "replay 25%"
     ]  # fmt: skip
-    assert {bar["width"][0] for bar in bars} == {179_200}
-    assert [bar["base"][0] + bar["y"][0] for bar in bars] == [1.0, 0.75, 1.0, 0.75, 1.0]
+    assert {bar.end - bar.start for bar in chart.bars} == {179_200}
+    assert [bar.top for bar in chart.bars] == [1.0, 0.75, 1.0, 0.75, 1.0]
+    assert [bar.color is None for bar in chart.bars] == [False, False, True, False, True]
+    assert chart.arms == (2, 3)

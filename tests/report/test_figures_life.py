@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report.make_run import BATCH, FLOOR, PEAK, STEPS
+from report.make_run import BATCH, FLOOR, PEAK, STEPS, add_score, scored
 
+from evergrow.report.canvas import arm_dash
 from evergrow.report.figures_life import (
     learning_rate,
     release_rates,
@@ -17,6 +19,7 @@ from evergrow.report.figures_life import (
     training_loss,
     trunk_rates,
 )
+from evergrow.report.figures_scores import scores
 from evergrow.report.folder import read_run_folder
 from evergrow.stage.records import Step, read_lines
 
@@ -25,15 +28,41 @@ Make = Callable[..., Path]
 
 def test_trunk_lines_and_release_marks_hold_the_evaluations(made: Make) -> None:
     folder = read_run_folder(made(arms=("infinite",)))
-    line, marks = source_loss(folder, "python")["data"]
+    chart = source_loss(folder, 1)
+    (line,), (marks,) = chart.lines, chart.marks
     run = folder.arms[0].first
     looks = [row for row in run.evaluations if row.source == "python"]
     assert len(looks) == 3 * 15
-    assert line["x"] == [row.step * BATCH for row in looks]
-    assert line["y"] == pytest.approx([row.loss for row in looks], rel=1e-5)
+    assert line.x == tuple(row.step * BATCH for row in looks)
+    assert line.y == tuple(row.loss for row in looks)
     moments = [None, "english", "python", "cpp"]
-    assert marks["x"] == [0, 179_200, 358_400, 537_600]
-    assert marks["y"] == pytest.approx([run.losses[m]["python"].loss for m in moments], rel=1e-5)
+    assert marks.x == (0, 179_200, 358_400, 537_600)
+    assert marks.y == tuple(run.losses[m]["python"].loss for m in moments)
+    assert (chart.x.title, chart.y.title) == ("tokens", "bits per byte")
+
+
+def test_a_mark_that_is_near_sets_the_scale_and_one_far_above_does_not(made: Make) -> None:
+    path = made(arms=("infinite",), streams=("english",), start="some/model")
+    near = source_loss(read_run_folder(path), 0)
+    assert near.y.low < near.marks[0].y[0] < near.y.high  # the model before stage 1
+    add_score(path, "start-0", "english", losses=[scored("english", 11.0)])
+    far = source_loss(read_run_folder(path), 0)
+    assert far.marks[0].y[0] == 11.0
+    assert far.y.high < 4
+
+
+def test_the_best_constant_is_drawn_where_scores_record_it(made: Make) -> None:
+    path = made(arms=("infinite",), streams=("english",))
+    line = scored("english", 2.5).model_copy(update={"floor": 3.5})
+    add_score(path, "infinite-0-0.0-0", "english", losses=[line])
+    folder = read_run_folder(path)
+    chart = source_loss(folder, 0)
+    (baseline,) = chart.baselines
+    assert (baseline.box[1], baseline.name) == (3.5, "the best constant 3.50")
+    assert chart.y.low < 3.5 < chart.y.high
+    (upright,) = scores(folder).baselines
+    assert (upright.box[0], upright.box[2]) == (3.5, 3.5)
+    assert source_loss(read_run_folder(made(arms=("infinite",))), 0).baselines == ()
 
 
 def test_a_stage_whose_clock_counts_otherwise_is_drawn_along_its_clock(made: Make) -> None:
@@ -44,24 +73,25 @@ def test_a_stage_whose_clock_counts_otherwise_is_drawn_along_its_clock(made: Mak
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         file.write_text("".join(json.dumps(row | {"tokens": 7}) + "\n" for row in rows))
     folder = read_run_folder(path)
-    assert source_loss(folder, "english")["data"][0]["x"][-2:] == [325 * BATCH, 350 * BATCH]
-    assert training_loss(folder)["data"][0]["x"][-1] == 350 * BATCH
+    assert source_loss(folder, 0).lines[0].x[-2:] == (325 * BATCH, 350 * BATCH)
+    assert training_loss(folder).lines[0].x[-1] == 350 * BATCH
 
 
 def test_seeds_are_faint_lines_around_their_mean(made: Make) -> None:
     folder = read_run_folder(made(arms=("cosine",), num_seeds=2))
-    first, second, mean, *_ = source_loss(folder, "cpp")["data"]
-    assert first["opacity"] == second["opacity"] == 0.3
-    assert mean["y"] == pytest.approx((np.array(first["y"]) + np.array(second["y"])) / 2, rel=1e-5)
+    first, second, mean = source_loss(folder, 2).lines
+    assert first.opacity == second.opacity == 0.3
+    assert (first.is_read, mean.is_read) == (False, True)
+    assert mean.y == pytest.approx((np.array(first.y) + np.array(second.y)) / 2)
 
 
 def test_training_lines_are_thinned_and_skipped_steps_do_not_bend_the_mean(made: Make) -> None:
     folder = read_run_folder(made(arms=("cosine",)))
-    figure = training_loss(folder)
+    lines = training_loss(folder).lines
     for number in (0, 1):
-        assert sum(len(trace["x"]) for trace in figure["data"][number::2]) <= 600
+        assert sum(len(line.x) for line in lines[number::2]) <= 600
     skipped = [step.loss for step in folder.arms[0].first.digest.skipped]
-    smooth = [value for trace in figure["data"][1::2] for value in trace["y"]]
+    smooth = [value for line in lines[1::2] for value in line.y]
     assert skipped[0] > 10 > max(smooth)
 
 
@@ -108,5 +138,14 @@ def test_what_is_to_come_is_planned_and_not_done(made: Make) -> None:
     assert done[-1][0] == planned[0][0] == 525 * BATCH
     assert planned[-1][0] == 3 * STEPS * BATCH
     assert [is_done for _, is_done in release_rates(run)] == [True, False, False]
-    rings = learning_rate(folder, folder.arms)["data"][-1]
-    assert rings["x"] == [STEPS * BATCH]
+    rings = learning_rate(folder, folder.arms, 0).marks[-1]
+    assert rings.x == (STEPS * BATCH,)
+
+
+def test_arms_that_share_a_rate_are_striped_and_a_fifth_one_alone_is_dashed(made: Make) -> None:
+    folder = read_run_folder(made(arms=("infinite", "infinite-replay")))
+    trunks = [line for line in learning_rate(folder, folder.arms, 0).lines if line.width == 3.2]
+    assert [line.dash for line in trunks] == ["", "11 11"]
+    fifth = replace(folder.arms[0], color=4)
+    alone = learning_rate(folder, [fifth], 0).lines[-1]
+    assert (alone.width, alone.dash) == (3.2, arm_dash(4))

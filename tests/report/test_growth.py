@@ -70,14 +70,14 @@ def test_a_triangle_where_the_larger_model_begins(grown: Path) -> None:
 
 def test_a_triangle_at_its_first_loss(grown: Path) -> None:
     folder = read_run_folder(grown)
-    marks = [t for t in source_loss(folder, "english")["data"] if "grown" in t["name"]]
-    assert [(t["x"], t["y"]) for t in marks] == [([2 * 350 * 512], [2.752])]
-    assert not [t for t in source_loss(folder, "python")["data"] if "grown" in t["name"] and t["x"]]
+    marks = [m for m in source_loss(folder, 0).marks if "grown" in m.name]
+    assert [(m.x, m.y, m.symbol) for m in marks] == [((2 * 350 * 512,), (2.752,), "triangle")]
+    assert not [m for m in source_loss(folder, 1).marks if "grown" in m.name]
 
 
 def test_the_section_tells_sizes_verdicts_differences_and_copies(grown: Path) -> None:
     page = written(grown)
-    section = page[page.index("<h2>Growth</h2>") : page.index("<h2>Lineage</h2>")]
+    section = page[page.index(">Growth</h2>") : page.index(">What went in</h2>")]
     assert "400k to 1M parameters, exact" in section
     assert "1.2e-05</data>, where the smaller model" in section
     assert "own rounding is 9.5e-06" in section
@@ -89,4 +89,4 @@ def test_the_section_tells_sizes_verdicts_differences_and_copies(grown: Path) ->
 
 
 def test_without_growth_there_is_no_section(made: Make) -> None:
-    assert "<h2>Growth</h2>" not in written(made(arms=("cosine",), streams=("english",)))
+    assert ">Growth</h2>" not in written(made(arms=("cosine",), streams=("english",)))

@@ -9,7 +9,7 @@ from report.make_run import add_data, add_score
 
 from evergrow.lineage import Measured
 from evergrow.report.folder import Arm, RunFolder, read_run_folder
-from evergrow.report.matrix import Row, best_released, columns, heat_map, released, ways
+from evergrow.report.matrix import Row, columns, heat_map, released, ways
 
 Make = Callable[..., Path]
 
@@ -76,9 +76,9 @@ def test_sources_that_no_stage_learns_get_a_column_of_their_own(made: Make) -> N
     assert rows_of(folder, folder.arms[0])[1].cells[1].value == 1.5
 
 
-def test_the_best_release_starts_with_the_streams_own_stage(made: Make) -> None:
-    folder = read_run_folder(made(arms=("cosine",), progress=0.4, status="running"))
-    assert best_released(folder.arms[0], "english") == released(
-        folder.arms[0], "english", "english"
-    )
-    assert best_released(folder.arms[0], "python") is None
+def test_what_is_only_measured_was_known_before_the_first_stage(made: Make) -> None:
+    folder = read_run_folder(made(arms=("cosine",), streams=("english",), only_measured=("old",)))
+    rows = rows_of(folder, folder.arms[0])
+    assert columns(folder) == ["english", "old"]
+    assert [row.cells[1].lost for row in rows] == [None, pytest.approx(0.4235)]
+    assert rows[1].cells[0].lost is None

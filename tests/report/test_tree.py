@@ -14,9 +14,9 @@ from report.test_page import written
 from evergrow.report.figures_life import release_rates, source_loss, training_loss
 from evergrow.report.folder import RunFolder, read_run_folder
 from evergrow.report.lineage import DROP, LANE, LEFT, RIGHT, TOP, WIDTH, lineage
-from evergrow.report.matrix import best_released, final_scores, heat_map, ways
+from evergrow.report.matrix import final_scores, heat_map, ways
 from evergrow.report.pictures import sheets
-from evergrow.report.words import headline
+from evergrow.report.verdict import headline
 
 Make = Callable[..., Path]
 ORIGINS = {"python": "start", "cpp": "english.release"}
@@ -85,13 +85,11 @@ def test_a_heat_map_for_each_leaf(folder: RunFolder) -> None:
 
 def test_charts_follow_the_way_to_the_last_stage(folder: RunFolder) -> None:
     run = folder.arms[0].first
-    line, marks = source_loss(folder, "python")["data"]
-    assert marks["x"] == [0, LENGTH, 2 * LENGTH]
-    assert marks["y"] == pytest.approx(
-        [run.losses[moment]["python"].loss for moment in (None, "english", "cpp")], rel=1e-5
-    )
-    assert len(line["x"]) == 2 * 15
-    assert [trace["x"][-1] for trace in training_loss(folder)["data"][::2]] == [LENGTH, 2 * LENGTH]
+    (line,), (marks,) = (chart := source_loss(folder, 1)).lines, chart.marks
+    assert marks.x == (0, LENGTH, 2 * LENGTH)
+    assert marks.y == tuple(run.losses[m]["python"].loss for m in (None, "english", "cpp"))
+    assert len(line.x) == 2 * 15
+    assert [line.x[-1] for line in training_loss(folder).lines[::2]] == [LENGTH, 2 * LENGTH]
     assert [points[-1][0] for points, _ in release_rates(run)] == [LENGTH, 2 * LENGTH]
     assert [found.loss for found in final_scores(folder.arms[0], "python")] == [
         run.losses["cpp"]["python"].loss
@@ -100,17 +98,17 @@ def test_charts_follow_the_way_to_the_last_stage(folder: RunFolder) -> None:
 
 def test_what_a_leaf_learnt_is_told_by_its_own_release(folder: RunFolder) -> None:
     """Not by that of C++, which never read Python."""
-    arm = folder.arms[0]
-    losses = arm.first.losses
-    assert best_released(arm, "python") == losses["python"]["python"].loss
-    assert best_released(arm, "english") == min(
-        losses["english"]["english"].loss, losses["cpp"]["english"].loss
-    )
-    assert arm.scores is not None
-    assert headline(folder).startswith("The model learnt english (")
-    assert f"It forgot {arm.scores.forgetting:.2f} bits per byte of earlier streams" in (
-        headline(folder)
-    )
+    losses = folder.arms[0].first.losses
+    ways = [
+        f"{stream} {losses[None][stream].loss:.2f} \u2192 {losses[stream][stream].loss:.2f}."
+        for stream in ("cpp", "python")
+    ]
+    main, other = headline(folder).split(" To python: ")
+    assert [way in main for way in ways] == [True, False]
+    assert [way in other for way in ways] == [False, True]
+    kept, end = losses["english"]["english"].loss, losses["cpp"]["english"].loss
+    assert f"Forgot english: {kept:.2f} \u2192 {end:.2f} ({end - kept:+.2f})." in main
+    assert other.endswith("Nothing older was measured, so nothing is said of forgetting.")
 
 
 def test_the_page_shows_both_maps_and_all_texts(tree: Path) -> None:
@@ -118,5 +116,5 @@ def test_the_page_shows_both_maps_and_all_texts(tree: Path) -> None:
     captions = re.findall(r"<caption>.*infinite</span>(.*)</caption>", page)
     assert captions == ["", " to python"]
     assert ">infinite: python</text>" in page
-    assert page.count("<h4>after python</h4>") == 3
+    assert page.count("<h3>after python</h3>") == 3
     assert sheets(read_run_folder(tree), read_run_folder(tree).arms[0]) == {}

@@ -26,6 +26,8 @@ COMMANDS = {
     "report": "look",
     "list": "look",
     "log": "look",
+    "compare": "compare",
+    "open": "compare",
     "curate": "corpora",
     "why": "corpora",
     "prune": "look",

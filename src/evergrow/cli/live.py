@@ -1,5 +1,6 @@
 """Progress while work runs: a bar for each stage, sentences above."""
 
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +57,14 @@ def _numbers(record: dict[str, Any]) -> str:
         f"{loss}  lr {record['lr']:.2e}  {record['tokens_per_second']:,.0f}/s  "
         f"MFU {record['mfu']:.0%}  {megabytes(record['peak_memory_bytes'])}"
     )
+
+
+def tell_page(listener: "Listener", opens: bool) -> None:
+    """Let the listener say where a run's page stands once it begins to train, and open it."""
+
+    def page(path: Path) -> None:
+        listener.say(f"page, written anew while it trains: {path}")
+        if opens:
+            webbrowser.open(path.resolve().as_uri())
+
+    listener.page = page

@@ -94,9 +94,9 @@ def sample(
 def report(run: RunPath) -> None:
     """Write the report of a run's recipe, or of corpora, again."""
     from evergrow.flow.find import find_reported
-    from evergrow.report import write_report
+    from evergrow.flow.pages import write_pages_again
 
-    console.print(f"report: {write_report(find_reported(run))}", soft_wrap=True)
+    console.print(f"report: {write_pages_again(find_reported(run))}", soft_wrap=True)
 
 
 @app.command("list")

@@ -56,3 +56,6 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value ..."
 Tokens = Annotated[
     int, typer.Option(parser=parse_tokens, metavar="COUNT", help="A count such as 500k, 20M or 3B.")
 ]
+Opens = Annotated[
+    bool, typer.Option("--open", help="Open its page in the browser; it follows the run.")
+]

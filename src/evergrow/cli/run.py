@@ -7,8 +7,17 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from evergrow.cli.live import watching
-from evergrow.cli.options import RUNS, ManyFiles, Overrides, RunPath, Runs, Tokens, settings_of
+from evergrow.cli.live import tell_page, watching
+from evergrow.cli.options import (
+    RUNS,
+    ManyFiles,
+    Opens,
+    Overrides,
+    RunPath,
+    Runs,
+    Tokens,
+    settings_of,
+)
 from evergrow.cli.terminal import console, megabytes, rounded
 from evergrow.errors import InputError
 
@@ -31,6 +40,7 @@ def run(
         bool, typer.Option("--fresh", help="Delete what the run made so far.")
     ] = False,
     dry: Annotated[bool, typer.Option("--dry", help="Draw the plan and write nothing.")] = False,
+    opens: Opens = False,
 ) -> None:
     """Carry out a recipe; run again, or run its copy in the run's folder, to go on."""
     from evergrow.recipe import load_recipe
@@ -46,6 +56,7 @@ def run(
         if dry:
             plan = draw_plan(loaded, base, listener, runs)
         else:
+            tell_page(listener, opens)
             carried = carry_out(loaded, runs, base, listener, fresh)
     if dry:
         show_plan(plan)
@@ -77,6 +88,7 @@ def continue_(
         list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
     ] = None,
     runs: Runs = RUNS,
+    opens: Opens = False,
 ) -> None:
     """A new stage with new data, on a run's trunk or on a model that has no run yet."""
     from evergrow.flow.verbs import continue_model, continue_run
@@ -85,6 +97,7 @@ def continue_(
     if bool(data) == new:
         raise InputError("continue: give either --data with files, or --new for a run's own files")
     with watching() as listener:
+        tell_page(listener, opens)
         if (Path(model) / "config.json").exists() or not Path(model).is_dir():
             if new:
                 raise InputError(f"--new: {model} has no run, so it has read no files yet")
@@ -105,11 +118,12 @@ def continue_(
 
 
 @app.command()
-def extend(run: RunPath, tokens: Tokens) -> None:
+def extend(run: RunPath, tokens: Tokens, opens: Opens = False) -> None:
     """More of a run's last stage; its release is made anew at the new end."""
     from evergrow.flow.verbs import extend
 
     with watching() as listener:
+        tell_page(listener, opens)
         carried = extend(run, tokens, listener)
     _show(carried)
 
@@ -173,26 +187,48 @@ def _show(carried: "Carried") -> None:
 
 
 def show_summary(summary: "Summary") -> None:
-    """The arms of a finished recipe, a line each."""
+    """The arms of a finished recipe, a line each; then what each learnt and forgot."""
     title = f"{summary.name}: {summary.unit} on held-out data after the last stage"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("arm", no_wrap=True)
-    for stream in summary.streams:
-        table.add_column(stream, justify="right")
-    for name in ("average", "forgetting", "peak", f"{summary.counted}/s"):
+    columns = _columns(summary)
+    for name in columns:
         table.add_column(name, justify="right")
-    for arm, numbers in summary.arms.items():
-        last = numbers.loss_matrix[-1] if numbers.loss_matrix else []
-        row = [rounded(value) for value in last]
-        row += [""] * (len(summary.streams) - len(row))
-        row += [rounded(n) for n in (numbers.average, numbers.forgetting, numbers.transient_peak)]
-        speed = numbers.tokens_per_second
-        table.add_row(arm, *row, "" if speed is None else f"{speed:,.0f}")
+    for place, arm in enumerate(summary.arms):
+        table.add_row(arm, *(cells[place] for cells in columns.values()))
     console.print(table)
     for arm, numbers in summary.arms.items():
+        name = f"{arm}: " if len(summary.arms) > 1 else ""
+        if told := numbers.verdict():
+            console.print(f"{name}{told}", markup=False, soft_wrap=True)
         if numbers.not_learnt:
             console.print(
                 f"{arm}: not learnt, no better than a constant: {', '.join(numbers.not_learnt)}; "
                 "its forgetting says nothing",
                 soft_wrap=True,
             )
+
+
+def _columns(summary: "Summary") -> dict[str, list[str]]:
+    """The cells of every column with a number, by its head: streams, sources that are only
+    measured, measures."""
+    arms = list(summary.arms.values())
+    rows = [numbers.loss_matrix[-1] if numbers.loss_matrix else [] for numbers in arms]
+    found = {
+        stream: [rounded(row[place]) if place < len(row) else "" for row in rows]
+        for place, stream in enumerate(summary.streams)
+    }
+    for name in dict.fromkeys(name for numbers in arms for name in numbers.extra):
+        found[f"{name} (measured only)"] = [
+            rounded(numbers.extra[name][-1]) if name in numbers.extra else "" for numbers in arms
+        ]
+    found |= {
+        "average": [rounded(numbers.average) for numbers in arms],
+        "forgetting": [rounded(numbers.forgetting) for numbers in arms],
+        "peak": [rounded(numbers.transient_peak) for numbers in arms],
+        f"{summary.counted}/s": [
+            "" if (speed := numbers.tokens_per_second) is None else f"{speed:,.0f}"
+            for numbers in arms
+        ],
+    }
+    return {name: cells for name, cells in found.items() if any(cells)}

@@ -21,6 +21,8 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
     """Train what is not done yet, then write the summary and the report."""
     try:
         side_by_side = min(num_workers, _num_sharing(root, units))
+        if side_by_side:
+            listener.page(write_pages(root, "running").report)
         with Refreshed(root) as pages:
             if side_by_side <= 1:
                 _in_turn(root, units, listener, pages.refresh)

@@ -4,6 +4,7 @@ While it trains they are made by a process of their own, which imports no torch:
 a second costs training none.
 """
 
+import json
 import multiprocessing
 import signal
 import time
@@ -33,6 +34,15 @@ def write_pages(root: Path, status: str) -> Carried:
     """Write ``summary.json`` and ``report.html`` from what the folder holds."""
     summary = write_summary(root, status)
     return Carried(root, write_report(root), summary)
+
+
+def write_pages_again(root: Path) -> Path:
+    """``report.html`` from the scores as they are now, also of corpora alone; returns its path."""
+    path = root / "summary.json"
+    if not path.exists():
+        return write_report(root)
+    status = json.loads(path.read_text(encoding="utf-8"))["status"]
+    return write_pages(root, status).report
 
 
 @final

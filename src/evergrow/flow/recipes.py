@@ -44,8 +44,8 @@ def carry_out(
     """
     root = runs / recipe.name
     with locked(root), listener.stop.listening():
-        if base.resolve() == root.resolve():  # the resolved copy of the recipe
-            base = remembered_base(root)
+        if (base / ".base").exists():  # the resolved copy of a recipe, perhaps by another name
+            base = remembered_base(base)
         if fresh:
             empty_root(root)
         units = with_own_stages(root, unfold(recipe))
@@ -139,8 +139,10 @@ def _with_own_stages(new: Recipe, asked: Recipe, old: Recipe, num_begun: int) ->
             stages[i] = stages[i].as_long_as(stage)
     later = old.stages[len(stages) : num_begun]
     read = {source for stage in later for source in stage.weights}
+    looks = new.evaluate.every or old.evaluate.every
     changes = {
         "stages": [*stages, *later],
+        "evaluate": new.evaluate.model_copy(update={"every": looks}),
         "sources": {
             **new.sources,
             **{k: s for k, s in old.sources.items() if k not in new.sources and k in read},

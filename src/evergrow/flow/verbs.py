@@ -36,6 +36,7 @@ from evergrow.stream.plan import SampleStream
 # For a model that is continued without a recipe.
 SEQUENCE_LENGTH = 512
 BATCH_SIZE = 8
+LOOKS_A_STAGE = 10  # measurements inside a stage, where the recipe asks for none
 
 
 def continue_run(
@@ -74,7 +75,14 @@ def continue_run(
         "sources": {**before["sources"], stage: source},
         "stages": [*before["stages"], added],
     }
-    return _carry_on(root, old, decode_recipe(after), listener)
+    return _carry_on(root, old, decode_recipe(_watched(after, tokens)), listener)
+
+
+def _watched(recipe: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """The recipe with LOOKS_A_STAGE looks into a stage of ``tokens``, unless it says how often."""
+    asked = recipe["evaluate"]
+    every = asked.get("every") or max(1, tokens // LOOKS_A_STAGE)
+    return {**recipe, "evaluate": {**asked, "every": every}}
 
 
 def _again(recipe: Recipe) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     data = old.recipe.to_data()
     last = len(old.recipe.stages) - 1
     data["stages"][-1][LENGTHS[old.recipe.form_at(last)]] += tokens
-    return _carry_on(root, old, decode_recipe(data), listener)
+    return _carry_on(root, old, decode_recipe(_watched(data, tokens)), listener)
 
 
 def _refuse_unfinished(run: Run) -> None:
@@ -217,7 +225,8 @@ def continue_model(
         "stages": [{"name": name, "data": name, "tokens": tokens}],
         "evaluate": {"sources": list(old)},
     }
-    return carry_out(decode_recipe(recipe, settings), runs, Path.cwd(), listener)
+    watched = _watched(recipe, tokens)
+    return carry_out(decode_recipe(watched, settings), runs, Path.cwd(), listener)
 
 
 def absolute(globs: Sequence[str]) -> list[str]:

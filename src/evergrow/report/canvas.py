@@ -1,19 +1,17 @@
-"""What all charts share: colours by name, axes, stage bands, thinning of lines.
+"""What all charts share: colours by name, markers, axes with round ticks, stage bands, thinning.
 
-A colour in a figure is ``@name`` or ``@name/opacity``; the page puts in the value of the light or
-the dark palette, so that one figure serves both and the screen can change while it is open.
+A colour is a CSS variable; the page gives it the value of the light or the dark palette, so that
+one drawing serves both, and paper.
 """
 
-import html
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from evergrow.report.chart import Axis, Band
 from evergrow.report.folder import Arm, RunFolder
-
-Figure = dict[str, Any]
+from evergrow.report.words import count
 
 # Arms: after Okabe & Ito 2008 (distinct with every common colour blindness), darkened for white
 # paper and lightened for a dark screen. Sources: muted, so that nobody takes one for an arm.
@@ -37,35 +35,32 @@ DARK = {
 }  # fmt: skip
 NUM_ARM_COLORS = 8
 NUM_SOURCE_COLORS = 6
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "cross", "x", "star")
+SYMBOLS = ("circle", "square", "diamond", "triangle", "pentagon", "cross", "saltire", "star")
+# From the fifth arm on colours alone are too near to each other for a protanope.
+DASHES = ("", "", "", "", "9 3", "2 3", "9 3 2 3", "5 5")
 MAX_POINTS = 600
 DASH = 11  # pixels of one arm's stripe where several share a curve
 MAX_NAMED_BANDS = 8
 
 
-def arm_color(arm: Arm) -> str:
-    """The arm's colour on the whole page."""
-    return f"@arm-{arm.color % NUM_ARM_COLORS}"
+def arm_color(number: int) -> str:
+    """The colour of an arm, by its place, on the whole page."""
+    return f"var(--arm-{number % NUM_ARM_COLORS})"
 
 
-def arm_symbol(arm: Arm) -> str:
-    """The arm's marker, for those who do not go by colour."""
-    return SYMBOLS[arm.color % len(SYMBOLS)]
+def arm_symbol(number: int) -> str:
+    """Its marker, for those who do not go by colour."""
+    return SYMBOLS[number % len(SYMBOLS)]
+
+
+def arm_dash(number: int) -> str:
+    """The dashes of its lines; "" for a whole line."""
+    return DASHES[number % len(DASHES)]
 
 
 def source_color(folder: RunFolder, source: str) -> str:
     """The colour of a source on the whole page."""
-    return f"@source-{folder.sources.index(source) % NUM_SOURCE_COLORS}"
-
-
-def text(value: str) -> str:
-    """A name as plotly must get it: its own small markup language is switched off."""
-    return html.escape(value, quote=False)
-
-
-def plain(values: Sequence[float] | np.ndarray) -> list[float | None]:
-    """Numbers fit for JSON: six significant digits, gaps for what is not finite."""
-    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
+    return f"var(--source-{folder.sources.index(source) % NUM_SOURCE_COLORS})"
 
 
 def thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
@@ -75,49 +70,49 @@ def thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
 
 
-def layout(**more: Any) -> dict[str, Any]:
-    """The look of every chart; ``more`` adds or replaces."""
-    axis = {"gridcolor": "@grid", "linecolor": "@line", "zeroline": False, "automargin": True,
-            "tickfont": {"color": "@quiet", "size": 12}, "fixedrange": True,
-            "spikecolor": "@quiet", "spikethickness": 1, "spikedash": "solid"}  # fmt: skip
-    basis: dict[str, Any] = {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "@ink"},
-        "margin": {"l": 48, "r": 12, "t": 26, "b": 36},
-        "showlegend": False,
-        "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "@card", "bordercolor": "@line", "font": {"color": "@ink"}},
-        "xaxis": axis,
-        "yaxis": axis,
-    }
-    for key, value in more.items():
-        basis[key] = {**basis.get(key, {}), **value} if isinstance(value, dict) else value
-    return basis
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart), about so many, from low to high."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * min((1, 2, 5, 10), key=lambda factor: abs(factor * power - rough))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [place * step for place in range(first, last + 1)]
 
 
-def life_axis(folder: RunFolder) -> dict[str, Any]:
+def axis(low: float, high: float, title: str, about: int = 5) -> Axis:
+    """An axis of numbers; labels have as many decimals as their distance needs, or a power."""
+    places = ticks(low, high, about)
+    step = places[1] - places[0] if len(places) > 1 else abs(high - low) or 1.0
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    labels = [f"{p:.0e}" if digits > 4 and p else f"{p:.{min(digits, 4)}f}" for p in places]
+    return Axis(low, high, tuple(zip(places, labels, strict=True)), title)
+
+
+def padded(values: Sequence[float]) -> tuple[float, float]:
+    """A range with a little room around the finite values; 0 to 1 without any."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    room = max(0.07 * (max(finite) - min(finite)), 0.02)
+    return min(finite) - room, max(finite) + room
+
+
+def life_axis(arms: Sequence[Arm], counted: str) -> Axis:
     """The x axis of all charts over the life of the model: tokens from first to last stage."""
-    first = min(arm.first.way[0].start for arm in folder.arms)
-    last = max(arm.first.way[-1].end for arm in folder.arms)
+    first = min(arm.first.way[0].start for arm in arms)
+    last = max(arm.first.way[-1].end for arm in arms)
     room = 0.012 * (last - first)
-    return {"range": [first - room, last + room], "tickformat": "~s", "fixedrange": False,
-            "showgrid": False, "nticks": 9}  # fmt: skip
+    places = tuple((place, count(place)) for place in ticks(first, last, 8))
+    return Axis(first - room, last + room, places, counted)
 
 
-def stage_bands(folder: RunFolder) -> dict[str, Any]:
-    """Every other stage shaded and, as far as there is room, named on top."""
+def stage_bands(folder: RunFolder) -> tuple[Band, ...]:
+    """The stages from border to border, every other shaded; named as far as there is room."""
     spans = max((arm.first.way for arm in folder.arms), key=len)
-    shapes = [
-        {"type": "rect", "xref": "x", "yref": "paper", "x0": span.start, "x1": span.end,
-         "y0": 0, "y1": 1, "fillcolor": "@band", "line": {"width": 0}, "layer": "below"}
-        for number, span in enumerate(spans) if number % 2
-    ]  # fmt: skip
     every = math.ceil(len(spans) / MAX_NAMED_BANDS)
-    names = [
-        {"x": span.start, "y": 1, "xref": "x", "yref": "paper", "xanchor": "left",
-         "yanchor": "bottom", "text": text(span.stage.name), "showarrow": False,
-         "font": {"color": "@quiet", "size": 12}}
-        for span in spans[::every]
-    ]  # fmt: skip
-    return {"shapes": shapes, "annotations": names}
+    return tuple(
+        Band(span.start, span.end, "" if number % every else span.stage.name, number % 2 == 1)
+        for number, span in enumerate(spans)
+    )

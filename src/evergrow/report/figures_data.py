@@ -1,8 +1,11 @@
 """Charts of what went in: the share of every source over the life of the model."""
 
-from evergrow.report.canvas import Figure, layout, life_axis, plain, source_color, stage_bands, text
+from dataclasses import replace
+
+from evergrow.report.canvas import life_axis, source_color, stage_bands
+from evergrow.report.chart import Axis, Bar, Chart
 from evergrow.report.folder import Arm, RunFolder, Span
-from evergrow.report.words import count
+from evergrow.report.words import count, listing
 from evergrow.run import StageRecord
 
 
@@ -33,62 +36,44 @@ def mixture_groups(folder: RunFolder) -> list[list[Arm]]:
     return list(groups.values())
 
 
-def mixture(folder: RunFolder, arms: list[Arm]) -> Figure:
+def mixtures(folder: RunFolder) -> list[Chart]:
+    """What went in, a chart for each group of arms that were fed the same."""
+    return [mixture(folder, arms, number) for number, arms in enumerate(mixture_groups(folder))]
+
+
+def mixture(folder: RunFolder, arms: list[Arm], number: int) -> Chart:
     """One column a stage, as wide as its tokens, divided by source; replay is hatched."""
-    bars: list[Figure] = []
+    bars: list[Bar] = []
     for span in arms[0].first.way:
         height = 0.0
         for source, share in shares(span.stage).items():
             bars.append(_bar(folder, source, span, height, share))
             height += share
-    bands = stage_bands(folder)
-    return {
-        "data": bars,
-        "layout": layout(
-            barmode="overlay",
-            hovermode="closest",
-            xaxis=life_axis(folder),
-            yaxis={
-                "range": [0, 1],
-                "tickformat": ".0%",
-                "tickvals": [0, 0.5, 1],
-                "showgrid": False,
-            },
-            annotations=bands["annotations"],
-        ),
-    }
+    unshaded = tuple(replace(band, is_shaded=False) for band in stage_bands(folder))
+    ticks = tuple((share, f"{share:.0%}") for share in (0.0, 0.5, 1.0))
+    return Chart(
+        f"mixture-{number}",
+        f"Share of each source, {listing([arm.name for arm in arms])}",
+        110,
+        life_axis(folder.arms, folder.counted),
+        Axis(0.0, 1.0, ticks, "share"),
+        bands=unshaded,
+        bars=tuple(bars),
+        grid="",
+        arms=tuple(arm.color for arm in arms),
+    )
 
 
-def _bar(folder: RunFolder, source: str | None, span: Span, base: float, share: float) -> Figure:
-    name = text(source or "replay")
-    marker: Figure = {"line": {"width": 1, "color": "@page"}}
-    if source:
-        marker["color"] = source_color(folder, source)
-    else:
-        marker["pattern"] = {
-            "shape": "/",
-            "fgcolor": "@replay",
-            "bgcolor": "@band",
-            "size": 7,
-            "solidity": 0.18,
-        }
-    return {
-        "type": "bar",
-        "name": name,
-        "x": [span.start],
-        "width": [span.end - span.start],
-        "offset": 0,
-        "base": [base],
-        "y": plain([share]),
-        "text": f"{name} {share:.0%}",
-        "textposition": "inside",
-        "insidetextanchor": "middle",
-        "textangle": 0,
-        "textfont": {"color": "@ink", "size": 12},
-        "constraintext": "none",
-        "opacity": 0.35 if span.stage.status == "pending" else 1,
-        "marker": marker,
-        "hovertemplate": f"{text(span.stage.name)}: {name} {share:.1%}, "
-        f"{count(share * (span.end - span.start))} {folder.counted}"
-        "<extra></extra>",
-    }
+def _bar(folder: RunFolder, source: str | None, span: Span, base: float, share: float) -> Bar:
+    name = source or "replay"
+    read = count(share * (span.end - span.start))
+    return Bar(
+        span.start,
+        span.end,
+        base,
+        base + share,
+        f"{name} {share:.0%}",
+        f"{span.stage.name}: {name} {share:.1%}, {read} {folder.counted}",
+        source_color(folder, source) if source else None,
+        is_faint=span.stage.status == "pending",
+    )

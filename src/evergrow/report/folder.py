@@ -258,6 +258,7 @@ class RunFolder:
     data: dict[str, Data]
     audit: Audit | None
     root: Path
+    begins_with_a_model: bool  # not with random weights
 
     @property
     def unit(self) -> str:
@@ -319,6 +320,7 @@ def read_run_folder(path: Path) -> RunFolder:
         data=_read_data(path, arms),
         audit=_read_json(path / "data" / "audit.json", Audit),
         root=path,
+        begins_with_a_model=(recipe.get("model") or {}).get("from") is not None,
     )
 
 

@@ -1,5 +1,6 @@
 """The loss matrix as a heat map: rows before and after each stage, columns streams, one scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evergrow.lineage import Measured
@@ -13,7 +14,7 @@ class Cell:
     """One number; ``shade`` in [0, 1] on the common scale, ``own`` when the row's stage learnt it.
 
     ``lost`` is how far the value lies above the lowest that a release since the stream's own stage
-    reached; None up to that stage.
+    reached; None up to that stage. What is only measured was known before the first stage.
     """
 
     value: float | None
@@ -50,14 +51,6 @@ def released(arm: Arm, stage: Moment, stream: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def best_released(arm: Arm, stream: str) -> float | None:
-    """The lowest value of a release since the stream's own stage; None before that."""
-    own = {place for place, stage in enumerate(arm.stages) if learns(stage, stream)}
-    since = [stage.name for stage in arm.stages if not own.isdisjoint(stage.path)]
-    values = [released(arm, name, stream) for name in since]
-    return min((value for value in values if value is not None), default=None)
-
-
 def final_scores(arm: Arm, source: str) -> list[Measured]:
     """For each seed the loss of its last release on ``source``."""
     rows = [
@@ -69,6 +62,12 @@ def final_scores(arm: Arm, source: str) -> list[Measured]:
         for run in arm.runs
     ]
     return [found[-1] for found in rows if found]
+
+
+def floor(arms: Sequence[Arm], source: str) -> float | None:
+    """What the best constant scores on ``source``, where the last releases record it."""
+    scores = [score for arm in arms for score in final_scores(arm, source)]
+    return next((score.floor for score in scores if score.floor is not None), None)
 
 
 def ways(arm: Arm) -> list[tuple[str, list[Span]]]:
@@ -86,6 +85,7 @@ def heat_map(folder: RunFolder, arm: Arm, way: list[Span]) -> list[Row]:
     """The rows of one arm on the way to a leaf; none before its first release."""
     low, high = _scale(folder)
     reached: dict[str, float] = {}
+    measured_only = {source for source in folder.sources if source not in folder.learnt}
     rows = []
     start = [None] if way[0].stage.begin.kind == "start" else []
     for stage in [*start, *(span.stage for span in way)]:
@@ -96,7 +96,7 @@ def heat_map(folder: RunFolder, arm: Arm, way: list[Span]) -> list[Row]:
             lost = None if value is None or stream not in reached else value - reached[stream]
             shade = 0.0 if value is None or high <= low else (value - low) / (high - low)
             cells.append(Cell(value, min(1.0, max(0.0, shade)), own, lost))
-            if value is not None and (own or stream in reached):
+            if value is not None and (own or stream in reached or stream in measured_only):
                 reached[stream] = min(value, reached.get(stream, value))
         if any(cell.value is not None for cell in cells):
             rows.append(Row(f"after {stage.name}" if stage else "before", cells))

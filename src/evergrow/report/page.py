@@ -1,36 +1,24 @@
 """Writes ``report.html``: one page that needs no network, made from the files of a run folder."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from evergrow.disk import write_file
 from evergrow.objectives.lines import Shown
-from evergrow.report import canvas, figures_data, figures_life, figures_scores, words
+from evergrow.report import figures_data, figures_life, figures_scores, verdict, words
+from evergrow.report.arms_table import arms_table
+from evergrow.report.chart import Chart
 from evergrow.report.corpora import CorpusCard, read_corpora
+from evergrow.report.drawing import readings
 from evergrow.report.folder import Arm, Growth, Moment, RunFolder, has_runs, read_run_folder
-from evergrow.report.lineage import WIDTH, lineage, stripes
+from evergrow.report.lineage import WIDTH, lineage
 from evergrow.report.matrix import columns, heat_map, ways
+from evergrow.report.next_step import next_step
 from evergrow.report.pictures import share_tables, sheets, unlearnt
+from evergrow.report.templates import templates
 
 RELOAD_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure with its place on the page; ``label`` is read aloud where it cannot be seen."""
-
-    name: str
-    figure: canvas.Figure
-    height: int
-    label: str
-    title: str = ""
-    arms: tuple[Arm, ...] = ()
 
 
 def write_report(run_folder: Path) -> Path:
@@ -51,49 +39,26 @@ def write_report(run_folder: Path) -> Path:
 
 def render_corpora(name: str, corpora: list[CorpusCard], written: datetime) -> str:
     """The page of a recipe that made corpora and trained nothing yet."""
-    return (
-        _templates()
-        .get_template("corpora_page.html.j2")
-        .render(
-            name=name,
-            corpora=corpora,
-            written=written,
-            palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
-            style=Markup(_package_text("evergrow.report", "page.css")),
-        )
-    )
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("evergrow.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        bits=words.bits, signed=words.signed, count=words.count, size=words.size,
-        stripes=stripes, plural=words.plural,
-    )  # fmt: skip
-    return environment
+    page = templates().get_template("corpora_page.html.j2")
+    return page.render(name=name, corpora=corpora, written=written)
 
 
 def render(folder: RunFolder, written: datetime) -> str:
     """The whole page as text; ``written`` is printed on it (UTC)."""
-    environment = _templates()
-    sections, measures = _charts(folder), words.measures(folder)
+    environment = templates()
     not_learnt = unlearnt(folder)
+    charts = _charts(folder)
     return environment.get_template("page.html.j2").render(
         folder=folder,
         written=written,
-        headline=words.NOT_LEARNT if not_learnt else words.headline(folder),
-        verdict="" if not_learnt else words.verdict(folder),
+        headline=verdict.NOT_LEARNT if not_learnt else verdict.headline(folder),
+        over_seeds="" if not_learnt else verdict.over_seeds(folder),
+        tiles=[verdict.learnt_tile(folder), verdict.forgotten_tile(folder, not_learnt)],
+        step=next_step(folder, not_learnt),
         facts=_facts(folder),
         errors=[run for arm in folder.arms for run in arm.runs if run.manifest.error],
-        measures=measures,
-        best={measure.key: words.best_arms(folder, measure) for measure in measures},
-        **sections,
+        table=arms_table(folder),
+        **charts,
         columns=columns(folder),
         heat_maps=[
             (arm, "" if leaf == arm.stages[-1].name else leaf, rows)
@@ -114,85 +79,23 @@ def render(folder: RunFolder, written: datetime) -> str:
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.digest.skipped],
         num_skipped=sum(arm.first.digest.num_skipped for arm in folder.arms),
         environment=_environment(folder),
-        release=_example_release(folder),
+        best_release=_best_release(folder),
         loader=folder.arms[0].first.manifest.model.get("loader", ""),
-        figures={chart.name: chart.figure for charts in sections.values() for chart in charts},
-        palettes={"light": canvas.LIGHT, "dark": canvas.DARK},
+        figures={chart.name: asdict(readings(chart)) for some in charts.values() for chart in some},
         reload_seconds=RELOAD_SECONDS if folder.status == "running" else 0,
-        style=Markup(_package_text("evergrow.report", "page.css")),
-        script=Markup(_package_text("evergrow.report", "page.js")),
-        plotly=Markup(_package_text("plotly", "package_data/plotly.min.js")),
     )
-
-
-def _package_text(package: str, path: str) -> str:
-    return resources.files(package).joinpath(path).read_text(encoding="utf-8")
 
 
 def _charts(folder: RunFolder) -> dict[str, list[Chart]]:
     """The charts of each section of the page; a section without numbers is empty."""
+    training, scores = figures_life.training_loss(folder), figures_scores.scores(folder)
     return {
-        "losses": list(_losses(folder)),
-        "rates": list(_rates(folder)),
-        "training": list(_training(folder)),
-        "scores": list(_scores(folder)),
-        "mixtures": list(_mixtures(folder)),
+        "losses": figures_life.losses(folder),
+        "rates": figures_life.rates(folder),
+        "training": [] if training.is_empty else [training],
+        "scores": [] if scores.is_empty else [scores],
+        "mixtures": figures_data.mixtures(folder),
     }
-
-
-def _losses(folder: RunFolder) -> Iterator[Chart]:
-    for number, source in enumerate(folder.sources):
-        figure = figures_life.source_loss(folder, source)
-        if any(trace["x"] for trace in figure["data"]):
-            title = source if source in folder.learnt else f"{source} (measured only)"
-            yield Chart(
-                f"loss-{number}",
-                figure,
-                230,
-                f"{folder.unit.capitalize()} of {source} along {folder.counted}",
-                title,
-            )
-
-
-def _rates(folder: RunFolder) -> Iterator[Chart]:
-    groups = figures_life.schedule_groups(folder)
-    for number, arms in enumerate(groups):
-        figure = figures_life.learning_rate(folder, arms)
-        names = words.listing([arm.name for arm in arms])
-        yield Chart(
-            f"rate-{number}",
-            figure,
-            230,
-            f"Learning rate of {names} along {folder.counted}",
-            arms=tuple(arms),
-        )
-
-
-def _training(folder: RunFolder) -> Iterator[Chart]:
-    if any(arm.first.digest.curves for arm in folder.arms):
-        figure = figures_life.training_loss(folder)
-        yield Chart("training", figure, 250, f"Training loss of every arm along {folder.counted}")
-
-
-def _scores(folder: RunFolder) -> Iterator[Chart]:
-    figure = figures_scores.scores(folder)
-    if figure["data"]:
-        height = figures_scores.scores_height(folder)
-        yield Chart(
-            "scores",
-            figure,
-            height,
-            f"{folder.unit.capitalize()} of the last releases with intervals",
-        )
-
-
-def _mixtures(folder: RunFolder) -> Iterator[Chart]:
-    for number, arms in enumerate(figures_data.mixture_groups(folder)):
-        names = words.listing([arm.name for arm in arms])
-        figure = figures_data.mixture(folder, arms)
-        yield Chart(
-            f"mixture-{number}", figure, 150, f"Share of each source, {names}", arms=tuple(arms)
-        )
 
 
 def _facts(folder: RunFolder) -> list[str]:
@@ -252,11 +155,8 @@ def _environment(folder: RunFolder) -> list[tuple[str, str]]:
     return [(key, ", ".join(values)) for key, values in found.items()]
 
 
-def _example_release(folder: RunFolder) -> str | None:
-    """The folder of a last release, relative to the run folder."""
-    paths = [
-        f"{arm.first.path}/{arm.stages[-1].release}"
-        for arm in folder.arms
-        if arm.stages[-1].release
-    ]
-    return paths[0] if paths else None
+def _best_release(folder: RunFolder) -> tuple[Arm, str] | None:
+    """The arm that ends lowest on average, and its last release relative to the run folder."""
+    arm = verdict.best_arm(folder)
+    release = arm.stages[-1].release
+    return None if release is None else (arm, f"{arm.first.path}/{release}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from evergrow.config import Config
 from evergrow.disk import write_file
@@ -13,6 +14,15 @@ from evergrow.evals.loss_matrix import measure
 from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
 from evergrow.scores.store import losses, read_scores
+from evergrow.stage.changes import (
+    Change,
+    Moment,
+    change,
+    mean_changes,
+    mean_moment,
+    moment,
+    verdict,
+)
 from evergrow.stage.digest import read_digest
 from evergrow.stage.flops import counts_of, stage_flops
 from evergrow.stage.records import Evaluation, Timing, read_lines
@@ -34,8 +44,9 @@ class Life(Config):
     """What a model kept and lost on the way to one leaf of its stages; None: not defined yet.
 
     ``loss_matrix`` has a row for every finished stage on the way, a column for every stream.
-    ``extra`` are the sources that are only measured: before the first stage and after each. A
-    stream is ``not_learnt`` when its own release is no better than a constant.
+    ``extra`` are the sources that are only measured: before the first stage and after each;
+    ``changes`` are what became of all of them. A stream is ``not_learnt`` when its own release is
+    no better than a constant.
     """
 
     streams: list[str]
@@ -47,6 +58,7 @@ class Life(Config):
     forward_transfer: float | None = None
     transient_peak: float | None = None
     extra: dict[str, Row] = {}
+    changes: list[Change] = []
     not_learnt: list[str] = []
 
 
@@ -67,6 +79,11 @@ class ArmSummary(Life):
     intervals: dict[str, tuple[float, float]] = {}
     seeds: dict[str, "ArmSummary"] = {}
 
+    def verdict(self, arrow: str = "->") -> str:
+        """What was learnt and forgotten, as sentences; "" before the first release."""
+        others = {leaf: life.changes for leaf, life in self.others.items()}
+        return verdict(self.changes, others, arrow)
+
 
 class Summary(Config):
     """What summary.json says of a whole recipe."""
@@ -79,7 +96,7 @@ class Summary(Config):
     counted: str
     seeds: list[int]
     arms: dict[str, ArmSummary]
-    data: dict[str, Any]
+    data: dict[str, dict[str, JsonValue]]
 
 
 def write_summary(root: Path, status: str) -> Summary:
@@ -180,6 +197,7 @@ class _Scored:
             loss_matrix=rows,
             before=before,
             extra=self._extra(start, done),
+            changes=self._changes(start, done),
             not_learnt=[s for record in done for s in self._not_learnt(record)],
         )
         if not rows or any(None in row[: len(rows)] for row in rows):
@@ -195,14 +213,36 @@ class _Scored:
         found = {name: line.loss for name, line in self._losses.get(key, {}).items()}
         return [_mixed(found, record.mixture) for record in streams]
 
+    def _measured_only(self, start: str, done: Sequence[StageRecord]) -> list[str]:
+        keys = [start, *(record.key for record in done)]
+        return sorted({name for key in keys for name in self._losses.get(key, {})} - self._learnt)
+
     def _extra(self, start: str, done: Sequence[StageRecord]) -> dict[str, Row]:
         keys = [start, *(record.key for record in done)]
-        names = {name for key in keys for name in self._losses.get(key, {})} - self._learnt
         rows = {}
-        for name in sorted(names):
+        for name in self._measured_only(start, done):
             found = [self._losses.get(key, {}).get(name) for key in keys]
             rows[name] = [None if line is None else line.loss for line in found]
         return rows
+
+    def _changes(self, start: str, done: Sequence[StageRecord]) -> list[Change]:
+        """What became of the streams of the finished stages, then of what is only measured."""
+        mixtures: list[tuple[str, int | None, Mapping[str, float]]] = [
+            (record.name, place, record.mixture) for place, record in enumerate(done)
+        ]
+        mixtures += [(name, None, {name: 1.0}) for name in self._measured_only(start, done)]
+        failed = {record.name for record in done if self._not_learnt(record)}
+        found = []
+        for name, own, mixture in mixtures:
+            rows = [self._moment(record.key, mixture) for record in done]
+            one = change(name, own, self._moment(start, mixture), rows)
+            found.append(one.model_copy(update={"has_failed": name in failed}))
+        return found
+
+    def _moment(self, key: str, mixture: Mapping[str, float]) -> Moment | None:
+        found = self._losses.get(key, {})
+        parts = [moment(found.get(source)) for source in mixture]
+        return mean_moment(parts, list(mixture.values()))
 
     def _not_learnt(self, record: StageRecord) -> list[str]:
         """Sources that the release of their own stage tells no better than a constant does.
@@ -274,7 +314,9 @@ def _over_seeds(by_seed: dict[str, ArmSummary]) -> ArmSummary:
     runs = list(by_seed.values())
     first = runs[0]
     merged: dict[str, Any] = {
-        "not_learnt": sorted({source for run in runs for source in run.not_learnt})
+        "not_learnt": sorted({source for run in runs for source in run.not_learnt}),
+        "changes": mean_changes([run.changes for run in runs]),
+        "extra": _mean_extra([run.extra for run in runs]),
     }
     for key in ("loss_matrix", "before"):
         same = [
@@ -299,11 +341,23 @@ def _over_seeds(by_seed: dict[str, ArmSummary]) -> ArmSummary:
     return first.model_copy(update={**merged, "intervals": intervals, "seeds": by_seed})
 
 
+def _mean_extra(extras: Sequence[Mapping[str, Row]]) -> dict[str, Row]:
+    """The rows that all seeds have, up to the seed that is least far."""
+    shared = [name for name in extras[0] if all(name in other for other in extras)]
+    columns = {name: zip(*(extra[name] for extra in extras), strict=False) for name in shared}
+    return {name: [_mean_known(values) for values in rows] for name, rows in columns.items()}
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
 def _number(value: float) -> float | None:
     return None if value != value else value
 
 
-def _data_facts(root: Path) -> dict[str, Any]:
+def _data_facts(root: Path) -> dict[str, dict[str, JsonValue]]:
     """Counts of every prepared source, from its manifest."""
     facts = {}
     keys = (
