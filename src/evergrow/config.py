@@ -19,6 +19,12 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Record(BaseModel):
+    """What a file or a line of one says; a reader takes no notice of what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 _COUNT = re.compile(
     r"((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*(?:_[0-9]+)*)(?:\.[0-9]+)?)"
     r"(?:[eE]\+?([0-9]{1,2}))?\s?([kMBT]?)"

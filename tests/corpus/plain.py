@@ -4,6 +4,7 @@ from pathlib import Path
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.records import FileRecord
 from evergrow.data.corpora import as_it_is, make_corpora
 from evergrow.listener import Listener
 
@@ -13,6 +14,6 @@ def corpus_of(config: SourceConfig, base: Path, root: Path, name: str = "web") -
     return make_corpora([as_it_is(name, config)], 1, root, base, Listener())[name]
 
 
-def files_of(corpus: Corpus) -> list[dict[str, object]]:
+def files_of(corpus: Corpus) -> list[FileRecord]:
     """What it recorded of the files of its source."""
-    return corpus.manifest["sources"][corpus.manifest["name"]]["files"]
+    return corpus.manifest.sources[corpus.manifest.name].files

@@ -7,6 +7,7 @@ from evergrow.corpus import hashes
 from evergrow.corpus.changes import are_gone, changed_files
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.hashes import hashes_beside
+from evergrow.corpus.records import FileRecord
 
 
 def test_changed_gone_and_new_files_are_named(tmp_path: Path) -> None:
@@ -28,8 +29,8 @@ def test_installed_files_are_compared_where_they_were_read(tmp_path: Path) -> No
     config = SourceConfig(installed="cpp", max_bytes=20_000)
     recorded = files_of(corpus_of(config, Path(), tmp_path))
     assert changed_files(config, Path(), "web", recorded) == []
-    recorded[0] = recorded[0] | {"blake3": "0" * 64}
-    assert changed_files(config, Path(), "web", recorded) == [f"{recorded[0]['path']} changed"]
+    recorded[0] = recorded[0].model_copy(update={"blake3": "0" * 64})
+    assert changed_files(config, Path(), "web", recorded) == [f"{recorded[0].path} changed"]
 
 
 def test_files_are_gone_only_when_none_is_left(tmp_path: Path) -> None:
@@ -41,7 +42,9 @@ def test_files_are_gone_only_when_none_is_left(tmp_path: Path) -> None:
     assert not are_gone(config, tmp_path, recorded)
     (tmp_path / "b.txt").unlink()
     assert are_gone(config, tmp_path, recorded)
-    assert not are_gone(config, tmp_path, [{"path": "s3://bucket/a.txt"}])
+    assert not are_gone(
+        config, tmp_path, [FileRecord(path="s3://bucket/a.txt", bytes=1, blake3="")]
+    )
     assert not are_gone(SourceConfig(installed="cpp"), tmp_path, recorded)
 
 

@@ -19,7 +19,7 @@ def test_a_record_is_relative_to_the_base_when_inside_it(tmp_path: Path) -> None
     path.parent.mkdir()
     path.write_text("hello")
     expected = {"path": "a.txt", "bytes": 5, "blake3": checksum(path)}
-    assert SourceFile.at(path, path.parent).record() == expected
+    assert SourceFile.at(path, path.parent).record().model_dump() == expected
     assert SourceFile.at(path, tmp_path / "elsewhere").name == path.as_posix()
 
 
@@ -37,7 +37,7 @@ def test_a_name_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
     path.write_text("x")
     file = SourceFile.at(path, tmp_path)
-    assert (file.fault, file.record()) == (
+    assert (file.fault, file.record().model_dump()) == (
         NAMELESS,
         {"path": "caf\\xe9.txt", "bytes": 0, "blake3": ""},
     )

@@ -58,14 +58,14 @@ def made_of(tmp_path: Path, texts: dict[str, str]) -> Corpus:
 def test_gopher_keeps_prose_in_every_language(tmp_path: Path) -> None:
     made = made_of(tmp_path, {language: long(language) for language in TEXTS})
     assert {document.key for document in made.documents()} == TEXTS.keys()
-    assert made.manifest["warnings"] == []
+    assert made.manifest.warnings == []
 
 
 def test_what_no_list_is_there_for_is_kept_and_warned_of(tmp_path: Path) -> None:
     khmer = "ភាសាខ្មែរគឺជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា ហើយមានអ្នកនិយាយច្រើន " * 3
     made = made_of(tmp_path, {"km": khmer, "en": long("en")})
     assert [document.key for document in made.documents()] == ["km", "en"]
-    assert made.manifest["warnings"] == [
+    assert made.manifest.warnings == [
         "no stop words are listed for km (documents: 1); rules about them keep these texts",
         "words of km (documents: 1) cannot be told apart; rules about their number and length keep "
         "these texts",

@@ -25,8 +25,8 @@ def texts(corpus: Corpus) -> list[str]:
 
 
 def dropped(corpus: Corpus) -> dict[str, int]:
-    steps = corpus.manifest["waterfall"]["steps"]
-    return {step["rule"]: step["documents"] for step in steps if step["documents"]}
+    steps = corpus.manifest.waterfall.steps
+    return {step.rule: step.documents for step in steps if step.documents}
 
 
 def test_only_blank_text_and_exact_repeats_are_dropped(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_long_line_of_prose_is_kept_where_it_comes_first(tmp_path: Path) -> No
     read = {document.path: document for document in corpus.documents()}
     kept = [document.text for document in read.values()]
     assert sum(LICENCE in text for text in kept) == 1
-    assert "x\nz\n" in kept and corpus.manifest["cut"]["pieces"] == 2
+    assert "x\nz\n" in kept and corpus.manifest.cut.pieces == 2
     assert all(
         (d.parent is not None) == (LICENCE not in d.text)
         for d in read.values()
@@ -61,7 +61,7 @@ def test_code_keeps_its_lines_and_loses_the_comments_it_begins_with(tmp_path: Pa
     found = {document.path: document.text for document in corpus.documents()}
     assert sorted(LICENCE in text for text in found.values()) == [False, True]
     assert all(function in text for text in found.values())
-    assert corpus.manifest["cut"]["code_documents"] == 2
+    assert corpus.manifest.cut.code_documents == 2
 
 
 def test_a_date_or_licence_field_that_no_document_has_is_refused(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     (tmp_path / "d.txt").write_bytes(bytes(100))
     corpus = corpus_of(SourceConfig(files=["**/*.txt"]), tmp_path, tmp_path / "run")
     assert texts(corpus) == ["a.txt"]
-    skipped = corpus.manifest["sources"]["web"]["skipped"]
+    skipped = corpus.manifest.sources["web"].skipped
     assert skipped == {HIDDEN: 2, "files of zeros": 1}
 
 

@@ -74,7 +74,7 @@ def test_overrides_and_what_if(made: Path, tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0, shown.output
     [row] = [line.split() for line in shown.output.splitlines() if "own.long" in line][:1]
-    kept = Corpus.open(made / "corpora/first").manifest["waterfall"]["kept"]["documents"]
+    kept = Corpus.open(made / "corpora/first").manifest.waterfall.kept.documents
     assert row[:5] == ["own.long", "not", "asked", "24", *row[4:5]]
     assert f"+{kept}" in row
 

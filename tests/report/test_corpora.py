@@ -11,23 +11,39 @@ from evergrow.report.corpora import read_corpora
 SIZE = {"read_documents": 5, "read_bytes": 50, "kept_documents": 3, "kept_bytes": 30}
 CARD: dict[str, Any] = {
     "format": 1,
-    "suites": [{"suite": "exam", "digest": "ab", "num_items": 7, "num_hit": 2}],
+    "suites": [{"suite": "exam", "digest": "ab", "num_items": 7, "num_unchecked": 1,
+                "num_items_found": 3, "num_documents": 2}],
     "waterfall": {
         "read": {"documents": 5, "bytes": 50},
         "steps": [
             {"stage": "policy", "rule": "gopher.min_words", "documents": 2, "bytes": 20,
-             "any_documents": 4},
-            {"stage": "policy", "rule": "gopher.never", "documents": 0, "bytes": 0},
+             "any_documents": 4, "any_bytes": 40},
+            {"stage": "policy", "rule": "gopher.never", "documents": 0, "bytes": 0,
+             "any_documents": 0, "any_bytes": 0},
         ],
         "kept": {"documents": 3, "bytes": 30, "bytes_after_edits": 28},
     },
     "duplicates": {"sources": ["web", "earlier"], "exact": [[1, 0]], "near": [[0, 2]]},
+    "near": None,
+    "warnings": [],
     "sizes": {"language": {"en": SIZE}, "year": {"unknown": SIZE}},
     "lengths": [{"from_bytes": 8, "read": 5, "kept": 3}, {"from_bytes": 16, "read": 0, "kept": 0}],
     "examples": {"gopher.min_words": [{"id": "1", "path": "a.txt", "text": "<script>no</script>"}]},
 }  # fmt: skip
-MANIFEST = {"sources": {"web": {"documents": 5, "quarantined": {"bytes that are not UTF-8": 2},
-                                "skipped": {"no text in it": 3}}}}  # fmt: skip
+FILE = {"name": "x.parquet", "rows": 5, "bytes": 50, "blake3": "ab"}
+MANIFEST = {
+    **{name: CARD[name] for name in ("suites", "waterfall", "duplicates", "near", "warnings")},
+    "format": 2, "name": "clean", "key": "ab", "parents": [], "settings": {}, "signals": {},
+    "cut": {"pieces": 0, "bytes": 0, "code_documents": 0}, "withheld": {},
+    "sources": {
+        "web": {
+            "settings": {}, "documents": 5, "bytes": 50, "unknown": {"date": 0, "license": 0},
+            "quarantined": {"bytes that are not UTF-8": 2}, "flagged": {},
+            "skipped": {"no text in it": 3}, "files": [],
+        }
+    },
+    "index": FILE, "card": FILE, "read": [], "documents": [], "shards": [],
+}  # fmt: skip
 
 
 def write_card(root: Path, **changes: Any) -> Path:
@@ -43,7 +59,10 @@ def test_a_folder_of_corpora_has_a_page_without_runs(tmp_path: Path) -> None:
     assert "clean: 3 of 5 documents, 28 B of 50 B" in page
     assert '<data value="2">2</data> (4)' in page
     assert "gopher.never" not in page
-    assert "Searched for exam: num items 7, num hit 2." in page
+    assert (
+        "Searched for exam: num items 7, num unchecked 1, num items found 3, num documents 2."
+        in page
+    )
     assert "2 for bytes that are not UTF-8" in page and "3 for no text in it" in page
     assert "30 B of 50 B" in page
     assert "&lt;script&gt;no" in page and "<script>no" not in page

@@ -2,9 +2,11 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -14,6 +16,15 @@ from evergrow.cli.live import watching
 from evergrow.cli.options import RUNS, Overrides, Runs, settings_of
 from evergrow.cli.terminal import console, megabytes
 from evergrow.errors import InputError
+
+if TYPE_CHECKING:
+    from evergrow.corpus.contamination import Hit
+    from evergrow.corpus.curate.dropped import Dropped
+    from evergrow.corpus.curate.trace import Elsewhere, InCorpus, InRun
+    from evergrow.corpus.curate.what_if import Tried
+    from evergrow.corpus.curate.why import Answer, RuleTold, Told
+    from evergrow.corpus.curate.write import Fate
+    from evergrow.corpus.records import Step, Waterfall
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -41,49 +52,52 @@ def curate(
     with watching() as listener:
         made = curate(loaded, runs, recipe.resolve().parent, listener)
     for corpus in made:
-        show_waterfall(corpus.manifest["name"], corpus.manifest["waterfall"])
+        show_waterfall(corpus.manifest.name, corpus.manifest.waterfall)
         console.print(f"corpus: {corpus.folder}", soft_wrap=True)
 
 
-def show_waterfall(name: str, waterfall: Mapping[str, Any]) -> None:
+def show_waterfall(name: str, told: "Waterfall") -> None:
     """What each rule dropped, in the order in which they were asked."""
     table = _table(name, "rule", "dropped", "bytes", "would drop first", "left")
-    left = waterfall["read"]["documents"]
-    table.add_row("read", "", _size(waterfall["read"]), "", f"{left:,}")
-    for step in waterfall["steps"]:
-        left -= step["documents"]
-        if step["any_documents"]:
-            dropped, first = f"{step['documents']:,}", f"{step['any_documents']:,}"
-            table.add_row(step["rule"], dropped, _size(step), first, f"{left:,}")
-    table.add_row("kept", "", _size(waterfall["kept"]), "", f"{left:,}")
+    left = told.read.documents
+    table.add_row("read", "", _size(told.read.bytes), "", f"{left:,}")
+    for step in told.steps:
+        left -= step.documents
+        if step.any_documents:
+            dropped, first = f"{step.documents:,}", f"{step.any_documents:,}"
+            table.add_row(step.rule, dropped, _size(step.bytes), first, f"{left:,}")
+    table.add_row("kept", "", _size(told.kept.bytes), "", f"{left:,}")
     console.print(table)
 
 
-def show_what_if(told: Mapping[str, Any]) -> None:
+def show_what_if(told: "Tried") -> None:
     """Both waterfalls side by side, and what each rule of the other policy keeps out alone."""
     columns = ("rule", "drops now", "would drop", "bytes", "without it, kept more")
-    table = _table(f"{told['corpus']}: the other policy", *columns)
-    now = {step["rule"]: step for step in told["now"]["steps"]}
-    then = {step["rule"]: step for step in told["then"]["steps"]}
+    table = _table(f"{told.corpus}: the other policy", *columns)
+    now = {step.rule: step for step in told.now.steps}
+    then = {step.rule: step for step in told.then.steps}
     for rule in dict.fromkeys([*now, *then]):
         old, new = now.get(rule), then.get(rule)
-        if not (old and old["documents"]) and not (new and new["documents"]):
+        if not (old and old.documents) and not (new and new.documents):
             continue
-        alone = told["alone"].get(rule, {"documents": 0, "bytes": 0})
-        more = f"{alone['documents']:+,} ({_size(alone)})" if rule in then else ""
-        size = _size(new) if new else ""
+        more = ""
+        if new:
+            alone = told.alone.get(rule)
+            documents, num_bytes = (alone.documents, alone.bytes) if alone else (0, 0)
+            more = f"{documents:+,} ({_size(num_bytes)})"
+        size = _size(new.bytes) if new else ""
         table.add_row(rule, _number(old), _number(new), size, more)
-    kept = [told[when]["kept"] for when in ("now", "then")]
-    table.add_row("kept", *(f"{k['documents']:,}" for k in kept), _size(kept[1]), "")
+    kept = told.then.kept
+    documents = [f"{k.documents:,}" for k in (told.now.kept, kept)]
+    table.add_row("kept", *documents, _size(kept.bytes), "")
     console.print(table)
 
 
-def _number(step: Mapping[str, Any] | None) -> str:
-    return "not asked" if step is None else f"{step['documents']:,}"
+def _number(step: "Step | None") -> str:
+    return "not asked" if step is None else f"{step.documents:,}"
 
 
-def _size(counted: Mapping[str, Any]) -> str:
-    num_bytes = counted["bytes"]
+def _size(num_bytes: int) -> str:
     return megabytes(num_bytes) if num_bytes >= 1e6 else f"{num_bytes / 1e3:,.0f} kB"
 
 
@@ -115,115 +129,118 @@ def why(
     """Every rule, partner and hit that kept or dropped a document, and where it went."""
     from evergrow.flow.corpora import dropped_by, why
 
-    if (document is None) == (rule is None):
-        raise InputError("why: name either a document, or with --rule what dropped others")
-    told = dropped_by(corpus, rule, limit) if rule else why(corpus, str(document), runs)
-    if as_json:
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-    elif rule:
-        show_dropped(told)
+    if document is not None and rule is None:
+        answer = why(corpus, document, runs)
+        show = partial(show_why, answer)
+    elif rule is not None and document is None:
+        answer = dropped_by(corpus, rule, limit)
+        show = partial(show_dropped, answer)
     else:
-        show_why(told)
+        raise InputError("why: name either a document, or with --rule what dropped others")
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(answer), indent=1, ensure_ascii=False) + "\n")
+    else:
+        show()
 
 
-def show_why(told: Mapping[str, Any]) -> None:
+def show_why(told: "Answer") -> None:
     """Every record of a document: its fate first, then what decided it."""
-    for record in told["quarantined"]:
-        fate = "read without what it claims" if record["kept"] else "not read"
-        place = f"{record['path']} at {record['offset']:,}"
-        _say(f"{fate}: {place}, because of {record['reason']}; its beginning: {record['head']!r}")
-    for document in told["documents"]:
-        _say(f"{document['id']} {document['key']} ({document['source']})")
-        _say(f"  {_fate(document)}")
-        for name in ("date", "license", "repository"):
-            if document[name]:
-                _say(f"  {name}: {document[name]}")
-        _say(f"  {document['bytes']:,} bytes: {document['excerpt']!r}")
-        _show_rules(document["rules"])
-        for line in _lines(document):
+    for record in told.quarantined:
+        fate = "read without what it claims" if record.kept else "not read"
+        place = f"{record.path} at {record.offset:,}"
+        _say(f"{fate}: {place}, because of {record.reason}; its beginning: {record.head!r}")
+    for document in told.documents:
+        _show_document(document)
+    for one in told.elsewhere:
+        where = " ".join(name for name in (one.source, one.path) if name)
+        _say(f"{one.id} {where}: corpus {told.corpus} does not have it")
+        for line in _held(one):
             _say(f"  {line}")
-    for document in told["elsewhere"]:
-        where = " ".join(document[name] for name in ("source", "path") if document[name])
-        _say(f"{document['id']} {where}: corpus {told['corpus']} does not have it")
-        for line in _held(document):
-            _say(f"  {line}")
-    looked = told["looked"]
-    for one in looked["unreadable"]:
-        _say(f"could not be looked at: {one['path']}, because: {one['reason']}")
+    looked = told.looked
+    for one in looked.unreadable:
+        _say(f"could not be looked at: {one.path}, because: {one.reason}")
     _say(
-        f"looked through {looked['corpora']} corpora and the data of {looked['runs']} runs, below "
-        f"{looked['folder']} and beside this corpus"
+        f"looked through {looked.corpora} corpora and the data of {looked.runs} runs, below "
+        f"{looked.folder} and beside this corpus"
     )
 
 
-def show_dropped(told: Mapping[str, Any]) -> None:
+def _show_document(told: "Told") -> None:
+    _say(f"{told.id} {told.key} ({told.source})")
+    _say(f"  {_fate(told.decision)}")
+    known = {"date": told.date, "license": told.license, "repository": told.repository}
+    for name, value in known.items():
+        if value:
+            _say(f"  {name}: {value}")
+    _say(f"  {told.bytes:,} bytes: {told.excerpt!r}")
+    _show_rules(told.rules)
+    for line in _lines(told):
+        _say(f"  {line}")
+
+
+def show_dropped(told: "Dropped") -> None:
     """The documents that one rule dropped, a row each."""
-    documents = told["documents"]
-    title = f"{told['rule']}: {len(documents):,} of the {told['num_documents']:,} it dropped"
+    title = f"{told.rule}: {len(told.documents):,} of the {told.num_documents:,} it dropped"
     table = _table(title, "id", "value", "threshold", "document")
-    for one in documents:
-        name = f"{one['key']} ({one['source']})"
-        name += f", repeats {one['partner']}" if one["partner"] else ""
-        table.add_row(one["id"], _plain(one["value"]), _plain(one["threshold"]), name)
+    for one in told.documents:
+        name = f"{one.key} ({one.source})"
+        name += f", repeats {one.partner}" if one.partner else ""
+        table.add_row(one.id, _plain(one.value), _plain(one.threshold), name)
     console.print(table)
 
 
-def _fate(document: Mapping[str, Any]) -> str:
-    decision = document["decision"]
-    if decision["keep"]:
+def _fate(fate: "Fate") -> str:
+    if fate.keep:
         return "kept"
     numbers = ""
-    if decision["value"] is not None:
-        numbers = f": {decision['value']:g}, the threshold is {decision['threshold']:g}"
-    return f"dropped by {decision['rule']}{numbers}"
+    if fate.value is not None:
+        numbers = f": {fate.value:g}, the threshold is {fate.threshold:g}"
+    return f"dropped by {fate.rule}{numbers}"
 
 
-def _show_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+def _show_rules(rules: "Sequence[RuleTold]") -> None:
     table = _table("", "rule", "value", "at least", "at most", "verdict")
     for rule in rules:
-        allowed = "" if rule["allowed"] is None else " or ".join(rule["allowed"])
-        low = allowed or _plain(rule["low"])
-        table.add_row(
-            rule["rule"], _plain(rule["value"]), low, _plain(rule["high"]), rule["verdict"]
-        )
+        low = " or ".join(rule.allowed) if rule.allowed else _plain(rule.low)
+        table.add_row(rule.rule, _plain(rule.value), low, _plain(rule.high), rule.verdict)
     console.print(table)
 
 
-def _plain(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+def _plain(value: float | str | None) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, int | float) else value
 
 
-def _lines(document: Mapping[str, Any]) -> list[str]:
+def _lines(told: "Told") -> list[str]:
     """Partners, hits, cuts, edits, and where the document went, a sentence each."""
     lines = []
-    if (partner := document["duplicate"]) is not None:
-        alike = "" if partner["similarity"] is None else f", similarity {partner['similarity']:.2f}"
-        fate = {True: "kept", False: f"dropped by {partner['rule']}", None: "not here any more"}
-        where = partner["key"] or f"of corpus {partner['corpus']}"
-        lines.append(f"repeats {partner['id']} {where}{alike}; that one is {fate[partner['kept']]}")
-    lines += [f"repeated by {one['id']} ({one['stage']})" for one in document["repeated_by"]]
-    lines += [_hit(hit) for hit in document["contamination"]]
-    lines += [f"cut, because it occurred before: {line.strip()[:80]!r}" for line in document["cut"]]
-    lines += [f"edited ({e['kind']}) at {e['start']:,} to {e['end']:,}" for e in document["edits"]]
-    return lines + _held(document)
+    if (partner := told.duplicate) is not None:
+        alike = "" if partner.similarity is None else f", similarity {partner.similarity:.2f}"
+        fate = {True: "kept", False: f"dropped by {partner.rule}", None: "not here any more"}
+        where = partner.key or f"of corpus {partner.corpus}"
+        lines.append(f"repeats {partner.id} {where}{alike}; that one is {fate[partner.kept]}")
+    lines += [f"repeated by {one.id} ({one.stage})" for one in told.repeated_by]
+    lines += [_hit(hit) for hit in told.contamination]
+    lines += [f"cut, because it occurred before: {line.strip()[:80]!r}" for line in told.cut]
+    lines += [f"edited ({e.kind}) at {e.start:,} to {e.end:,}" for e in told.edits]
+    return lines + _held(told)
 
 
-def _held(document: Mapping[str, Any]) -> list[str]:
+def _held(told: "Told | Elsewhere") -> list[str]:
     """Which corpora and runs hold it."""
-    lines = [f"in corpus {c['name']} ({c['folder']}){_by(c)}" for c in document["corpora"]]
-    for run in document["runs"]:
-        stages = f", read in {', '.join(run['stages'])}" if run["stages"] else ""
-        lines.append(f"in run {run['run']}: {run['source']}, {run['part']}{stages}{_by(run)}")
+    lines = [f"in corpus {c.name} ({c.folder}){_by(c)}" for c in told.corpora]
+    for run in told.runs:
+        stages = f", read in {', '.join(run.stages)}" if run.stages else ""
+        lines.append(f"in run {run.run}: {run.source}, {run.part}{stages}{_by(run)}")
     return lines
 
 
-def _hit(hit: Mapping[str, Any]) -> str:
-    share = f"{hit['share']:.0%} of it, {hit['how']}"
-    return f"holds the {hit['part']} of {hit['suite']} {hit['item']}: {share}"
+def _hit(hit: "Hit") -> str:
+    share = f"{hit.share:.0%} of it, {hit.how}"
+    return f"holds the {hit.part} of {hit.suite} {hit.item}: {share}"
 
 
-def _by(found: Mapping[str, Any]) -> str:
-    return ", under another id" if found["by"] == "text" else ""
+def _by(found: "InCorpus | InRun") -> str:
+    return ", under another id" if found.by == "text" else ""
 
 
 def _say(sentence: str) -> None:

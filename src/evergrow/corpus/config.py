@@ -3,7 +3,7 @@
 import codecs
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from evergrow.config import Config, Fraction, OneOrMore, PositiveCount
 from evergrow.made import chosen
@@ -122,7 +122,7 @@ class SourceConfig(Config):
             )
 
     @property
-    def content_settings(self) -> dict[str, object]:
+    def content_settings(self) -> dict[str, JsonValue]:
         """What decides the text beside the files themselves; part of the data's key."""
         left_out = {"files", "trees", "max_epochs", "max_bad"}
         return {**chosen(self, left_out), "version": VERSION}

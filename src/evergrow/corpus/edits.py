@@ -1,6 +1,7 @@
 """Edits of a kept document: lines and citations cut, personal data masked, each span recorded."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from evergrow.corpus.document import Document
@@ -20,7 +21,8 @@ MASKED: dict[Kind, str] = {  # the first three as StarCoder has them
 }
 
 
-class Edit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Edit:
     """Characters ``start`` to ``end`` of the text as read become ``replacement``."""
 
     kind: str
@@ -68,7 +70,7 @@ def _apart(edits: list[Edit]) -> list[Edit]:
     for span in sorted(edits, key=lambda e: (e.start, -e.end)):
         start = max(span.start, kept[-1].end if kept else 0)
         if start < span.end:
-            kept.append(span._replace(start=start))
+            kept.append(replace(span, start=start))
     return kept
 
 

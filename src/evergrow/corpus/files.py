@@ -13,6 +13,7 @@ from blake3 import blake3
 from evergrow.corpus.addresses import Remote, address_checksum
 from evergrow.corpus.file_names import PACKINGS
 from evergrow.corpus.hashes import HashedAddress, Hashes
+from evergrow.corpus.records import FileRecord
 from evergrow.errors import InputError
 
 SHORT_SUFFIXES = {".tgz": (".tar", ".gz"), ".tbz2": (".tar", ".bz2"), ".txz": (".tar", ".xz")}
@@ -87,9 +88,9 @@ class SourceFile:
                 hashes.add_address(address, known)
         return cls(address, address, known.num_bytes, known.blake3)
 
-    def record(self) -> dict[str, object]:
-        """The file as a manifest's ``created_from`` lists it."""
-        return {"path": self.name, "bytes": self.num_bytes, "blake3": self.blake3}
+    def record(self) -> FileRecord:
+        """The file as a manifest lists it."""
+        return FileRecord(path=self.name, bytes=self.num_bytes, blake3=self.blake3)
 
     @property
     def suffixes(self) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """What was wrong with a source: bad documents are kept as records, counted, and bounded."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import date as Date
-from typing import NamedTuple, final
+from typing import final
 
 from evergrow.errors import InputError
 
@@ -12,7 +13,8 @@ HEAD_BYTES = 200
 FLAGGED_KEPT = 20  # records a reason; the others are only counted
 
 
-class Quarantined(NamedTuple):
+@dataclass(frozen=True)
+class Quarantined:
     """Where a bad document stands: byte offset in the unpacked file, or row of a Parquet file.
 
     head       its first 200 bytes, what is not UTF-8 written as ``\\xff``

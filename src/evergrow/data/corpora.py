@@ -9,8 +9,8 @@ from pathlib import Path
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig, ExactConfig
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import MADE, MANIFEST
 from evergrow.corpus.curate.executor import Executor
+from evergrow.corpus.curate.manifest import MADE, MANIFEST
 from evergrow.corpus.curate.stages import Order, curate_corpus
 from evergrow.corpus.curate.units import tidied
 from evergrow.disk import write_file
@@ -76,7 +76,7 @@ def make_corpora(
     for wish in wishes:
         if wish.name not in made:
             made[wish.name] = _make(wish, workers, root / FOLDER, base, listener)
-        for warning in made[wish.name].manifest["warnings"]:
+        for warning in made[wish.name].manifest.warnings:
             listener.say(f"{wish.name}: {warning}")
     _write_down([wish.name for wish in wishes], root, listener)
     return {wish.name: made[wish.name] for wish in wishes}

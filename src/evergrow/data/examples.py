@@ -1,6 +1,7 @@
 """Chats to examples, once: rendered by the tokenizer's template, marked, split, stored."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,18 @@ from evergrow.corpus.changes import differences
 from evergrow.corpus.chats import Chat, Message, NoChat, chat_files, read_chats
 from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig
 from evergrow.corpus.quarantine import Quarantine
-from evergrow.data.prepared import Asked, finished_folder, made_of, remove_left_overs, stands
+from evergrow.corpus.records import FileRecord
+from evergrow.data.prepared import (
+    Asked,
+    CreatedFrom,
+    finished_folder,
+    made_of,
+    remove_left_overs,
+    stands,
+)
 from evergrow.disk import new_folder
 from evergrow.errors import InputError
-from evergrow.made import chosen
+from evergrow.made import Settings, chosen
 from evergrow.stream.examples import Example, ExampleSource, Marked, write_examples
 from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash
 
@@ -64,15 +73,15 @@ def prepare_examples(
     return paths
 
 
-def _settings(config: ChatSourceConfig, held_out: HeldOutConfig | None) -> dict[str, Any]:
+def _settings(config: ChatSourceConfig, held_out: HeldOutConfig | None) -> Settings:
     kept = {"fraction": 1.0} if held_out is None else chosen(held_out)
     return {**chosen(config, {"chats", "max_bad", "max_epochs"}), "held_out": kept}
 
 
 def _changed_files(
-    name: str, config: ChatSourceConfig, base: Path, recorded: list[dict[str, Any]]
+    name: str, config: ChatSourceConfig, base: Path, recorded: list[FileRecord]
 ) -> list[str] | None:
-    if not any((base / file["path"]).exists() for file in recorded):
+    if not any((base / file.path).exists() for file in recorded):
         return None
     now = {file.name: file.record() for file in chat_files(config, base, name)}
     return differences(now, recorded)
@@ -83,7 +92,7 @@ def _made(
     name: str,
     config: ChatSourceConfig,
     held_out: HeldOutConfig | None,
-    settings: dict[str, Any],
+    settings: Settings,
     tokenizer: PreTrainedTokenizerFast,
 ) -> Path:
     quarantine = Quarantine(name, config.max_bad)
@@ -100,11 +109,11 @@ def _made(
         "source": name,
         "key": made.key,
         "made": made.model_dump(mode="json"),
-        "created_from": {"files": records},
+        "created_from": CreatedFrom(files=records).to_data(),
         "tokenizer": digest,
         "template": template,
         "num_dropped": quarantine.num_documents - len(quarantine.records) - len(examples),
-        "quarantine": [q._asdict() for q in quarantine.records],
+        "quarantine": [asdict(q) for q in quarantine.records],
     }
     parts = {
         "train": [e for e in examples if e.content_hash not in out],

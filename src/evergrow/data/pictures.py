@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evergrow.corpus.config import HeldOutConfig
+from evergrow.corpus.records import FileRecord
 from evergrow.data.prepared import (
     Asked,
     Prepared,
@@ -203,14 +204,14 @@ def version(config: ImageSourceConfig) -> int:
 
 
 def _changed_files(
-    name: str, config: ImageSourceConfig, base: Path, recorded: list[dict[str, Any]]
+    name: str, config: ImageSourceConfig, base: Path, recorded: list[FileRecord]
 ) -> list[str] | None:
     """Whether files are others now; None when they are gone. Their names may identify a patient,
     so none is said."""
     now = file_sums(config, base, name)
     if not now and recorded:
         return None
-    return [] if now == sorted(file["blake3"] for file in recorded) else ["its files changed"]
+    return [] if now == sorted(file.blake3 for file in recorded) else ["its files changed"]
 
 
 def _stored(
@@ -224,7 +225,7 @@ def _stored(
     on_progress: Callable[[str], None],
 ) -> Path:
     """Write the source's data folder."""
-    files = [{"path": str(i), **file} for i, file in enumerate(read.reading.files)]
+    files = [FileRecord.model_validate(file) for file in read.reading.files]
     made = made_of(version(config), settings, files, earlier, NO_TOKENIZER)
     target = data / f"{name}-{made.key[:12]}"
     on_progress(f"{name}: storing {sum(map(len, read.parts.values())):,} pictures")

@@ -1,13 +1,16 @@
 """Prepared data: where it lies, what it was made of, and whether it is still what is asked for."""
 
-import json
 import re
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from evergrow.config import Record
+from evergrow.corpus.records import Facts, FileRecord
 from evergrow.errors import EvergrowError, InputError
 from evergrow.made import Made, Settings, changes
 
@@ -66,15 +69,33 @@ def remove_left_overs(data: Path) -> None:
         shutil.rmtree(left)
 
 
+class CreatedFrom(Record):
+    """The raw files, or the corpus, that data was made of."""
+
+    files: list[FileRecord]
+    corpus: Facts | None = None
+
+    def to_data(self) -> dict[str, JsonValue]:
+        """As a data folder's manifest says it."""
+        return self.model_dump(exclude_none=True)
+
+
+class Origin(Record):
+    """What every data folder's manifest says of how it was made."""
+
+    made: Made
+    created_from: CreatedFrom
+
+
 def made_of(
     version: int,
     settings: Settings,
-    files: Sequence[Mapping[str, Any]],
+    files: Sequence[FileRecord],
     after: Sequence[str],
     tokenizer: str,
 ) -> Made:
     """What decides a data folder's bytes: settings, files in their order, data made before it."""
-    inputs = {f"file {file['path']}": str(file["blake3"]) for file in files}
+    inputs = {f"file {file.path}": file.blake3 for file in files}
     inputs |= {f"data before it, {i + 1}": key for i, key in enumerate(after)}
     return Made(version=version, settings=settings, inputs=inputs | {"tokenizer": tokenizer})
 
@@ -85,7 +106,7 @@ def stands(
     folder: Path | None,
     version: int,
     settings: Settings,
-    files: Callable[[list[dict[str, Any]]], list[str] | None],
+    files: Callable[[list[FileRecord]], list[str] | None],
 ) -> bool:
     """Whether finished data is taken as it is; where it is to be made again, it is deleted here.
 
@@ -95,15 +116,15 @@ def stands(
     """
     if folder is None:
         return False
-    manifest = _manifest(folder)
-    before = Made.model_validate(manifest["made"])
+    origin = _origin(folder)
+    before = origin.made
     others = changes(before, before.model_copy(update={"settings": settings, "version": version}))
     is_read = name in asked.read
     if others and is_read:
         raise InputError(
             f"sources.{name}: {others[0]}, but a stage has read its finished data; {WAYS_OUT}"
         )
-    moved = files(manifest["created_from"]["files"])
+    moved = files(origin.created_from.files)
     if moved is None and not others:
         asked.say(f"{name}: its files are gone; its finished data is used")
         return True
@@ -120,13 +141,11 @@ def stands(
     return False
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _origin(folder: Path) -> Origin:
     path = folder / "manifest.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        _ = found["made"], found["created_from"]["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Origin.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise EvergrowError(
             f"{path}: cannot be read ({error}); delete {folder} and prepare the data again"
         ) from error
-    return found

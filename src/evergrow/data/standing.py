@@ -7,7 +7,7 @@ from pathlib import Path
 from evergrow.corpus.changes import are_gone, changed_files
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import MANIFEST, read_manifest
+from evergrow.corpus.curate.manifest import MANIFEST, read_manifest
 from evergrow.corpus.curate.measure import suites_of
 from evergrow.corpus.curate.whole import is_whole
 from evergrow.corpus.hashes import hashes_beside
@@ -37,8 +37,8 @@ class _Asked:
         return all(self._is_gone(name) for name in self.config.sources)
 
     def _is_gone(self, source: str) -> bool:
-        recorded = self.corpus.manifest["sources"].get(source, {"files": []})["files"]
-        return are_gone(self.wish.sources[source], self.base, recorded)
+        known = self.corpus.manifest.sources.get(source)
+        return are_gone(self.wish.sources[source], self.base, known.files if known else [])
 
     def other_settings(self, without: set[str]) -> list[str]:
         """The settings that are other ones now, in words."""
@@ -46,11 +46,10 @@ class _Asked:
 
     def other_sources(self) -> list[str]:
         """The settings of its sources that are other ones now, in words."""
-        known = self.corpus.manifest["sources"]
         found: list[str] = []
         for name, source in self.wish.sources.items():
-            before = known.get(name, {"settings": {}})["settings"]
-            found += _differences(before, source.content_settings)
+            known = self.corpus.manifest.sources.get(name)
+            found += _differences(known.settings if known else {}, source.content_settings)
         return found
 
     def other_inputs(self) -> Iterator[str]:
@@ -59,10 +58,10 @@ class _Asked:
             if self._is_gone(name):
                 yield f"the files of {name} are gone"
                 continue
-            recorded = self.corpus.manifest["sources"][name]["files"]
+            recorded = self.corpus.manifest.sources[name].files
             hashes = hashes_beside(self.corpus.folder, name)
             yield from changed_files(source, self.base, name, recorded, hashes)
-        suites = {one["suite"]: one["digest"] for one in self.corpus.manifest["suites"]}
+        suites = {one.suite: one.digest for one in self.corpus.manifest.suites}
         for suite in suites_of(self.config, self.base):
             if suites.get(suite.name) != suite.digest:
                 yield f"the test {suite.name} changed"
@@ -71,7 +70,7 @@ class _Asked:
             yield f"{earlier} corpora come before it, and {len(self.corpus.parents)} did"
         for parent in self.corpus.parents:
             there = (parent.folder / MANIFEST).exists()
-            if there and read_manifest(parent.folder)["key"] != parent.key:
+            if there and read_manifest(parent.folder).key != parent.key:
                 yield f"the earlier corpus {parent.name} changed"
 
     def is_whole(self) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pyarrow.parquet as pq
+from pydantic import model_validator
 from transformers import PreTrainedTokenizerFast
 
+from evergrow.config import Config
 from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.document import Document
@@ -21,6 +23,7 @@ from evergrow.data.prepared import (
     SCRATCH,
     WAYS_OUT,
     Asked,
+    CreatedFrom,
     Prepared,
     finished_folder,
     made_of,
@@ -44,6 +47,27 @@ VERSION = 4  # raise by hand when the same files and settings would give other b
 MAX_TOKENIZER_BYTES = 256 * 2**20  # merges hardly change beyond; more would only take memory
 FORMAT = 2  # of the record beside the tokenizer
 RECORD = "evergrow_tokenizer.json"
+
+
+class TokenizerRecord(Config):
+    """What a run's tokenizer was made of: ``digest`` of the one in a folder, or settings."""
+
+    format: int = FORMAT
+    digest: str | None = None
+    vocab_size: int | None = None
+    mask: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.digest is None) == (self.vocab_size is None or self.mask is None):
+            raise ValueError("expected either digest, or vocab_size and mask")
+        return self
+
+    def said(self) -> str:
+        """In words."""
+        if self.digest is not None:
+            return f"one from a folder ({self.digest[:12]})"
+        return f"vocab_size {self.vocab_size:,}{' and a mask token' if self.mask else ''}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +124,7 @@ def prepare_tokens(
                 paths[name] = _write(asked.data, name, corpus, kept[name], read[name], found, keys)
             else:
                 paths[name] = finished[name]
-                _refuse_other_words(name, read_manifest(paths[name]), found)
+                _refuse_other_words(name, read_manifest(paths[name])["tokenizer"], found)
             keys.append(read_manifest(paths[name])["key"])
     manifests = {name: TokenSource.open(path).manifest for name, path in paths.items()}
     return Prepared(asked.folder / "tokenizer", paths, manifests)
@@ -199,22 +223,20 @@ def _refuse_other_tokenizer(asked: Asked, config: TokenizerConfig, with_mask: bo
         return
     if asked.read:
         raise InputError(
-            f"tokenizer: the recipe asks for {_said(now)}, but {folder} was made with "
-            f"{_said(made)} and never changes; {WAYS_OUT}"
+            f"tokenizer: the recipe asks for {now.said()}, but {folder} was made with "
+            f"{made.said()} and never changes; {WAYS_OUT}"
         )
     _forget(asked)
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def _recorded(path: Path) -> TokenizerRecord:
     """What a run's tokenizer was made of; raises EvergrowError when that is damaged or gone."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        _said(found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return TokenizerRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise EvergrowError(
             f"{path}: damaged ({error!r}); restore it from a copy, {WAYS_OUT}"
         ) from error
-    return found
 
 
 def _forget(asked: Asked) -> None:
@@ -228,17 +250,11 @@ def _given(asked: Asked, config: TokenizerConfig) -> Path:
     return asked.base / Path(str(config.folder)).expanduser()
 
 
-def _wish(asked: Asked, config: TokenizerConfig, with_mask: bool) -> dict[str, Any]:
+def _wish(asked: Asked, config: TokenizerConfig, with_mask: bool) -> TokenizerRecord:
     """What decides a tokenizer, as its record holds it."""
     if config.folder is not None:
-        return {"format": FORMAT, "digest": tokenizer_hash(load_tokenizer(_given(asked, config)))}
-    return {"format": FORMAT, "vocab_size": config.vocab_size, "mask": with_mask}
-
-
-def _said(wish: dict[str, Any]) -> str:
-    if "digest" in wish:
-        return f"one from a folder ({wish['digest'][:12]})"
-    return f"vocab_size {wish['vocab_size']:,}{' and a mask token' if wish['mask'] else ''}"
+        return TokenizerRecord(digest=tokenizer_hash(load_tokenizer(_given(asked, config))))
+    return TokenizerRecord(vocab_size=config.vocab_size, mask=with_mask)
 
 
 def _tokenizer(
@@ -270,7 +286,7 @@ def _tokenizer(
         tokenizer = train_tokenizer(texts, config.vocab_size, with_mask)
     with new_folder(folder) as unfinished:
         save_tokenizer(tokenizer, unfinished)
-        text = json.dumps(_wish(asked, config, with_mask)) + "\n"
+        text = json.dumps(_wish(asked, config, with_mask).model_dump(exclude_none=True)) + "\n"
         (unfinished / RECORD).write_text(text, encoding="utf-8")
     return load_tokenizer(folder)
 
@@ -303,7 +319,7 @@ def _write(
         "form": "tokens",
         "key": made.key,
         "made": made.model_dump(mode="json"),
-        "created_from": {"files": [], "corpus": corpus.facts},
+        "created_from": CreatedFrom(files=[], corpus=corpus.facts).to_data(),
         "tokenizer": digest,
         "in_others": read.in_others,
     }
@@ -322,13 +338,11 @@ def _write(
     return target
 
 
-def _refuse_other_words(
-    name: str, manifest: dict[str, Any], tokenizer: PreTrainedTokenizerFast
-) -> None:
+def _refuse_other_words(name: str, made_with: str, tokenizer: PreTrainedTokenizerFast) -> None:
     """Raise InputError when finished data belongs to another tokenizer."""
     digest = tokenizer_hash(tokenizer)
-    if manifest["tokenizer"] != digest:
+    if made_with != digest:
         raise InputError(
-            f"sources.{name}: its finished data was made with tokenizer "
-            f"{manifest['tokenizer'][:12]}, not {digest[:12]}; restore the tokenizer, {WAYS_OUT}"
+            f"sources.{name}: its finished data was made with tokenizer {made_with[:12]}, not "
+            f"{digest[:12]}; restore the tokenizer, {WAYS_OUT}"
         )

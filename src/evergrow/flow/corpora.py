@@ -1,13 +1,15 @@
 """Corpora on their own: made, explained, and tried under another policy."""
 
 from pathlib import Path
-from typing import Any
 
 from evergrow.config import decode
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import MANIFEST, finished_corpora
+from evergrow.corpus.curate.dropped import Dropped
+from evergrow.corpus.curate.dropped import dropped_by as listed
+from evergrow.corpus.curate.manifest import MANIFEST, finished_corpora
+from evergrow.corpus.curate.what_if import Tried
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
-from evergrow.corpus.curate.why import dropped_by as listed
+from evergrow.corpus.curate.why import Answer
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
 from evergrow.data.corpora import FOLDER, curated, make_corpora
@@ -37,7 +39,7 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
         return list(made.values())
 
 
-def why(corpus: Path, wanted: str, runs: Path) -> dict[str, Any]:
+def why(corpus: Path, wanted: str, runs: Path) -> Answer:
     """All that decided about the document that ``wanted`` names, and where it went below ``runs``.
 
     ``corpus`` is a corpus' folder, or a recipe's with one corpus.
@@ -45,12 +47,12 @@ def why(corpus: Path, wanted: str, runs: Path) -> dict[str, Any]:
     return told_of(Corpus.open(find_corpus(corpus)), wanted, runs)
 
 
-def dropped_by(corpus: Path, rule: str, limit: int) -> dict[str, Any]:
+def dropped_by(corpus: Path, rule: str, limit: int) -> Dropped:
     """The documents that ``rule`` dropped from the corpus at ``corpus``, at most ``limit``."""
     return listed(Corpus.open(find_corpus(corpus)), rule, limit)
 
 
-def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[dict[str, Any]]:
+def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[Tried]:
     """By corpus of the recipe: its waterfall, that under the policy in a file, each rule's effect.
 
     Nothing is written. Raises InputError for a corpus that is not made yet.

@@ -5,96 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from evergrow.corpus.curate.earlier import finished_corpora
+from evergrow.corpus.curate.manifest import finished_corpora, read_manifest
+from evergrow.corpus.records import CARD, CARD_FORMAT, Card, Length, Size, SourceRecord, Step
 from evergrow.errors import InputError
-from evergrow.report.folder import Record
 from evergrow.run import refuse_newer
 
-FORMAT = 1
 MOST_LABELS = 12  # of a kind
-
-
-class Amount(Record):
-    """Documents and bytes."""
-
-    documents: int = 0
-    bytes: int = 0
-
-
-class Step(Amount):
-    """What a rule took: of what was left before it, and (any) of all that was read."""
-
-    stage: str
-    rule: str
-    any_documents: int = 0
-
-
-class Kept(Amount):
-    """What stayed; edits may have made it shorter."""
-
-    bytes_after_edits: int = 0
-
-
-class Waterfall(Record):
-    """From all that was read to all that was kept."""
-
-    read: Amount
-    steps: list[Step]
-    kept: Kept
-
-
-class Duplicates(Record):
-    """Documents dropped for one that stays: rows the dropped one's source, columns the other's."""
-
-    sources: list[str]
-    exact: list[list[int]]
-    near: list[list[int]]
-
-
-class Size(Record):
-    """Documents of one label before and after."""
-
-    read_documents: int
-    read_bytes: int
-    kept_documents: int
-    kept_bytes: int
-
-
-class Length(Record):
-    """Documents from so many bytes up to twice as many."""
-
-    from_bytes: int
-    read: int
-    kept: int
-
-
-class Example(Record):
-    """The beginning of a document that a rule dropped."""
-
-    path: str
-    text: str
-
-
-class Card(Record):
-    """``card.json`` of a corpus."""
-
-    suites: list[dict[str, str | int]]
-    waterfall: Waterfall
-    duplicates: Duplicates
-    sizes: dict[str, dict[str, Size]]
-    lengths: list[Length]
-    examples: dict[str, list[Example]]
-
-
-class Source(Record):
-    """What ``corpus.json`` says of a source."""
-
-    documents: int
-    quarantined: dict[str, int] = {}
-    flagged: dict[str, int] = {}
-    skipped: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -103,7 +19,7 @@ class CorpusCard:
 
     name: str
     card: Card
-    sources: Mapping[str, Source]
+    sources: Mapping[str, SourceRecord]
 
     @property
     def steps(self) -> list[Step]:
@@ -145,13 +61,11 @@ def read_corpora(root: Path) -> list[CorpusCard]:
 
 
 def _read(folder: Path) -> CorpusCard:
-    path = folder / "card.json"
+    path = folder / CARD
     try:
-        manifest = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         data = json.loads(path.read_text(encoding="utf-8"))
-        refuse_newer(data.get("format"), FORMAT, path)
+        refuse_newer(data.get("format"), CARD_FORMAT, path)
         card = Card.model_validate(data)
-        sources = {n: Source.model_validate(s) for n, s in manifest["sources"].items()}
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); run 'evergrow curate' again") from error
-    return CorpusCard(folder.name, card, sources)
+    return CorpusCard(folder.name, card, read_manifest(folder).sources)

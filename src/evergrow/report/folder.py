@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from evergrow.config import Record
 from evergrow.errors import InputError
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed, Shown
@@ -20,12 +21,6 @@ from evergrow.stage.digest import Digest, read_digest
 from evergrow.stage.records import Evaluation, read_lines
 from evergrow.stage.summary import ArmSummary, Summary
 from evergrow.strict_yaml import load_yaml
-
-
-class Record(BaseModel):
-    """What one file or line says."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Part(Record):

@@ -4,18 +4,13 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from evergrow.config import Record
 from evergrow.errors import InputError
 
 
-class Line(BaseModel):
-    """What one line says; a reader takes no notice of what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Step(Line):
+class Step(Record):
     """One optimiser step of metrics.jsonl; ``tokens`` were read up to its end.
 
     ``loss`` is None for one that is no number; such a step is skipped.
@@ -31,7 +26,7 @@ class Step(Line):
     skipped: bool = False
 
 
-class Evaluation(Line):
+class Evaluation(Record):
     """A quick look inside a stage (evals.jsonl): the loss on a part of one source."""
 
     stage: str
@@ -44,7 +39,7 @@ class Evaluation(Line):
     high: float | None = None
 
 
-class Timing(Line):
+class Timing(Record):
     """How long the steps since the last line took (timing.jsonl)."""
 
     stage: str
@@ -56,7 +51,7 @@ class Timing(Line):
     peak_memory_bytes: int
 
 
-LineType = TypeVar("LineType", bound=Line)
+LineType = TypeVar("LineType", bound=Record)
 
 
 def parse_lines(text: str, kind: type[LineType], path: Path) -> list[LineType]:

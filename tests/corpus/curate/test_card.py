@@ -46,7 +46,7 @@ def test_sizes_lengths_and_duplicates(whole: Corpus) -> None:
     assert card["sizes"]["domain"].keys() == {"prose"}
     assert sum(row["read"] for row in card["lengths"]) == 18
     assert card["lengths"][2] == {"from_bytes": 4, "read": 1, "kept": 0}  # the blank one
-    assert card["waterfall"] == whole.manifest["waterfall"]
+    assert card["waterfall"] == whole.manifest.waterfall.model_dump()
 
 
 def _sum(sizes: dict[str, dict[str, int]]) -> dict[str, int]:

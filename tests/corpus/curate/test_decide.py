@@ -84,8 +84,8 @@ def test_repeats_keep_the_longest_and_name_it() -> None:
     assert fates(decided) == ["kept", "exact.document", "near.document", "kept", "near.document"]
     assert decided.partner_D.tolist() == [-1, 0, 3, -1, 3]
     found = duplicates(columns, decided, ["s", "t"])
-    assert found["exact"] == [[0, 0, 0], [1, 0, 0]]
-    assert found["near"] == [[0, 2, 0], [0, 0, 0]]
+    assert found.exact == [[0, 0, 0], [1, 0, 0]]
+    assert found.near == [[0, 2, 0], [0, 0, 0]]
 
 
 def test_any_counts_are_those_of_a_rule_asked_first() -> None:
@@ -93,9 +93,9 @@ def test_any_counts_are_those_of_a_rule_asked_first() -> None:
     decided = decide(
         columns, judged_of([1, 1, PASSED, PASSED, PASSED]), NO_DOUBLES, NOTHING, SAME, config_of()
     )
-    told = {s["rule"]: s for s in waterfall(columns, decided)["steps"]}
-    assert (told["exact.document"]["documents"], told["exact.document"]["any_documents"]) == (0, 1)
-    assert (told["near.document"]["documents"], told["near.document"]["any_bytes"]) == (1, 20)
+    told = {s.rule: s for s in waterfall(columns, decided).steps}
+    assert (told["exact.document"].documents, told["exact.document"].any_documents) == (0, 1)
+    assert (told["near.document"].documents, told["near.document"].any_bytes) == (1, 20)
 
 
 def test_without_a_rule_later_steps_are_asked_again() -> None:
@@ -129,7 +129,7 @@ def test_earlier_documents_are_kept_already() -> None:
     decided = decide(columns, judged_of([PASSED] * 5), NO_DOUBLES, earlier, SAME, config_of())
     assert fates(decided) == ["exact.earlier", "near.earlier", "near.document", "kept", "kept"]
     assert decided.partner_D.tolist() == [-3, -2, 3, -1, -1]
-    assert duplicates(columns, decided, ["s", "t"])["near"] == [[1, 0, 1], [0, 0, 0]]
+    assert duplicates(columns, decided, ["s", "t"]).near == [[1, 0, 1], [0, 0, 0]]
 
 
 def test_selections_nest_and_respect_their_limits() -> None:

@@ -14,6 +14,7 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate import ingest
 from evergrow.corpus.curate.ingest import Ingest, plan_ingest
 from evergrow.corpus.globs import HIDDEN
+from evergrow.corpus.records import FileRecord
 from evergrow.errors import InputError
 
 
@@ -61,7 +62,7 @@ def test_repeated_ids_do_not_hang_on_the_grouping(tmp_path: Path) -> None:
         folder = tmp_path / f"made-{number}"
         made = make(folder, tmp_path, of=sources, shard_bytes=shard_bytes, **settings)
         assert steps(made) == {"id.repeated": 1}
-        assert made.manifest["sources"]["news"]["quarantined"] == {}
+        assert made.manifest.sources["news"].quarantined == {}
 
 
 def test_a_corpus_of_broken_files_only_is_refused(tmp_path: Path) -> None:
@@ -109,13 +110,13 @@ def test_hidden_files_are_counted_and_cost_no_reading_again(tmp_path: Path) -> N
     sources = {"notes": SourceConfig(files=["notes/**/*.md"])}
     settings = {"sources": ["notes"], "decontaminate": None}
     made = make(tmp_path / "made", tmp_path, of=sources, **settings)
-    assert made.manifest["sources"]["notes"]["skipped"] == {HIDDEN: 1}
-    assert made.manifest["sources"]["notes"]["documents"] == 1
+    assert made.manifest.sources["notes"].skipped == {HIDDEN: 1}
+    assert made.manifest.sources["notes"].documents == 1
     before = {task.key for task in plan(tmp_path, sources["notes"])}
     (tmp_path / "notes/.trash/c.md").write_text(prose(2))
     assert len({task.key for task in plan(tmp_path, sources["notes"])} - before) == 1
     again = make(tmp_path / "made", tmp_path, of=sources, **settings)
-    assert again.manifest["sources"]["notes"]["skipped"] == {HIDDEN: 2}
+    assert again.manifest.sources["notes"].skipped == {HIDDEN: 2}
 
 
 def plan(base: Path, config: SourceConfig) -> list[Ingest]:
@@ -139,10 +140,9 @@ def test_a_file_that_grows_after_planning_is_read_as_it_was_hashed(tmp_path: Pat
     with path.open("a") as log:
         log.write('{"text": "two"}\n')
     done = task.run()
-    assert done.counts["documents"] == 1
-    assert done.counts["files"] == [
-        {"path": "log.jsonl", "bytes": 16, "blake3": blake3(b'{"text": "one"}\n').hexdigest()}
-    ]
+    assert done.counts.documents == 1
+    digest = blake3(b'{"text": "one"}\n').hexdigest()
+    assert done.counts.files == [FileRecord(path="log.jsonl", bytes=16, blake3=digest)]
     [later] = plan(tmp_path, config)
     assert later.key != task.key
-    assert later.run().counts["documents"] == 2
+    assert later.run().counts.documents == 2

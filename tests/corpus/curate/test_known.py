@@ -11,9 +11,10 @@ from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.known import id_text
 from evergrow.corpus.curate.measure import Shard, facts, signals_file
-from evergrow.corpus.curate.units import StoredFile, write_table
+from evergrow.corpus.curate.units import write_table
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.clusters import doubles
+from evergrow.corpus.records import StoredFile
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.table import write_documents
 from evergrow.errors import EvergrowError
@@ -41,7 +42,7 @@ def test_rows_belong_to_their_shards_in_order(tmp_path: Path) -> None:
     config = CorpusConfig(sources=["s"], near=None)
     columns = load_columns(tmp_path, shards, {"facts": facts([]).key}, config, [])
     assert [id_text(halves) for halves in columns.ids_D2] == [d.id for d in documents]
-    assert [columns.shard_of(row) for row in (0, 2, 3, 4)] == [(0, 0), (0, 2), (1, 0), (1, 1)]
+    assert columns.starts.tolist() == [0, 3, 5]
     other = write_table(
         tmp_path,
         signals_file(facts([]).key, "a"),
@@ -55,7 +56,7 @@ def test_rows_belong_to_their_shards_in_order(tmp_path: Path) -> None:
 def test_columns_are_those_of_the_documents(whole: Corpus) -> None:
     config = whole.config
     suites = ["items"]
-    columns = load_columns(whole.folder, whole.shards, whole.manifest["signals"], config, suites)
+    columns = load_columns(whole.folder, whole.shards, whole.manifest.signals, config, suites)
     assert np.count_nonzero(columns.contaminated_DS) == 1
-    assert columns.bytes_D.sum() == whole.manifest["waterfall"]["read"]["bytes"]
+    assert columns.bytes_D.sum() == whole.manifest.waterfall.read.bytes
     assert (columns.kept_bytes_D != columns.bytes_D).sum() == 1  # the masked address

@@ -23,7 +23,8 @@ from corpus.curate.texts import (
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate import units
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.find import decision_at, find_documents
+from evergrow.corpus.curate.find import fate_at, find_documents
+from evergrow.corpus.records import NearPairs, Unknown
 from evergrow.corpus.table import stored_documents
 from evergrow.errors import EvergrowError, InputError
 
@@ -34,35 +35,32 @@ def test_every_document_has_its_fate(whole: Corpus, base: Path) -> None:
     assert kept.keys() == files - FATES.keys()
     for path, rule in FATES.items():
         [place] = find_documents(whole, path)
-        assert decision_at(whole, place)["rule"] == rule, path
+        assert fate_at(whole, place).rule == rule, path
     assert kept["news/mail.txt"].text.endswith("write to <EMAIL> about it\n")
     assert kept["news/mail.txt"].parent is not None
 
 
 def test_the_waterfall_counts_first_and_any_faults(whole: Corpus) -> None:
-    told = whole.manifest["waterfall"]
-    assert told["read"]["documents"] == 18
-    assert told["kept"]["documents"] == 13
+    told = whole.manifest.waterfall
+    assert told.read.documents == 18
+    assert told.kept.documents == 13
     assert steps(whole) == {rule: 1 for rule in FATES.values()}
-    by_rule = {step["rule"]: step for step in told["steps"]}
-    assert by_rule["gopher.min_words"]["any_documents"] == 2  # the blank text has no words either
-    assert by_rule["gopher.min_words"]["bytes"] == len(SHORT)
-    dropped = sum(step["bytes"] for step in told["steps"])
-    assert told["read"]["bytes"] - dropped == told["kept"]["bytes"]
-    assert told["kept"]["bytes_after_edits"] < told["kept"]["bytes"]
+    by_rule = {step.rule: step for step in told.steps}
+    assert by_rule["gopher.min_words"].any_documents == 2  # the blank text has no words either
+    assert by_rule["gopher.min_words"].bytes == len(SHORT)
+    dropped = sum(step.bytes for step in told.steps)
+    assert told.read.bytes - dropped == told.kept.bytes
+    assert told.kept.bytes_after_edits < told.kept.bytes
 
 
 def test_duplicates_are_told_by_source(whole: Corpus) -> None:
-    found = whole.manifest["duplicates"]
-    assert found["sources"] == ["news", "notes", "earlier"]
-    assert found["exact"] == [[0, 0, 0], [1, 0, 0]]
-    assert found["near"] == [[1, 0, 0], [0, 0, 0]]
-    assert whole.manifest["near"] == {
-        "similarity": 0.7,
-        "pairs_found": 1,
-        "pairs_compared": 1,
-        "pairs_verified": 1,
-    }
+    found = whole.manifest.duplicates
+    assert found.sources == ["news", "notes", "earlier"]
+    assert found.exact == [[0, 0, 0], [1, 0, 0]]
+    assert found.near == [[1, 0, 0], [0, 0, 0]]
+    assert whole.manifest.near == NearPairs(
+        similarity=0.7, pairs_found=1, pairs_compared=1, pairs_verified=1
+    )
 
 
 def test_prompts_of_one_template_are_no_repeats(tmp_path: Path) -> None:
@@ -74,8 +72,8 @@ def test_prompts_of_one_template_are_no_repeats(tmp_path: Path) -> None:
     settings = {"sources": ["notes"], "policy": {}, "decontaminate": None}
     made = make(tmp_path / "web", base, **settings)
     assert steps(made) == {"text.blank": 1}
-    near = made.manifest["near"]
-    assert near["pairs_found"] > near["pairs_compared"] > 100 * near["pairs_verified"] == 0
+    near = made.manifest.near
+    assert near.pairs_found > near.pairs_compared > 100 * near.pairs_verified == 0
     bands_alone = make(tmp_path / "bands", base, near={"similarity": 0}, **settings)
     assert steps(bands_alone)["near.document"] > 10
 
@@ -154,7 +152,7 @@ def test_a_damaged_file_is_made_again(
     made = make(folder, base)
     [damaged, *_] = folder.glob("signals/minhash@*/*.parquet")
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    kept = folder / made.manifest["shards"][0]["name"]
+    kept = folder / made.manifest.shards[0].name
     kept.unlink()
     with pytest.raises(EvergrowError, match="damaged or gone"):
         list(made.documents())
@@ -199,7 +197,7 @@ def test_repeated_lines_are_cut_and_the_rest_measured(base: Path, tmp_path: Path
     fates = steps(made)
     assert fates["text.blank"] == 3  # the copy has no line of its own, nor has 03.txt
     assert fates["gopher.min_words"] == 1
-    assert made.manifest["cut"]["pieces"] == 2
+    assert made.manifest.cut.pieces == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -237,8 +235,8 @@ def test_code_is_cut_at_its_head_alone_and_counted(tmp_path: Path) -> None:
     texts = [kept[f"notes/{number}.py"] for number in range(3)]
     assert [text.removeprefix(licence) for text in texts] == [loop.format(n) for n in range(3)]
     assert "".join(texts).count(licence) == 1
-    assert made.manifest["cut"]["code_documents"] == 3
-    assert made.manifest["withheld"] == {"c4_lines": 3}
+    assert made.manifest.cut.code_documents == 3
+    assert made.manifest.withheld == {"c4_lines": 3}
 
 
 def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:
@@ -253,7 +251,7 @@ def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: P
     fates = steps(later)
     assert fates["exact.earlier"] == 2  # mail.txt and near.txt are the same files
     assert fates["near.earlier"] == 1
-    assert later.manifest["duplicates"]["near"][1] == [0, 0, 1]
+    assert later.manifest.duplicates.near[1] == [0, 0, 1]
     [parent] = later.parents
     assert parent.key == whole.key
     assert Corpus.open(parent.folder).key == whole.key
@@ -283,7 +281,7 @@ def test_too_many_unreadable_documents_stop_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1 of 13 documents .* more than 0.1 %; most"):
         make(tmp_path / "web", base)
     made = make(tmp_path / "web", base, max_bad=0.1)
-    assert made.manifest["sources"]["news"]["quarantined"] == {"bytes that are not UTF-8": 1}
+    assert made.manifest.sources["news"].quarantined == {"bytes that are not UTF-8": 1}
 
 
 def test_dates_in_the_future_are_unknown_when_a_day_is_given(tmp_path: Path) -> None:
@@ -294,9 +292,9 @@ def test_dates_in_the_future_are_unknown_when_a_day_is_given(tmp_path: Path) -> 
     settings = {"sources": ["dated"], "near": {"keep": "newest"}, "decontaminate": None}
     made = make(tmp_path / "web", base, of=sources, as_of="2026-06-01", **settings)
     assert [document.date for document in made.documents()] == ["2024-05-01", None, None]
-    [told] = made.manifest["sources"].values()
-    assert told["unknown"] == {"date": 2, "license": 3}
-    assert sum(told["flagged"].values()) == 1
+    [told] = made.manifest.sources.values()
+    assert told.unknown == Unknown(date=2, license=3)
+    assert sum(told.flagged.values()) == 1
     card = json.loads((made.folder / "card.json").read_text(encoding="utf-8"))
     assert {year: size["kept_documents"] for year, size in card["sizes"]["year"].items()} == {
         "2024": 1,
@@ -311,8 +309,8 @@ def test_memory_of_deciding_is_stated(whole: Corpus) -> None:
     """The arrays hold what columns.py says, a document."""
     from evergrow.corpus.curate.known import learn
 
-    suites = [suite["suite"] for suite in whole.manifest["suites"]]
-    known = learn(whole.folder, whole.shards, whole.config, whole.manifest["signals"], suites, [])
+    suites = [suite.suite for suite in whole.manifest.suites]
+    known = learn(whole.folder, whole.shards, whole.config, whole.manifest.signals, suites, [])
     columns, judged = known.columns, known.judged
     arrays = [
         getattr(columns, n) for n in columns.__dataclass_fields__ if n.endswith(("_D", "_D2"))

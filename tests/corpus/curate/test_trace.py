@@ -9,6 +9,7 @@ from corpus.curate.texts import make, write_texts
 
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.find import find_documents
+from evergrow.corpus.curate.trace import InRun, Looked
 from evergrow.corpus.curate.why import why
 from evergrow.corpus.document import document_id
 from evergrow.errors import InputError
@@ -29,11 +30,11 @@ def test_a_document_that_the_corpus_lost_is_traced_by_id_and_path(gone: Corpus) 
     identity = document_id("notes", "notes/2.txt")
     for wanted in (identity, identity[:12], "notes/2.txt"):
         told = why(gone, wanted, runs)
-        assert told["documents"] == []
-        [document] = told["elsewhere"]
-        assert (document["id"], document["path"]) == (identity, "notes/2.txt")
-        assert [(c["name"], c["by"]) for c in document["corpora"]] == [("old", "id")]
-    assert told["looked"] == {"folder": str(runs), "corpora": 2, "runs": 0, "unreadable": []}
+        assert told.documents == []
+        [document] = told.elsewhere
+        assert (document.id, document.path) == (identity, "notes/2.txt")
+        assert [(c.name, c.by) for c in document.corpora] == [("old", "id")]
+    assert told.looked == Looked(str(runs), corpora=2, runs=0, unreadable=[])
     with pytest.raises(InputError, match=r"nor is it in 2 corpora and the data of 0 runs below"):
         why(gone, "notes/3000.txt", runs)
 
@@ -41,8 +42,8 @@ def test_a_document_that_the_corpus_lost_is_traced_by_id_and_path(gone: Corpus) 
 def test_its_own_corpus_is_asked_wherever_it_is(gone: Corpus, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     told = why(gone, "notes/3.txt", tmp_path / "empty")
-    assert [c["name"] for c in told["documents"][0]["corpora"]] == ["web"]
-    assert told["looked"]["corpora"] == 1
+    assert [c.name for c in told.documents[0].corpora] == ["web"]
+    assert told.looked.corpora == 1
     with pytest.raises(InputError, match=r"nowhere: no such folder, so .*--runs"):
         why(gone, "notes/3.txt", tmp_path / "nowhere")
 
@@ -60,10 +61,10 @@ def test_what_is_damaged_is_named_and_the_rest_answers(gone: Corpus) -> None:
     (runs / "e/seed-0").mkdir()
     (runs / "e/seed-0/manifest.json").write_text("")
     told = why(gone, "notes/2.txt", runs)
-    [document] = told["elsewhere"]
-    folders = {c["folder"] for c in document["corpora"]}
+    [document] = told.elsewhere
+    folders = {c.folder for c in document.corpora}
     assert folders == {str(old), str(runs / "d/corpora/half")}
-    bad = {one["path"]: one["reason"] for one in told["looked"]["unreadable"]}
+    bad = {one.path: one.reason for one in told.looked.unreadable}
     names = [
         "c/corpora/cut",
         f"d/corpora/half/{shard['name']}",
@@ -83,7 +84,5 @@ def test_data_that_no_run_names_is_told_of_all_the_same(gone: Corpus) -> None:
     part.mkdir(parents=True)
     shutil.copy(kept, part / "documents.parquet")
     (part.parent / "manifest.json").write_text(json.dumps({"source": "old"}))
-    [document] = why(gone, "notes/2.txt", runs)["elsewhere"]
-    [found] = document["runs"]
-    expected = {"run": str(runs / "c"), "source": "old", "part": "train", "stages": [], "by": "id"}
-    assert found == expected
+    [document] = why(gone, "notes/2.txt", runs).elsewhere
+    assert document.runs == [InRun(str(runs / "c"), "old", "train", stages=[], by="id")]

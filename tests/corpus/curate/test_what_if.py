@@ -20,24 +20,24 @@ def test_it_is_what_curating_with_the_policy_gives(
     before = contents(whole.folder)
     told = what_if(whole, PolicyConfig.model_validate(OTHER))
     assert contents(whole.folder) == before
-    assert told["now"] == whole.manifest["waterfall"]
-    assert told["then"] == make(tmp_path / "web", base, policy=OTHER).manifest["waterfall"]
-    assert told["then"]["kept"]["documents"] == 14
+    assert told.now == whole.manifest.waterfall
+    assert told.then == make(tmp_path / "web", base, policy=OTHER).manifest.waterfall
+    assert told.then.kept.documents == 14
 
 
 def test_alone_is_what_curating_without_the_rule_keeps_more(
     whole: Corpus, base: Path, tmp_path: Path
 ) -> None:
     told = what_if(whole, whole.config.policy)
-    assert told["then"] == told["now"]
+    assert told.then == told.now
     policy = SETTINGS["policy"] | {"off": ["gopher.min_words"]}
-    without = make(tmp_path / "web", base, policy=policy).manifest["waterfall"]["kept"]
-    more = {name: without[name] - told["now"]["kept"][name] for name in ("documents", "bytes")}
-    assert told["alone"]["gopher.min_words"] == more
-    assert more["documents"] == 1
+    without = make(tmp_path / "web", base, policy=policy).manifest.waterfall.kept
+    more = told.alone["gopher.min_words"]
+    assert more.bytes == without.bytes - told.now.kept.bytes
+    assert more.documents == without.documents - told.now.kept.documents == 1
     # Without near repeats 03.txt comes back; the leaked text without its test.
-    assert told["alone"]["near.document"]["documents"] == 1
-    assert told["alone"]["contamination.items"]["documents"] == 1
+    assert told.alone["near.document"].documents == 1
+    assert told.alone["contamination.items"].documents == 1
 
 
 def test_earlier_corpora_must_be_what_they_were(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_earlier_corpora_must_be_what_they_were(tmp_path: Path) -> None:
     first = make(tmp_path / "first", base, sources=["news"])
     second = make(tmp_path / "second", base, earlier=[first.folder])
     policy = second.config.policy
-    assert what_if(second, policy)["then"] == second.manifest["waterfall"]
+    assert what_if(second, policy).then == second.manifest.waterfall
     first.folder.rename(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=r"compared with first in .*, where no finished corpus"):
         what_if(second, policy)

@@ -7,7 +7,7 @@ from corpus.curate.tasks import Killed, killed_before
 from corpus.curate.texts import SETTINGS, SHORT, contents, make, prose, write_texts
 
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.find import Place, decision_at, document_at, find_documents
+from evergrow.corpus.curate.find import Place, document_at, fate_at, find_documents
 from evergrow.corpus.curate.what_if import what_if
 from evergrow.corpus.curate.whole import is_whole
 from evergrow.corpus.curate.why import why
@@ -49,11 +49,11 @@ def test_after_a_refusal_that_replaced_nothing_the_corpus_answers_as_before(
     with pytest.raises(InputError, match=r"none of 18 documents is kept"):
         make(tmp_path / "web", texts, policy=NOTHING | {"edits": ["mask_emails"]})
     assert contents(tmp_path / "web") == before
-    assert what_if(Corpus.open(tmp_path / "web"), made.config.policy)["now"]["kept"]
+    assert what_if(Corpus.open(tmp_path / "web"), made.config.policy).now.kept.documents == 13
     with pytest.raises(InputError, match=r"none of 18 documents is kept"):
         make(tmp_path / "web", texts, policy=NOTHING)  # facts of other edits are beside the old
-    [told] = why(Corpus.open(tmp_path / "web"), "news/00.txt", tmp_path)["documents"]
-    assert told["decision"]["keep"]
+    [told] = why(Corpus.open(tmp_path / "web"), "news/00.txt", tmp_path).documents
+    assert told.decision.keep
     make(tmp_path / "web", texts)
     assert contents(tmp_path / "web") == before
 
@@ -114,7 +114,7 @@ def test_a_file_of_another_making_is_not_answered_from(
 def test_the_row_of_another_document_is_never_taken(whole: Corpus) -> None:
     [place] = find_documents(whole, "news/00.txt")
     wrong = Place(place.shard, place.row + 1, place.id)
-    for look in (document_at, decision_at):
+    for look in (document_at, fate_at):
         with pytest.raises(InputError, match=r"the corpus changed since it was finished"):
             look(whole, wrong)
 

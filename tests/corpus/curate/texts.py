@@ -108,5 +108,5 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def steps(corpus: Corpus) -> dict[str, int]:
     """By rule the documents it dropped, without those that dropped none."""
-    told = corpus.manifest["waterfall"]["steps"]
-    return {step["rule"]: step["documents"] for step in told if step["documents"]}
+    told = corpus.manifest.waterfall.steps
+    return {step.rule: step.documents for step in told if step.documents}

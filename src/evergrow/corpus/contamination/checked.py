@@ -1,27 +1,10 @@
 """What a corpus says of the tests it was compared with: an evaluation can ask its training data."""
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from evergrow.corpus.contamination.overlap import parts
+from evergrow.corpus.contamination.overlap import hits_in, parts
 from evergrow.corpus.contamination.suites import Suite
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One suite that a corpus was compared with.
-
-    num_unchecked  items that are too short, or too much like the others, to be compared at all
-    num_items_found, num_documents  the items that documents hold, and the documents that hold one
-    """
-
-    suite: str
-    digest: str
-    num_items: int
-    num_unchecked: int
-    num_items_found: int
-    num_documents: int
+from evergrow.corpus.records import Checked
 
 
 def checked(suites: Sequence[Suite], hits: Iterable[str | None], n: int = 13) -> list[Checked]:
@@ -30,19 +13,19 @@ def checked(suites: Sequence[Suite], hits: Iterable[str | None], n: int = 13) ->
     documents = dict.fromkeys(items, 0)
     for found in hits:
         by_suite: dict[str, set[str]] = {}
-        for hit in json.loads(found) if found else ():
-            by_suite.setdefault(hit["suite"], set()).add(hit["item"])
+        for hit in hits_in(found):
+            by_suite.setdefault(hit.suite, set()).add(hit.item)
         for name, of_document in by_suite.items():
             items[name] |= of_document
             documents[name] += 1
     return [
         Checked(
-            suite.name,
-            suite.digest,
-            len(suite.items),
-            len(unchecked(suite, n)),
-            len(items[suite.name]),
-            documents[suite.name],
+            suite=suite.name,
+            digest=suite.digest,
+            num_items=len(suite.items),
+            num_unchecked=len(unchecked(suite, n)),
+            num_items_found=len(items[suite.name]),
+            num_documents=documents[suite.name],
         )
         for suite in suites
     ]

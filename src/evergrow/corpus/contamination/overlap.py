@@ -12,7 +12,7 @@ Letters in array names: N identifiers of a document, K n-grams of the suites.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple, final
 
@@ -54,13 +54,31 @@ class Part:
     length: int
 
 
+@dataclass(frozen=True)
+class Hit:
+    """A part of an item that a document holds: ``share`` of its n-grams, or all of it in a row.
+
+    part  "prompt" or "solution"; how: "verbatim" or "n-grams"
+    """
+
+    suite: str
+    item: str
+    part: str
+    share: float
+    how: str
+
+
+def hits_in(column: str | None) -> list[Hit]:
+    """The hits that a row of the column ``hits`` tells."""
+    return [Hit(**hit) for hit in json.loads(column or NO_HITS)]
+
+
 def contamination(
     suites: Sequence[Suite], n: int = 13, least_share: Mapping[str, float] = LEAST_SHARE
 ) -> SignalGroup:
     """The group with the fields ``hits`` and ``share`` for these suites.
 
-    hits   JSON: [{suite, item, part, share, how}] of every part ("prompt", "solution") with at
-           least that share of its n-grams in the document; ``how`` is "verbatim" or "n-grams"
+    hits   JSON: every Hit, of parts with at least that share of their n-grams in the document
     share  of the part found best, in [0, 1], below ``least_share`` too
     """
     names = [suite.name for suite in suites]
@@ -139,9 +157,8 @@ class _Overlap:
             starts = places[grams == own.number][:MAX_PLACES] - own.offset
             verbatim = _holds(hashes_N, part.hashes_N, starts)
             how = "verbatim" if verbatim else "n-grams"
-            names = {"suite": part.suite, "item": part.item, "part": part.kind}
-            hits.append(names | {"share": share, "how": how})
-        return json.dumps(hits), float(shares.max())
+            hits.append(Hit(part.suite, part.item, part.kind, share, how))
+        return json.dumps([asdict(hit) for hit in hits]), float(shares.max())
 
 
 def _holds(hashes_N: np.ndarray, wanted: np.ndarray, starts: np.ndarray) -> bool:

@@ -4,7 +4,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,40 +12,51 @@ from evergrow.corpus.curate.columns import text_signals
 from evergrow.corpus.curate.decide import KEPT, Decided
 from evergrow.corpus.curate.known import Known
 from evergrow.corpus.curate.texts import documents_at
-from evergrow.corpus.curate.units import StoredFile
 from evergrow.corpus.document import Document
 from evergrow.corpus.edits import MASKS, edit
+from evergrow.corpus.records import (
+    CARD,
+    CARD_FORMAT,
+    Card,
+    Example,
+    Length,
+    Settled,
+    Size,
+    StoredFile,
+)
 from evergrow.disk import write_file
 
-CARD = "card.json"
-FORMAT = 1
 EXAMPLES = 3  # a rule
 EXAMPLE_CHARACTERS = 200
 MASKED_CHARACTERS = 2_000  # masked before the cut, so that no half of an address is left
 UNKNOWN = "unknown"
-SIZES = ("read_documents", "read_bytes", "kept_documents", "kept_bytes")
+SIZES = tuple(Size.model_fields)
 _YEAR = re.compile(r"(\d{4})(?!\d)")
 # What the card counts by, and the signal that says it; origin comes from the documents themselves.
 LABELS = {"language": "language.language", "domain": "programming.domain"}
 
 
-def write_card(known: Known, decided: Decided, counts: Mapping[str, Any]) -> StoredFile:
+def write_card(known: Known, decided: Decided, settled: Settled) -> StoredFile:
     """Sizes by source, language, domain, year and licence, lengths, duplicates, and examples by
     rule."""
-    card = {
-        "format": FORMAT,
-        **counts,
-        "sizes": _sizes(known, decided),
-        "lengths": _lengths(known, decided),
-        "examples": _examples(known, decided),
-    }
-    text = json.dumps(card, ensure_ascii=False, indent=1)
+    card = Card(
+        format=CARD_FORMAT,
+        suites=settled.suites,
+        waterfall=settled.waterfall,
+        duplicates=settled.duplicates,
+        near=settled.near,
+        warnings=settled.warnings,
+        sizes=_sizes(known, decided),
+        lengths=_lengths(known, decided),
+        examples=_examples(known, decided),
+    )
+    text = json.dumps(card.model_dump(), ensure_ascii=False, indent=1)
     write_file(known.folder / CARD, text + "\n")
     return StoredFile.at(known.folder, CARD, 0)
 
 
-def _sizes(known: Known, decided: Decided) -> dict[str, dict[str, dict[str, int]]]:
-    """By what, by label: documents and bytes read and kept; years in order, else largest first."""
+def _sizes(known: Known, decided: Decided) -> dict[str, dict[str, Size]]:
+    """By what, by label; years in order, else largest first."""
     columns = known.columns
     totals: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     for number in range(len(known.shards)):
@@ -59,7 +69,7 @@ def _sizes(known: Known, decided: Decided) -> dict[str, dict[str, dict[str, int]
         for what, labels in _labels(known, number):
             _add(totals[what], labels, counted_D4)
     return {
-        what: {n: dict(zip(SIZES, by[n].tolist(), strict=True)) for n in _order(what, by)}
+        what: {n: Size(**dict(zip(SIZES, by[n].tolist(), strict=True))) for n in _order(what, by)}
         for what, by in totals.items()
     }
 
@@ -102,18 +112,18 @@ def year_of(date: str | None) -> str:
     return match[1] if match else "unreadable"
 
 
-def _lengths(known: Known, decided: Decided) -> list[dict[str, int]]:
+def _lengths(known: Known, decided: Decided) -> list[Length]:
     """Documents by their bytes, in bins from a power of two up to the next."""
     bins_D = np.frexp(np.maximum(known.columns.bytes_D, 1).astype(np.float64))[1] - 1
     kept_D = decided.reason_D == KEPT
     read, kept = np.bincount(bins_D), np.bincount(bins_D[kept_D], minlength=bins_D.max() + 1)
     return [
-        {"from_bytes": 1 << power, "read": int(read[power]), "kept": int(kept[power])}
+        Length(from_bytes=1 << power, read=int(read[power]), kept=int(kept[power]))
         for power in range(len(read))
     ]
 
 
-def _examples(known: Known, decided: Decided) -> dict[str, list[dict[str, str]]]:
+def _examples(known: Known, decided: Decided) -> dict[str, list[Example]]:
     """By rule the texts of the three dropped documents whose ids are lowest: a fair draw."""
     rule_of: dict[int, str] = {}
     for number, reason in enumerate(decided.reasons):
@@ -121,11 +131,11 @@ def _examples(known: Known, decided: Decided) -> dict[str, list[dict[str, str]]]
         ids_D2 = known.columns.ids_D2[rows].byteswap()
         order = np.lexsort((ids_D2[:, 1], ids_D2[:, 0]))[:EXAMPLES]
         rule_of |= {int(row): reason.rule for row in rows[order]}
-    found: dict[str, list[dict[str, str]]] = {}
+    found: dict[str, list[Example]] = {}
     for row, document in documents_at(
         known.folder, known.shards, known.columns.starts, sorted(rule_of)
     ):
-        example = {"id": document.id, "path": document.path, "text": excerpt(document)}
+        example = Example(id=document.id, path=document.path, text=excerpt(document))
         found.setdefault(rule_of[row], []).append(example)
     return found
 

@@ -6,8 +6,7 @@ permutation (297 with 14 bands of 112), and about 60 while it works. One shard's
 memory at a time.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergrow.corpus.contamination import hits_in
 from evergrow.corpus.curate.config import CorpusConfig, NearConfig
 from evergrow.corpus.curate.measure import (
     CONTAMINATION,
@@ -59,11 +59,6 @@ class Columns:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
-
-    def shard_of(self, row: int) -> tuple[int, int]:
-        """The number of the shard that holds a row, and the row's place in it."""
-        number = int(np.searchsorted(self.starts, row, "right")) - 1
-        return number, row - int(self.starts[number])
 
 
 @dataclass(frozen=True)
@@ -167,9 +162,8 @@ def _fill(
     if CONTAMINATION in keys:
         hits = read_signals(folder, keys[CONTAMINATION], shard.name, ["hits"])["hits"]
         for row, found in enumerate(hits.to_pylist()):
-            for hit in json.loads(found) if found else ():
-                suite = columns.suites.index(hit["suite"])
-                columns.contaminated_DS[rows.start + row, suite] = True
+            for hit in hits_in(found):
+                columns.contaminated_DS[rows.start + row, columns.suites.index(hit.suite)] = True
 
 
 def signal_columns(
@@ -194,13 +188,11 @@ def judge_shards(
     shards: Sequence[Shard],
     keys: Mapping[str, str],
     rules: Sequence[Rule],
-    look: Callable[[], None] = lambda: None,
 ) -> Judged:
-    """Ask all rules about all documents, a shard at a time; ``look`` is called between them."""
+    """Ask all rules about all documents, a shard at a time."""
     firsts, onlys = [np.empty(0, np.int16)], [np.empty(0, np.int16)]
     documents, num_bytes = np.zeros(len(rules), np.int64), np.zeros(len(rules), np.int64)
     for shard in shards:
-        look()
         columns = signal_columns(folder, shard, keys, rules)
         fails_DR = judge(columns, rules)
         counts_D, first_D = fails_DR.sum(axis=1), fails_DR.argmax(axis=1)

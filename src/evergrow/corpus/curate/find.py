@@ -3,19 +3,21 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.measure import Shard
-from evergrow.corpus.curate.units import StoredFile
 from evergrow.corpus.curate.whole import changed, decided_files, refuse_changed, signal_files
+from evergrow.corpus.curate.write import Fate, decisions_file
 from evergrow.corpus.document import Document
+from evergrow.corpus.quarantine import Quarantined
 from evergrow.errors import InputError
 
 MAX_FOUND = 20  # documents told of at once
 MIN_PREFIX = 4  # hex digits of an id
+Row = TypeVar("Row", Document, Fate)
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ def _refuse_changed(corpus: Corpus, places: list[Place]) -> None:
     decided = {file.name: file for file in decided_files(corpus)}
     for shard in {place.shard.name: place.shard for place in places}.values():
         as_read = document_file(shard)
-        read = (StoredFile.of(one) for one in corpus.manifest["read"] if one["name"] == as_read)
+        read = (file for file in corpus.manifest.read if file.name == as_read)
         columns = signal_files(corpus, shard)
-        refuse_changed(corpus, [shard.text, decided[decision_file(shard)], *read, *columns])
+        refuse_changed(corpus, [shard.text, decided[decisions_file(shard)], *read, *columns])
 
 
 def _matching(corpus: Corpus, wanted: str) -> Iterator[tuple[Place, str]]:
@@ -87,40 +89,41 @@ def document_file(shard: Shard) -> str:
     return f"documents/{shard.name}.parquet"
 
 
-def decision_file(shard: Shard) -> str:
-    """Where it stands what became of the documents of a shard."""
-    return f"decisions/{shard.name}.parquet"
-
-
 def document_at(corpus: Corpus, place: Place, cut: bool = True) -> Document:
     """The document, with repeated lines cut out or, without ``cut``, as read."""
     name = place.shard.text.name if cut else document_file(place.shard)
-    return Document(**_row(corpus, name, place))
+    return _row(corpus, name, place, Document)
 
 
-def _row(corpus: Corpus, name: str, place: Place) -> dict[str, Any]:
-    """The row of a table that tells of this document; another one's is never taken for it."""
+def _row(corpus: Corpus, name: str, place: Place, kind: type[Row]) -> Row:
+    """What a table tells of this document; another one's row is never taken for it."""
     rows = pq.read_table(corpus.folder / name).slice(place.row, 1).to_pylist()
     if [row["id"] for row in rows] != [place.id]:
         raise changed(corpus, name)
-    return rows[0]
+    return kind(**rows[0])
 
 
-def decision_at(corpus: Corpus, place: Place) -> dict[str, Any]:
-    """What became of it: the row of the decision table."""
-    return _row(corpus, decision_file(place.shard), place)
+def fate_at(corpus: Corpus, place: Place) -> Fate:
+    """What became of it."""
+    return _row(corpus, decisions_file(place.shard), place, Fate)
 
 
-def quarantined(corpus: Corpus, wanted: str) -> list[dict[str, Any]]:
-    """The records of what could not be read at this path, or at ``path#place`` in it."""
+@dataclass(frozen=True)
+class Unread(Quarantined):
+    """What could not be read, or is ``kept`` without something that it claims."""
+
+    kept: bool = False
+
+
+def quarantined(corpus: Corpus, wanted: str) -> list[Unread]:
+    """What could not be read at this path, or at ``path#place`` in it."""
     found = []
-    files = (StoredFile.of(one) for one in corpus.manifest["read"])
-    for file in (file for file in files if file.name.startswith("quarantine/")):
+    for file in (file for file in corpus.manifest.read if file.name.startswith("quarantine/")):
         refuse_changed(corpus, [file])
         text = (corpus.folder / file.name).read_text(encoding="utf-8")
         # JSON leaves U+2028 and U+0085 as they are, and splitlines() would end lines there.
         for line in text.split("\n")[:-1]:
-            record = json.loads(line)
-            if wanted in (record["path"], f"{record['path']}#{record['offset']}"):
+            record = Unread(**json.loads(line))
+            if wanted in (record.path, f"{record.path}#{record.offset}"):
                 found.append(record)
     return found

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.config import NearConfig
-from evergrow.corpus.curate.units import StoredFile, table_writer
+from evergrow.corpus.curate.units import table_writer
 from evergrow.corpus.duplicates.clusters import digest_halves, doubles
 from evergrow.corpus.duplicates.signatures import bands_of, signatures_of
+from evergrow.corpus.records import StoredFile
 
 INDEX = "index.parquet"
 ROWS_AT_A_TIME = 1 << 16

@@ -8,13 +8,13 @@ max_bytes, or that is installed, is one group: where it stops depends on all tha
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date as Date
 from pathlib import Path
 
 from evergrow.corpus.changes import changed_files
 from evergrow.corpus.config import SourceConfig
-from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of
+from evergrow.corpus.curate.units import Done, finish, finished, key_of
 from evergrow.corpus.document import Document
 from evergrow.corpus.files import SourceFile, file_groups
 from evergrow.corpus.formats import extractors
@@ -23,6 +23,7 @@ from evergrow.corpus.hashes import hashes_beside
 from evergrow.corpus.installed import read_installed
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import BROKEN, read_files, refuse_broken, source_files
+from evergrow.corpus.records import Ingested, StoredFile
 from evergrow.corpus.table import write_documents
 from evergrow.disk import new_file, write_file
 from evergrow.errors import InputError
@@ -59,20 +60,20 @@ class Ingest:
     @property
     def key(self) -> str:
         """Of the settings, and of the files unless they are only known when they are read."""
-        files = [file.record() for file in self.files]
+        files = [file.record().model_dump() for file in self.files]
         settings = [self.config.content_settings, self.shard_bytes, self.as_of]
         told = [MAX_ROWS, dict(self.left_out)]
         return key_of("ingest", self.source, settings, files, self.facts, told)
 
-    def finished(self, base: Path) -> Done | None:
+    def finished(self, base: Path) -> Done[Ingested] | None:
         """The unit when it was done before with the same files."""
-        done = finished(self.folder, self.sidecar, self.key)
+        done = finished(self.folder, self.sidecar, self.key, Ingested)
         if done and self.config.installed:
-            changed = changed_files(self.config, base, self.source, done.counts["files"])
+            changed = changed_files(self.config, base, self.source, done.counts.files)
             return None if changed else done
         return done
 
-    def run(self) -> Done:
+    def run(self) -> Done[Ingested]:
         """Read the files; raises InputError for one that is broken."""
         today = None if self.as_of is None else Date.fromisoformat(self.as_of)
         quarantine = Quarantine(self.source, max_bad=1.0, today=today)  # all groups: refuse_bad
@@ -85,17 +86,17 @@ class Ingest:
         parts = list(self._write(_up_to_bytes(raw, self.config.max_bytes), counts))
         raw.close()
         bad = self._write_quarantine(quarantine)
-        told = {
-            "source": self.source,
-            "documents": counts["documents"],
-            "bytes": counts["bytes"],
-            "date": counts["date"],
-            "license": counts["license"],
-            "files": [file.record() for file in files],
-            "bad": dict(quarantine.reasons),
-            "flags": dict(quarantine.flags),
-            "skipped": dict(quarantine.skipped + Counter(self.left_out)),
-        }
+        told = Ingested(
+            source=self.source,
+            documents=counts["documents"],
+            bytes=counts["bytes"],
+            date=counts["date"],
+            license=counts["license"],
+            files=[file.record() for file in files],
+            bad=dict(quarantine.reasons),
+            flags=dict(quarantine.flags),
+            skipped=dict(quarantine.skipped + Counter(self.left_out)),
+        )
         return finish(self.folder, self.sidecar, self.key, [*parts, bad], told)
 
     def _write(self, documents: Iterator[Document], counts: Counter[str]) -> Iterator[StoredFile]:
@@ -114,7 +115,7 @@ class Ingest:
     def _write_quarantine(self, quarantine: Quarantine) -> StoredFile:
         name = f"quarantine/{self.unit}.jsonl"
         lines = (
-            json.dumps({"kept": kept, **record._asdict()}, ensure_ascii=False)
+            json.dumps({"kept": kept, **asdict(record)}, ensure_ascii=False)
             for kept, records in ((False, quarantine.records), (True, quarantine.flagged))
             for record in records
         )
@@ -195,18 +196,20 @@ def facts_of(files: Sequence[SourceFile], config: SourceConfig) -> str:
     return key_of([tree_facts(tree) for tree in trees], extractors(files, config))
 
 
-def refuse_bad(folder: Path, done: Sequence[Done], sources: Mapping[str, SourceConfig]) -> None:
+def refuse_bad(
+    folder: Path, done: Sequence[Done[Ingested]], sources: Mapping[str, SourceConfig]
+) -> None:
     """Raise InputError for a source of too many unreadable documents, of none, or of no date or
     licence where its settings name one."""
-    for source in dict.fromkeys(str(unit.counts["source"]) for unit in done):
+    for source in dict.fromkeys(unit.counts.source for unit in done):
         config = sources[source]
-        units = [unit.counts for unit in done if unit.counts["source"] == source]
-        reasons: Counter[str] = sum((Counter(counts["bad"]) for counts in units), Counter())
-        num_read = sum(counts["documents"] for counts in units)
+        units = [unit.counts for unit in done if unit.counts.source == source]
+        reasons: Counter[str] = sum((Counter(unit.bad) for unit in units), Counter())
+        num_read = sum(unit.documents for unit in units)
         _refuse_share(folder, source, config.max_bad, reasons, num_read)
-        refuse_broken(source, reasons[BROKEN], sum(len(counts["files"]) for counts in units))
-        for what, name in (("date", config.date_field), ("license", config.license_field)):
-            _refuse_unused(source, what, name, sum(counts[what] for counts in units))
+        refuse_broken(source, reasons[BROKEN], sum(len(unit.files) for unit in units))
+        _refuse_unused(source, "date", config.date_field, sum(unit.date for unit in units))
+        _refuse_unused(source, "license", config.license_field, sum(u.license for u in units))
 
 
 def _refuse_share(

@@ -7,14 +7,15 @@ rules as it was read, and only if none does in the first at all: so it is not lo
 that goes. What is left of each is judged again.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from evergrow.config import Record
 from evergrow.corpus.contamination import NO_HITS
 from evergrow.corpus.curate.config import CorpusConfig, ExactConfig
 from evergrow.corpus.curate.measure import (
@@ -24,7 +25,7 @@ from evergrow.corpus.curate.measure import (
     groups_needed,
     groups_of,
 )
-from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
+from evergrow.corpus.curate.units import Done, finish, key_of
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.pieces import (
     VERSION,
@@ -37,6 +38,7 @@ from evergrow.corpus.duplicates.pieces import (
     write_repeated,
 )
 from evergrow.corpus.policies.rule import judge
+from evergrow.corpus.records import Cut, StoredFile
 from evergrow.corpus.signals import measure_documents
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.programming import domain_of
@@ -77,7 +79,7 @@ class HashPieces:
         exact = chosen(self.exact)
         return key_of("pieces", VERSION, exact, self.shard.text.blake3, rules, groups)
 
-    def run(self) -> Done:
+    def run(self) -> Done[Record]:
         documents = list(stored_documents(self.folder / self.shard.text.name))
         fails_D = failing(documents, self.config, self.base)
         passing = self._hash("passing", _taken(documents, ~fails_D))
@@ -86,7 +88,7 @@ class HashPieces:
         with new_file(self.folder / fails) as temporary, temporary.open("wb") as file:
             np.save(file, fails_D, allow_pickle=False)
         stored = StoredFile.at(self.folder, fails, len(documents))
-        return finish(self.folder, self.sidecar, self.key, [passing, rest, stored], {})
+        return finish(self.folder, self.sidecar, self.key, [passing, rest, stored], Record())
 
     def _hash(self, what: str, documents: list[Document]) -> StoredFile:
         name, unit = self._file(what), self.exact.unit
@@ -143,12 +145,12 @@ class MergeSlice:
     def key(self) -> str:
         return key_of("slice", [p.blake3 for p in self.pieces], self.part, self.of)
 
-    def run(self) -> Done:
+    def run(self) -> Done[Record]:
         name = f"pieces/slice/{self.part:05d}.npy"
         shards = [self.folder / p.name for p in self.pieces]
         write_repeated(self.folder / name, shards, self.part, self.of)
         stored = StoredFile.at(self.folder, name, len(shards))
-        return finish(self.folder, self.sidecar, self.key, [stored], {})
+        return finish(self.folder, self.sidecar, self.key, [stored], Record())
 
 
 @dataclass(frozen=True)
@@ -181,15 +183,20 @@ class CutPieces:
         shard = [self.shard.text.blake3, self.fails.blake3, self.number]
         return key_of("cut", VERSION, exact, shard, slices)
 
-    def run(self) -> Done:
+    def run(self) -> Done[Cut]:
         name = f"lines/{self.shard.name}.parquet"
-        counts = {"pieces": 0, "bytes": 0, "code_documents": 0}
+        counts: Counter[str] = Counter()
         with new_file(self.folder / name) as temporary:
             rows, _ = write_documents(temporary, self._cut(counts))
         stored = StoredFile.at(self.folder, name, rows)
-        return finish(self.folder, self.sidecar, self.key, [stored], counts)
+        told = Cut(
+            pieces=counts["pieces"],
+            bytes=counts["bytes"],
+            code_documents=counts["code_documents"],
+        )
+        return finish(self.folder, self.sidecar, self.key, [stored], told)
 
-    def _cut(self, counts: dict[str, Any]) -> Iterator[Document]:
+    def _cut(self, counts: Counter[str]) -> Iterator[Document]:
         unit = self.exact.unit
         assert unit != "document"
         known = [self._known(self.number), self._known(self.num_shards + self.number)]
@@ -208,7 +215,7 @@ class CutPieces:
         return KnownPieces(repeated_in_shard(slices, place, 2 * self.num_shards))
 
 
-def plan_merge(folder: Path, hashed: Sequence[Done]) -> list[MergeSlice]:
+def plan_merge(folder: Path, hashed: Sequence[Done[Record]]) -> list[MergeSlice]:
     """The slices of the merge: as many as memory asks for, whatever the workers.
 
     All that passes comes before all that fails.
@@ -221,8 +228,8 @@ def plan_merge(folder: Path, hashed: Sequence[Done]) -> list[MergeSlice]:
 def plan_cut(
     folder: Path,
     shards: Sequence[Shard],
-    hashed: Sequence[Done],
-    merged: Sequence[Done],
+    hashed: Sequence[Done[Record]],
+    merged: Sequence[Done[Record]],
     exact: ExactConfig,
 ) -> list[CutPieces]:
     """A cut for every shard."""

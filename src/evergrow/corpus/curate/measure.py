@@ -8,17 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergrow.config import nearest
+from evergrow.config import Record, nearest
 from evergrow.corpus.contamination import Suite, contamination, load_suite
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.earlier import group_of
-from evergrow.corpus.curate.units import Done, StoredFile, finish, finished, key_of, write_table
+from evergrow.corpus.curate.units import Done, finish, finished, key_of, write_table
 from evergrow.corpus.document import Document
 from evergrow.corpus.duplicates.signatures import NAME as MINHASH
 from evergrow.corpus.edits import VERSION as EDITS_VERSION
 from evergrow.corpus.edits import edit
 from evergrow.corpus.policies import rules_of
 from evergrow.corpus.policies.rule import Rule
+from evergrow.corpus.records import StoredFile
 from evergrow.corpus.signals import GROUPS, measure_documents
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.corpus.signals.programming import PROGRAMMING
@@ -117,7 +118,7 @@ class Measure:
     def label(self) -> str:
         return f"{self.folder}: measuring {self.shard.name}"
 
-    def run(self) -> dict[str, Done]:
+    def run(self) -> dict[str, Done[Record]]:
         """By group name, what was written."""
         known = groups_of(self.config, self.base)
         groups = [known[name] for name in self.stale]
@@ -125,10 +126,10 @@ class Measure:
         tables = measure_documents(documents, groups)
         return {group.name: self._store(group, tables[group.name]) for group in groups}
 
-    def _store(self, group: SignalGroup, table: pa.Table) -> Done:
+    def _store(self, group: SignalGroup, table: pa.Table) -> Done[Record]:
         stored = write_table(self.folder, signals_file(group.key, self.shard.name), table)
         sidecar, key = measured_as(group, self.shard)
-        return finish(self.folder, sidecar, key, [stored], {})
+        return finish(self.folder, sidecar, key, [stored], Record())
 
 
 def measured_as(group: SignalGroup, shard: Shard) -> tuple[str, str]:
@@ -137,9 +138,9 @@ def measured_as(group: SignalGroup, shard: Shard) -> tuple[str, str]:
     return sidecar, key_of("measure", group.key, shard.text.blake3)
 
 
-def measured(folder: Path, group: SignalGroup, shard: Shard) -> Done | None:
+def measured(folder: Path, group: SignalGroup, shard: Shard) -> Done[Record] | None:
     """A group of a shard when it is measured already."""
-    return finished(folder, *measured_as(group, shard))
+    return finished(folder, *measured_as(group, shard), Record)
 
 
 def read_signals(

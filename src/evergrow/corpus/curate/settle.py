@@ -4,9 +4,8 @@ It is the only stage that sees all documents at once; what it holds of each stan
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -25,10 +24,11 @@ from evergrow.corpus.curate.measure import (
     read_signals,
     suites_of,
 )
-from evergrow.corpus.curate.units import Done, StoredFile, finish, key_of
-from evergrow.corpus.curate.unlisted import unlisted, warnings
+from evergrow.corpus.curate.units import Done, finish, key_of
+from evergrow.corpus.curate.unlisted import warnings
 from evergrow.corpus.curate.waterfall import duplicates, near_pairs, refuse_nothing, waterfall
 from evergrow.corpus.curate.write import write_decisions
+from evergrow.corpus.records import Checked, Settled, StoredFile
 from evergrow.made import chosen
 
 WITHOUT_EFFECT = {"against", "executor", "max_epochs", "signals"}  # on what is kept
@@ -66,7 +66,7 @@ class Settle:
         parents = [[parent.key, parent.index] for parent in self.parents]
         return key_of("decide", self.name, settings, shards, sorted(self.keys.items()), parents)
 
-    def run(self) -> Done:
+    def run(self) -> Done[Settled]:
         """Decide and write it down. Raises InputError when nothing is kept."""
         suites = suites_of(self.config, self.base)
         names = [suite.name for suite in suites]
@@ -74,18 +74,18 @@ class Settle:
         decided = known.decide()
         told = waterfall(known.columns, decided)
         refuse_nothing(told, self.where)
+        settled = Settled(
+            suites=self._checked(suites),
+            waterfall=told,
+            duplicates=duplicates(known.columns, decided, self.config.sources),
+            near=near_pairs(decided, self.config),
+            warnings=warnings(known),
+            kept=self._kept(known, decided),
+        )
         files = [write_decisions(known, number, decided) for number in range(len(self.shards))]
         files.append(self._write_index(known, decided))
-        counts = {
-            "suites": self._checked(suites),
-            "waterfall": told,
-            "duplicates": duplicates(known.columns, decided, self.config.sources),
-            "near": near_pairs(decided, self.config),
-            "warnings": warnings(unlisted(known)),
-        }
-        files.append(write_card(known, decided, counts))
-        counts["kept"] = self._kept(known, decided)
-        return finish(self.folder, self.sidecar, self.key, files, counts)
+        files.append(write_card(known, decided, settled))
+        return finish(self.folder, self.sidecar, self.key, files, settled)
 
     def _kept(self, known: Known, decided: Decided) -> dict[str, str]:
         """By shard a digest of which of its documents stay."""
@@ -97,7 +97,7 @@ class Settle:
             for i, shard in enumerate(self.shards)
         }
 
-    def _checked(self, suites: Sequence[Suite]) -> list[dict[str, Any]]:
+    def _checked(self, suites: Sequence[Suite]) -> list[Checked]:
         """What is said of each test: its items, and how many documents held one."""
         config = self.config.decontaminate
         if config is None:
@@ -108,7 +108,7 @@ class Settle:
             for shard in self.shards
             for found in read_signals(self.folder, key, shard.name, ["hits"])["hits"].to_pylist()
         )
-        return [asdict(one) for one in checked(suites, hits, config.n)]
+        return checked(suites, hits, config.n)
 
     def _write_index(self, known: Known, decided: Decided) -> StoredFile:
         """What the earlier corpora kept, then what this one keeps."""

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from evergrow.config import Record
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.corpus import Corpus, Parts, write_manifest
-from evergrow.corpus.curate.earlier import MANIFEST, Parent, parent_at
+from evergrow.corpus.curate.earlier import Parent, parent_at
 from evergrow.corpus.curate.executor import Executor, Task
 from evergrow.corpus.curate.ingest import Ingest, plan_ingest, refuse_bad
 from evergrow.corpus.curate.lines import HashPieces, plan_cut, plan_merge
+from evergrow.corpus.curate.manifest import MANIFEST
 from evergrow.corpus.curate.measure import (
     FACTS,
     Measure,
@@ -22,13 +24,10 @@ from evergrow.corpus.curate.measure import (
     signals_file,
 )
 from evergrow.corpus.curate.settle import Settle
-from evergrow.corpus.curate.units import (
-    Done,
-    finished,
-    remove_others,
-)
+from evergrow.corpus.curate.units import Counts, Done, finished, remove_others
 from evergrow.corpus.curate.whole import is_whole
 from evergrow.corpus.curate.write import Write
+from evergrow.corpus.records import Cut, Ingested, Settled, Written
 from evergrow.corpus.signals.group import SignalGroup
 from evergrow.disk import write_file
 from evergrow.errors import InputError
@@ -76,16 +75,21 @@ class Order:
         return self.executor.run(tasks, lambda done: self.tell(stage, done, len(tasks)))
 
     def finish(
-        self, stage: str, tasks: Sequence[_Unit], find: Callable[[Any], Done | None] | None = None
-    ) -> list[Done]:
+        self, stage: str, tasks: Sequence[_Unit], counted: type[Counts]
+    ) -> list[Done[Counts]]:
         """Every unit done: as it was found, or carried out now."""
-        look = find or (lambda task: finished(self.folder, task.sidecar, task.key))
-        found = [look(task) for task in tasks]
+        found = [finished(self.folder, task.sidecar, task.key, counted) for task in tasks]
+        return self.finish_missing(stage, tasks, found)
+
+    def finish_missing(
+        self, stage: str, tasks: Sequence[_Unit], found: Sequence[Done[Counts] | None]
+    ) -> list[Done[Counts]]:
+        """Every unit done, those carried out now that were not ``found``."""
         missing = [task for task, done in zip(tasks, found, strict=True) if done is None]
         made = iter(self.carry_out(stage, missing))
         return [done or next(made) for done in found]
 
-    def keep_only(self, below: str, done: Sequence[Done], sidecars: Sequence[str]) -> None:
+    def keep_only(self, below: str, done: Sequence[Done[Any]], sidecars: Sequence[str]) -> None:
         """Of a folder of the corpus only these files are its own."""
         self.kept[below] = [*sidecars, *(f.name for d in done for f in d.files)]
 
@@ -128,7 +132,7 @@ def _carried_out(order: Order) -> Parts:
     parents = [parent_at(path, order.config.near) for path in order.earlier]
     groups = groups_of(order.config, order.base)
     ingested, shards = _ingest(order)
-    cut: list[Done] = []
+    cut: list[Done[Cut]] = []
     if order.config.exact is not None and order.config.exact.unit != "document":
         shards, cut = _cut(order, shards)
     else:
@@ -151,14 +155,15 @@ def _carried_out(order: Order) -> Parts:
     )
 
 
-def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
+def _ingest(order: Order) -> tuple[list[Done[Ingested]], list[Shard]]:
     tasks: list[Ingest] = []
     for name in order.config.sources:
         source, config = order.sources[name], order.config
         tasks += plan_ingest(
             order.folder, name, source, order.base, config.shard_bytes, config.as_of
         )
-    done = order.finish("ingest", tasks, lambda task: task.finished(order.base))
+    found = [task.finished(order.base) for task in tasks]
+    done = order.finish_missing("ingest", tasks, found)
     for below in ("documents", "quarantine"):
         order.keep_only(below, done, [task.sidecar for task in tasks])
     refuse_bad(order.folder, done, order.sources)
@@ -173,18 +178,18 @@ def _ingest(order: Order) -> tuple[list[Done], list[Shard]]:
     return done, shards
 
 
-def _cut(order: Order, shards: list[Shard]) -> tuple[list[Shard], list[Done]]:
+def _cut(order: Order, shards: list[Shard]) -> tuple[list[Shard], list[Done[Cut]]]:
     """The shards without repeated lines or paragraphs."""
     exact = order.config.exact
     assert exact is not None
     hashing = [HashPieces(order.folder, shard, order.config, order.base) for shard in shards]
-    hashed = order.finish(f"{exact.unit}s", hashing)
+    hashed = order.finish(f"{exact.unit}s", hashing, Record)
     merging = plan_merge(order.folder, hashed)
-    merged = order.finish("merge", merging)
+    merged = order.finish("merge", merging, Record)
     sidecars = [task.sidecar for task in (*hashing, *merging)]
     order.keep_only("pieces", [*hashed, *merged], sidecars)
     cutting = plan_cut(order.folder, shards, hashed, merged, exact)
-    cut = order.finish("cut", cutting)
+    cut = order.finish("cut", cutting, Cut)
     order.keep_only("lines", cut, [task.sidecar for task in cutting])
     after = [
         Shard(shard.name, shard.source, done.files[0])
@@ -206,7 +211,7 @@ def _measure(order: Order, shards: Sequence[Shard], groups: Mapping[str, SignalG
     order.keep_only("signals", [], [*wanted, *sidecars])
 
 
-def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) -> Done:
+def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) -> Done[Settled]:
     settle = Settle(
         folder=order.folder,
         name=order.name,
@@ -216,7 +221,7 @@ def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) ->
         shards=tuple(shards),
         parents=tuple(parents),
     )
-    settled = finished(order.folder, settle.sidecar, settle.key)
+    settled = finished(order.folder, settle.sidecar, settle.key, Settled)
     if settled is None:
         order.begin()
         order.tell("decide", 0, 1)
@@ -226,13 +231,15 @@ def _settle(order: Order, shards: Sequence[Shard], parents: Sequence[Parent]) ->
     return settled
 
 
-def _write(order: Order, shards: Sequence[Shard], settled: Done, facts_key: str) -> list[Done]:
+def _write(
+    order: Order, shards: Sequence[Shard], settled: Done[Settled], facts_key: str
+) -> list[Done[Written]]:
     decisions = {Path(file.name).stem: file for file in settled.files}
     edits = tuple(order.config.policy.edits)
-    kept: dict[str, str] = settled.counts["kept"]
+    kept = settled.counts.kept
     tasks = [
         Write(order.folder, s, decisions[s.name], kept[s.name], edits, facts_key) for s in shards
     ]
-    written = order.finish("write", tasks)
+    written = order.finish("write", tasks, Written)
     order.keep_only("kept", written, [task.sidecar for task in tasks])
     return written

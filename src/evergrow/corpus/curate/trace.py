@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import read_manifest
 from evergrow.corpus.curate.find import MAX_FOUND, is_beginning
+from evergrow.corpus.curate.manifest import read_manifest
 from evergrow.corpus.document import document_id
 from evergrow.errors import EvergrowError, InputError
 from evergrow.run import Run
@@ -22,12 +22,65 @@ Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
-class Held:
+class InCorpus:
+    """A corpus that keeps a document, found ``by`` its id, or its text under another one."""
+
+    folder: str
+    name: str
+    key: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class InRun:
+    """A part of a Run's data that holds a document, the stages that read it, and the same."""
+
+    run: str
+    source: str
+    part: str
+    stages: list[str]
+    by: str = ""
+
+
+Holder = TypeVar("Holder", InCorpus, InRun)
+
+
+@dataclass(frozen=True)
+class Held(Generic[Holder]):
     """A table of documents, the sources they may be of, and what is told when it has the one."""
 
     path: Path
     sources: tuple[str, ...]
-    told: tuple[dict[str, Any], ...]
+    told: tuple[Holder, ...]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A document that others hold: the corpora that keep it, the Runs that were given it."""
+
+    id: str
+    source: str | None
+    path: str | None
+    corpora: list[InCorpus]
+    runs: list[InRun]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What could not be looked at, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Looked:
+    """How much was looked through below ``folder``, and what could not be."""
+
+    folder: str
+    corpora: int
+    runs: int
+    unreadable: list[Unreadable]
 
 
 @dataclass
@@ -38,8 +91,8 @@ class Shelves:
     """
 
     runs: Path
-    corpora: list[list[Held]] = field(default_factory=list)
-    data: list[Held] = field(default_factory=list)
+    corpora: list[list[Held[InCorpus]]] = field(default_factory=list)
+    data: list[Held[InRun]] = field(default_factory=list)
     num_runs: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -83,56 +136,54 @@ class Shelves:
             self.unreadable[str(path)] = told
             return None
 
-    def trace(self, identity: str, texts: set[str]) -> dict[str, list[dict[str, Any]]]:
-        """The ``corpora`` that keep the document and the ``runs`` that were given it.
+    def trace(self, identity: str, texts: set[str]) -> tuple[list[InCorpus], list[InRun]]:
+        """The corpora that keep the document, and the parts of data that hold it.
 
         ``texts`` are hashes of its text, as read and as kept: a copy under another id counts, too,
         and says so. Documents of data made before they had ids are found by their text.
         """
         corpora = [told for tables in self.corpora for told in self._first(tables, identity, texts)]
         runs = [told for held in self.data for told in self._first([held], identity, texts)]
-        return {"corpora": corpora, "runs": runs}
+        return corpora, runs
 
     def _first(
-        self, tables: Iterable[Held], identity: str, texts: set[str]
-    ) -> Iterator[dict[str, Any]]:
+        self, tables: Iterable[Held[Holder]], identity: str, texts: set[str]
+    ) -> Iterator[Holder]:
         """What is told of the first of the tables that holds the document."""
         for held in tables:
             if by := self._look(held.path, lambda path: _holds(path, identity, texts)):
-                yield from ({**told, "by": by} for told in held.told)
+                yield from (replace(told, by=by) for told in held.told)
                 return
 
-    def find(self, wanted: str) -> list[dict[str, Any]]:
+    def find(self, wanted: str) -> list[Elsewhere]:
         """The documents of this id, beginning of an id, key or path that somebody holds, traced.
 
         Raises InputError when they are too many.
         """
-        tables = [held for held in (*(h for c in self.corpora for h in c), *self.data)]
-        sources = {source for held in tables for source in held.sources}
-        ids = {wanted, *(document_id(source, wanted) for source in sources)}
-        found: dict[str, dict[str, Any]] = {}
+        tables = [*(held for tables in self.corpora for held in tables), *self.data]
+        ids = {wanted, *(document_id(s, wanted) for held in tables for s in held.sources)}
+        origins: dict[str, tuple[str | None, str | None]] = {}
         texts: dict[str, set[str]] = {}
         for held in tables:
             for row in self._look(held.path, lambda path: _rows(path, wanted, ids)) or []:
-                told = found.setdefault(row["id"], {"id": row["id"], "source": None, "path": None})
-                told |= {name: row[name] for name in ("source", "path") if row.get(name)}
+                source, path = origins.get(row["id"], (None, None))
+                origins[row["id"]] = row.get("source") or source, row.get("path") or path
                 hashes = {row[name] for name in ("content_hash", "parent") if row[name]}
                 texts.setdefault(row["id"], set()).update(hashes)
-        if len(found) > MAX_FOUND:
+        if len(origins) > MAX_FOUND:
             raise InputError(
-                f"{wanted!r}: names {len(found):,} documents that others hold and the corpus does "
-                f"not; name one of them by its id, such as {next(iter(found))}"
+                f"{wanted!r}: names {len(origins):,} documents that others hold and the corpus "
+                f"does not; name one of them by its id, such as {next(iter(origins))}"
             )
-        return [told | self.trace(identity, texts[identity]) for identity, told in found.items()]
+        return [
+            Elsewhere(identity, *origin, *self.trace(identity, texts[identity]))
+            for identity, origin in origins.items()
+        ]
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> Looked:
         """How much was looked through, and what could not be and why."""
-        return {
-            "folder": str(self.runs),
-            "corpora": len(self.corpora),
-            "runs": self.num_runs,
-            "unreadable": [{"path": p, "reason": why} for p, why in self.unreadable.items()],
-        }
+        unreadable = [Unreadable(path, reason) for path, reason in self.unreadable.items()]
+        return Looked(str(self.runs), len(self.corpora), self.num_runs, unreadable)
 
 
 def _once(folders: Iterable[Path]) -> list[Path]:
@@ -143,26 +194,24 @@ def _once(folders: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def _corpus_tables(folder: Path) -> list[Held]:
+def _corpus_tables(folder: Path) -> list[Held[InCorpus]]:
     manifest = read_manifest(folder)
-    told = {"folder": str(folder), "name": manifest["name"], "key": manifest["key"]}
-    sources = tuple(manifest["sources"])
-    return [Held(folder / shard["name"], sources, (told,)) for shard in manifest["shards"]]
+    told = InCorpus(str(folder), manifest.name, manifest.key)
+    return [Held(folder / file.name, tuple(manifest.sources), (told,)) for file in manifest.shards]
 
 
-def _data_table(table: Path, folder: Path, root: Path, runs: list[Run]) -> Held:
+def _data_table(table: Path, folder: Path, root: Path, runs: list[Run]) -> Held[InRun]:
     """A part of a data folder, told of for every Run that reads it; if none does, for its recipe's
     folder."""
     source = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["source"]
     place, part = folder.relative_to(root).as_posix(), table.parent.name
     told = [
-        {"run": str(run.folder), "source": name, "part": part, "stages": _stages(run, folder, part)}
+        InRun(str(run.folder), name, part, _stages(run, folder, part))
         for run in runs
         for name, data in run.manifest.data.items()
         if data == place
     ]
-    nobody = {"run": str(root), "source": source, "part": part, "stages": []}
-    return Held(table, (source,), tuple(told or [nobody]))
+    return Held(table, (source,), tuple(told or [InRun(str(root), source, part, [])]))
 
 
 def _stages(run: Run, folder: Path, part: str) -> list[str]:

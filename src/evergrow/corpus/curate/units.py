@@ -5,19 +5,22 @@ had when it was written. Sidecars are written last, so a killed unit has none.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
-from evergrow.disk import checksum, new_file, write_file
+from evergrow.config import Record
+from evergrow.corpus.records import StoredFile
+from evergrow.disk import new_file, write_file
 
 VERSION = 1  # raise by hand when the same inputs and settings would give other bytes
+Counts = TypeVar("Counts", bound=Record)
 
 
 def key_of(*parts: Any) -> str:
@@ -26,81 +29,42 @@ def key_of(*parts: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file of a corpus: ``name`` is its path in the corpus' folder."""
-
-    name: str
-    rows: int
-    num_bytes: int
-    blake3: str
-
-    @classmethod
-    def at(cls, folder: Path, name: str, rows: int) -> "StoredFile":
-        """Describe a file that was just written; it is read once for its checksum."""
-        path = folder / name
-        return cls(name, rows, path.stat().st_size, checksum(path))
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "StoredFile":
-        """A file as a sidecar or a manifest lists it."""
-        return cls(record["name"], record["rows"], record["bytes"], record["blake3"])
-
-    def record(self) -> dict[str, Any]:
-        """What a sidecar or a manifest says of the file."""
-        return {
-            "name": self.name,
-            "rows": self.rows,
-            "bytes": self.num_bytes,
-            "blake3": self.blake3,
-        }
-
-    def is_whole(self, folder: Path) -> bool:
-        """Whether the file is there with the bytes it was written with."""
-        return self.has_size(folder) and checksum(folder / self.name) == self.blake3
-
-    def has_size(self, folder: Path) -> bool:
-        """Whether the file is there and as long as it was written; nothing is read."""
-        path = folder / self.name
-        return path.exists() and path.stat().st_size == self.num_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Generic[Counts]):
     """A finished unit: its key, its files in order, and what it counted."""
 
     key: str
     files: tuple[StoredFile, ...]
-    counts: dict[str, Any]
+    counts: Counts
 
 
-def finished(folder: Path, sidecar: str, key: str) -> Done | None:
+def finished(folder: Path, sidecar: str, key: str, counted: type[Counts]) -> Done[Counts] | None:
     """The unit as its sidecar tells, or None when it is not there, is another or is damaged."""
-    done = recorded(folder, sidecar)
+    done = recorded(folder, sidecar, counted)
     if done is None or done.key != key or not all(f.is_whole(folder) for f in done.files):
         return None
     return done
 
 
-def recorded(folder: Path, sidecar: str) -> Done | None:
+def recorded(folder: Path, sidecar: str, counted: type[Counts]) -> Done[Counts] | None:
     """What a sidecar says, unchecked; None when there is none, or a damaged one: not done."""
     path = folder / sidecar
     if not path.exists():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        files = tuple(StoredFile.of(file) for file in data["files"])
-        return Done(data["key"], files, dict(data["counts"]))
+        files = tuple(StoredFile.model_validate(file) for file in data["files"])
+        return Done(data["key"], files, counted.model_validate(data["counts"]))
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def finish(
-    folder: Path, sidecar: str, key: str, files: Sequence[StoredFile], counts: Mapping[str, Any]
-) -> Done:
+    folder: Path, sidecar: str, key: str, files: Sequence[StoredFile], counts: Counts
+) -> Done[Counts]:
     """Mark a unit done: its sidecar appears, whole, after its files."""
-    text = json.dumps({"key": key, "files": [f.record() for f in files], "counts": counts})
-    write_file(folder / sidecar, text + "\n")
-    return Done(key, tuple(files), json.loads(text)["counts"])
+    told = {"key": key, "files": [file.model_dump() for file in files]}
+    write_file(folder / sidecar, json.dumps({**told, "counts": counts.model_dump()}) + "\n")
+    return Done(key, tuple(files), counts)
 
 
 def write_table(folder: Path, name: str, table: pa.Table) -> StoredFile:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from evergrow.config import Record
 from evergrow.corpus.curate.corpus import Corpus
-from evergrow.corpus.curate.earlier import MANIFEST, parent_at, parse_manifest
+from evergrow.corpus.curate.earlier import parent_at
+from evergrow.corpus.curate.manifest import MANIFEST, parse_manifest
 from evergrow.corpus.curate.measure import Shard, signals_file
-from evergrow.corpus.curate.units import StoredFile, recorded
+from evergrow.corpus.curate.units import recorded
+from evergrow.corpus.records import StoredFile
 from evergrow.errors import InputError
 
 DECIDED = "decided.json"
@@ -27,8 +30,8 @@ def is_whole(folder: Path, manifest: bytes) -> bool:
 
 def all_files(corpus: Corpus) -> Iterator[StoredFile]:
     """Every file of a corpus; raises InputError when records of them are not its own."""
-    for kind in ("read", "documents", "shards"):
-        yield from map(StoredFile.of, corpus.manifest[kind])
+    told = corpus.manifest
+    yield from (*told.read, *told.documents, *told.shards)
     yield from decided_files(corpus)  # the index and the card among them
     for shard in corpus.shards:
         yield from signal_files(corpus, shard)
@@ -36,7 +39,7 @@ def all_files(corpus: Corpus) -> Iterator[StoredFile]:
 
 def decided_files(corpus: Corpus) -> Sequence[StoredFile]:
     """What the deciding stage wrote; raises InputError when it has decided otherwise since."""
-    decided = recorded(corpus.folder, DECIDED)
+    decided = recorded(corpus.folder, DECIDED, Record)
     if decided is None or decided.key != corpus.key:
         raise changed(corpus, DECIDED)
     return decided.files
@@ -44,9 +47,9 @@ def decided_files(corpus: Corpus) -> Sequence[StoredFile]:
 
 def signal_files(corpus: Corpus, shard: Shard) -> Iterator[StoredFile]:
     """The columns of every signal group of a shard; raises InputError when their records went."""
-    for key in corpus.manifest["signals"].values():
+    for key in corpus.manifest.signals.values():
         name = signals_file(key, shard.name)
-        done = recorded(corpus.folder, name.removesuffix(".parquet") + ".json")
+        done = recorded(corpus.folder, name.removesuffix(".parquet") + ".json", Record)
         if done is None:
             raise changed(corpus, name)
         yield from done.files
