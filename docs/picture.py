@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 WITHOUT, WITH = "infinite", "infinite-replay"
-# Leaves the tiles and the first curve, and draws the callout from one arm's last mark to the other's.
+# Leaves the tiles and the first curve; draws the callout from one arm's last mark to the other's.
 SHOW = """
 (words) => {
   const style = document.createElement("style");

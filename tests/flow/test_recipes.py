@@ -10,6 +10,7 @@ from flow.tiny import PER_STEP, assert_same, carry, contents, killed_at, losses_
 from evergrow.data import tokens
 from evergrow.errors import InputError
 from evergrow.flow import dispatch, recipes
+from evergrow.flow.corpora import why
 from evergrow.flow.find import runs_of
 from evergrow.listener import Listener
 from evergrow.recipe import load_recipe
@@ -41,6 +42,15 @@ def test_the_report_stands_beside_the_summary(base: Path, lived: Path) -> None:
     assert "<html" in carried.report.read_text()
     text = (carried.folder / "summary.json").read_text()
     assert json.loads(text) == carried.summary.model_dump(mode="json")
+
+
+def test_a_run_answers_for_the_documents_of_its_plain_sources(lived: Path) -> None:
+    answer = why(lived, "sea/03.txt", lived.parent)
+    [told] = answer.documents
+    assert (answer.corpus, told.decision.keep) == ("sea", True)
+    assert {(held.source, held.stages[0]) for held in told.runs if held.stages} == {("sea", "two")}
+    with pytest.raises(InputError, match=r"no document has the id, key or path .air\.txt."):
+        why(lived, "air.txt", lived.parent)
 
 
 EDITS: dict[str, tuple[dict[str, Any], str]] = {

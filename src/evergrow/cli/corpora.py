@@ -110,11 +110,9 @@ def _table(title: str, *columns: str) -> Table:
 
 @app.command()
 def why(
-    corpus: Annotated[
-        Path, typer.Argument(help="A corpus' folder, or a recipe's with one corpus.")
-    ],
+    corpus: Annotated[Path, typer.Argument(help="A corpus' folder, or a run's.")],
     document: Annotated[
-        str | None, typer.Argument(help="An id, the beginning of one, a key or a path.")
+        str | None, typer.Argument(help="A path or its end, an id or its beginning, a key.")
     ] = None,
     rule: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from evergrow.config import decode
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.dropped import Dropped
 from evergrow.corpus.curate.dropped import dropped_by as listed
+from evergrow.corpus.curate.find import is_known
 from evergrow.corpus.curate.manifest import MANIFEST, finished_corpora
 from evergrow.corpus.curate.what_if import Tried
 from evergrow.corpus.curate.what_if import what_if as other_waterfall
@@ -42,9 +43,16 @@ def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> 
 def why(corpus: Path, wanted: str, runs: Path) -> Answer:
     """All that decided about the document that ``wanted`` names, and where it went below ``runs``.
 
-    ``corpus`` is a corpus' folder, or a recipe's with one corpus.
+    ``corpus`` is a corpus' folder, or a recipe's; raises InputError when several of its corpora
+    know the document.
     """
-    return told_of(Corpus.open(find_corpus(corpus)), wanted, runs)
+    folders = [corpus] if (corpus / MANIFEST).exists() else finished_corpora(corpus)
+    known = [f for f in folders if is_known(Corpus.open(f), wanted)] if folders[1:] else folders
+    if len(known) > 1:
+        raise InputError(
+            f"{wanted!r}: known to {', '.join(f.name for f in known)}; name one, such as {known[0]}"
+        )
+    return told_of(Corpus.open([*known, *folders, corpus][0]), wanted, runs)
 
 
 def dropped_by(corpus: Path, rule: str, limit: int) -> Dropped:

@@ -1,9 +1,12 @@
 """Verbs on corpora: curate, why."""
 
 from pathlib import Path
-from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from evergrow.cli.corpora import show_dropped, show_waterfall, show_what_if, show_why
+from evergrow.corpus.curate.corpus import Corpus
+from evergrow.corpus.curate.what_if import Tried
 from evergrow.errors import InputError
 from evergrow.flow.corpora import curate as curated
 from evergrow.flow.corpora import dropped_by
@@ -33,19 +36,19 @@ def curate(
     loaded = load_corpus_recipe(path, dict(settings or {}))
     if what_if is not None:
         found = tried(loaded, Path(runs), Path(what_if))
-        return {told["corpus"]: _shown(told) for told in found}
+        return {told.corpus: _shown(told) for told in found}
     with watched(listener) as watch:
         made = curated(loaded, Path(runs), path.resolve().parent, watch)
-    return {corpus.manifest["name"]: _waterfall(corpus) for corpus in made}
+    return {corpus.manifest.name: _waterfall(corpus) for corpus in made}
 
 
-def _shown(told: dict[str, Any]) -> Record:
-    return Record(told, lambda: show_what_if(told))
+def _shown(told: Tried) -> Record:
+    return Record(to_jsonable_python(told), lambda: show_what_if(told))
 
 
-def _waterfall(corpus: Any) -> Record:
-    name, waterfall = corpus.manifest["name"], corpus.manifest["waterfall"]
-    told = {"folder": str(corpus.folder), **waterfall}
+def _waterfall(corpus: Corpus) -> Record:
+    name, waterfall = corpus.manifest.name, corpus.manifest.waterfall
+    told = {"folder": str(corpus.folder), **to_jsonable_python(waterfall)}
     return Record(told, lambda: show_waterfall(name, waterfall))
 
 
@@ -65,7 +68,7 @@ def why(
     if (document is None) == (rule is None):
         raise InputError("why: name either a document, or with rule= what dropped others")
     if rule is not None:
-        told = dropped_by(Path(corpus), rule, limit)
-        return Record(told, lambda: show_dropped(told))
-    told = told_of(Path(corpus), str(document), Path(runs))
-    return Record(told, lambda: show_why(told))
+        dropped = dropped_by(Path(corpus), rule, limit)
+        return Record(to_jsonable_python(dropped), lambda: show_dropped(dropped))
+    answer = told_of(Path(corpus), str(document), Path(runs))
+    return Record(to_jsonable_python(answer), lambda: show_why(answer))

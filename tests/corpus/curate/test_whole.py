@@ -113,7 +113,7 @@ def test_a_file_of_another_making_is_not_answered_from(
 
 def test_the_row_of_another_document_is_never_taken(whole: Corpus) -> None:
     [place] = find_documents(whole, "news/00.txt")
-    wrong = Place(place.shard, place.row + 1, place.id)
+    wrong = Place(place.shard, place.row + 1, place.id, place.path)
     for look in (document_at, fate_at):
         with pytest.raises(InputError, match=r"the corpus changed since it was finished"):
             look(whole, wrong)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from corpus.curate.texts import ITEM, make, prose, write_texts
+from corpus.plain import corpus_of
 
+from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.dropped import Dropped, dropped_by
 from evergrow.corpus.curate.why import Repeat, Told, _gone, why
@@ -35,6 +37,22 @@ def test_a_kept_document_passes_every_rule(whole: Corpus) -> None:
     start = len(prose(22) + "write to ")
     assert (mask.kind, mask.start, mask.replacement) == ("mask.email", start, "<EMAIL>")
     assert told.duplicate is None and told.contamination == [] and told.cut == []
+
+
+def test_a_document_is_found_by_the_end_of_its_path_and_by_where_its_file_is(
+    whole: Corpus, tmp_path: Path
+) -> None:
+    mail = told_of(whole, "news/mail.txt")
+    assert told_of(whole, "mail.txt") == told_of(whole, str(tmp_path / "news/mail.txt")) == mail
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text(name)
+    two = corpus_of(SourceConfig(files=["*/x.txt"]), tmp_path, tmp_path / "run")
+    told = r"'x\.txt': is the end of 2 paths \(a/x.txt, b/x.txt ...\); give more of it"
+    with pytest.raises(InputError, match=told):
+        why(two, "x.txt", two.folder)
+    with pytest.raises(InputError, match=r"no document has the id, key or path 'il\.txt'"):
+        why(whole, "il.txt", whole.folder)
 
 
 def test_a_failed_rule_is_told_with_value_and_threshold(whole: Corpus) -> None:

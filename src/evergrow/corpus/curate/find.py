@@ -22,27 +22,34 @@ Row = TypeVar("Row", Document, Fate)
 
 @dataclass(frozen=True)
 class Place:
-    """A document of a corpus: its shard, its row there, and its id."""
+    """A document of a corpus: its shard, its row there, its id and its path."""
 
     shard: Shard
     row: int
     id: str
+    path: str
 
 
 def find_documents(corpus: Corpus, wanted: str) -> list[Place]:
     """The documents whose id, beginning of an id, key or path ``wanted`` is.
 
-    Raises InputError for the beginning of several ids, for a path of too many documents, and when
-    a file that tells of them is not what it was when the corpus was finished.
+    Of a path its end is enough, and it may begin before the source's folder does. Raises InputError
+    for the beginning of several ids, the end of several paths, a path of too many documents, and
+    when a file that tells of them is not what it was when the corpus was finished.
     """
     found = list(_matching(corpus, wanted))
-    for kind in ("id", "key", "path", "prefix"):
+    for kind in ("id", "key", "path", "prefix", "end"):
         places = [place for place, how in found if how == kind]
         ids = dict.fromkeys(place.id for place in places)
         if kind == "prefix" and len(ids) > 1:
             raise InputError(
                 f"{wanted!r}: begins {len(ids)} ids ({', '.join(list(ids)[:4])} ...); "
                 "give more of its digits"
+            )
+        if kind == "end" and len(paths := dict.fromkeys(place.path for place in places)) > 1:
+            raise InputError(
+                f"{wanted!r}: is the end of {len(paths):,} paths ({', '.join(list(paths)[:3])} "
+                "...); give more of it"
             )
         if len(ids) > MAX_FOUND:
             raise InputError(
@@ -53,6 +60,11 @@ def find_documents(corpus: Corpus, wanted: str) -> list[Place]:
             _refuse_changed(corpus, places)
             return places
     return []
+
+
+def is_known(corpus: Corpus, wanted: str) -> bool:
+    """Whether the corpus has read such a document, or tried to."""
+    return bool(find_documents(corpus, wanted) or quarantined(corpus, wanted))
 
 
 def _refuse_changed(corpus: Corpus, places: list[Place]) -> None:
@@ -75,8 +87,14 @@ def _matching(corpus: Corpus, wanted: str) -> Iterator[tuple[Place, str]]:
             how = hows.get(wanted)
             if how is None and is_prefix and identity.startswith(wanted):
                 how = "prefix"
+            if how is None and _same_end(wanted, path):
+                how = "end"
             if how is not None:
-                yield Place(shard, row, identity), how
+                yield Place(shard, row, identity, path), how
+
+
+def _same_end(wanted: str, path: str) -> bool:
+    return path.endswith(f"/{wanted}") or wanted.endswith(f"/{path}")
 
 
 def is_beginning(wanted: str) -> bool:
