@@ -17,13 +17,15 @@ NodeKind = Literal["stage", "anneal", "branch", "growth", "soup", "adaptation"]
 class Measured(Config):
     """The loss on the held-out part of a source, with its 95 % interval from low to high.
 
-    ``floor`` is the loss of the best constant; ``counts`` says over how much it is.
+    ``floor`` is the loss of the best constant; ``counts`` says over how much it is. ``part`` is
+    what the data's own split calls that part (test, val), where it has one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
     source: str
     unit: str
+    part: str | None = None
     loss: float
     low: float
     high: float

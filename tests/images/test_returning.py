@@ -7,7 +7,7 @@ import pytest
 from evergrow.errors import InputError
 from evergrow.images.audit import Entry, entry
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.held_out import choose_held_out
+from evergrow.images.held_out import choose_parts
 from evergrow.images.picture import Picture
 from evergrow.images.returning import counted_returning, recognised, sides
 from evergrow.images.shape import refuse_other_depth
@@ -74,16 +74,16 @@ def patient_pictures(patients: list[str]) -> list[Picture]:
 
 def test_who_returns_stays_on_the_side_where_he_was() -> None:
     pictures = patient_pictures([f"p{n % 100}" for n in range(200)])
-    alone = choose_held_out(pictures, 0.3, "new")
-    turned = {p.drawn.hex(): not out for p, out in zip(pictures, alone, strict=True)}
+    alone = choose_parts(pictures, 0.3, "new")
+    turned = {p.drawn.hex(): part == "train" for p, part in zip(pictures, alone, strict=True)}
     few = {person: turned[person] for person in sorted(turned)[:40]}
-    out = choose_held_out(pictures, 0.3, "new", few)
-    for picture, is_out, before in zip(pictures, out, alone, strict=True):
-        assert is_out == few.get(picture.drawn.hex(), before)
-    entries = [entry(p, "held_out" if o else "train") for p, o in zip(pictures, out, strict=True)]
+    parts = choose_parts(pictures, 0.3, "new", few)
+    for picture, part, before in zip(pictures, parts, alone, strict=True):
+        assert (part != "train") == few.get(picture.drawn.hex(), before != "train")
+    entries = [entry(p, part) for p, part in zip(pictures, parts, strict=True)]
     assert {k: v for k, v in sides({"new": entries}).items() if k in few} == few
     with pytest.raises(InputError, match=r"because \d+ show patients trained on in an earlier sou"):
-        choose_held_out(pictures, 0.3, "new", dict.fromkeys(turned, False))
+        choose_parts(pictures, 0.3, "new", dict.fromkeys(turned, False))
 
 
 def test_sources_of_two_depths_are_refused() -> None:

@@ -21,16 +21,16 @@ from evergrow.errors import InputError
 from evergrow.images.audit import Entry, audit, difference_hash, entry, fault, repeats
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.files import file_sums
-from evergrow.images.held_out import MIN_GIVEN, choose_held_out, on_other_side
+from evergrow.images.held_out import MIN_GIVEN, choose_parts, on_other_side
 from evergrow.images.identities import identities
-from evergrow.images.picture import Picture
+from evergrow.images.picture import PARTS, Part, Picture
 from evergrow.images.returning import counted_returning, recognised, sides
 from evergrow.images.shape import refuse_other_depth
 from evergrow.images.source import ImageReading, source_pictures
 from evergrow.stream.pictures import PictureSource, write_pictures
 
 NO_TOKENIZER = "pictures"  # stands where the keys of text hold the tokenizer's hash
-VERSION = 4  # raise by hand when the same files and settings would give other bytes
+VERSION = 5  # raise by hand when the same files and settings would give other bytes
 DIGITS = 3  # the same for the digits, whose bytes stay when only files are read otherwise
 SAID = 5  # unreadable pictures named on the screen
 SAID_PAIRS = 20  # equal pictures named there
@@ -40,7 +40,7 @@ REFUSED = "refused.json"  # the audit of what was not stored; that of finished d
 class Read(NamedTuple):
     """A source read whole: its pictures by part, what came of the files, and the audit's view."""
 
-    parts: Mapping[str, list[Picture]]
+    parts: Mapping[Part, list[Picture]]
     reading: ImageReading
     entries: list[Entry]
     on_other_side: int  # patients who are not where their hash puts them
@@ -111,18 +111,18 @@ def read_source(
     ]
     if everything and len(pictures) < MIN_GIVEN:
         raise InputError(f"sources.{name}: one picture is too few to measure on; give it more")
-    out = [True] * len(pictures) if everything else None
     known = sides(before) if sources[name].returning == "refuse" else {}
-    out = out or choose_held_out(pictures, held_out.fraction, name, known)
-    parts: dict[str, list[Picture]] = {"train": [], "held_out": []}
-    entries = []
-    for picture, is_out in zip(pictures, out, strict=True):
-        part = "held_out" if is_out else "train"
+    chosen: list[Part] = ["held_out"] * len(pictures)
+    if not everything:
+        chosen = choose_parts(pictures, held_out.fraction, name, known)
+        reading.split = sorted({picture.split for picture in pictures if picture.split})
+    parts: dict[Part, list[Picture]] = {part: [] for part in PARTS}
+    for picture, part in zip(pictures, chosen, strict=True):
         parts[part].append(picture)
-        entries.append(entry(picture, part))
+    entries = [entry(picture, part) for picture, part in zip(pictures, chosen, strict=True)]
     if not everything and not parts["train"]:
         raise InputError(f"sources.{name}: nothing is left to train on; look at its splits")
-    elsewhere = on_other_side(pictures, out, held_out.fraction)
+    elsewhere = on_other_side(pictures, chosen, held_out.fraction)
     return Read(parts, reading, entries, elsewhere, before)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from evergrow.images.near import NEAR_BITS, near_pairs
-from evergrow.images.picture import Picture
+from evergrow.images.picture import PARTS, Part, Picture
 
 LISTED = 200  # near pairs kept in the record
-SAME = {"validation": "val"}  # two names of one part
+_SPELT = {"train": "train", "val": "val", "held_out": "held out"}
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,13 @@ class Entry:
 
     key: str
     source: str
-    part: str  # train or held_out
+    part: Part
     content_hash: str
     looks: int  # 64-bit difference hash
     patient: str | None
     label: str | None
     burned_in: str
     plain: str = field(default="", compare=False)
-    split: str | None = None  # as the data says, where it does
     person: str = field(default="", compare=False)  # the same in every source, never written
 
     @property
@@ -37,12 +36,12 @@ class Entry:
         return self.plain or self.key
 
     @property
-    def side(self) -> str:
-        """What a patient must not share: train and held_out, or the parts of a given split."""
-        return SAME.get(self.split, self.split) if self.split else self.part
+    def is_trained(self) -> bool:
+        """Whether a model learns from it; else it is measured on."""
+        return self.part == "train"
 
 
-def entry(picture: Picture, part: str) -> Entry:
+def entry(picture: Picture, part: Part) -> Entry:
     """The audit's view of a picture [C, H, W]."""
     return Entry(
         picture.key,
@@ -54,7 +53,6 @@ def entry(picture: Picture, part: str) -> Entry:
         picture.label,
         picture.burned_in,
         picture.plain,
-        picture.split,
         picture.drawn.hex() if picture.patient is not None else "",
     )
 
@@ -82,7 +80,7 @@ def audit(
     near = near_pairs(
         [e.looks for e in entries],
         [e.content_hash for e in entries],
-        [e.part == "train" for e in entries],
+        [e.is_trained for e in entries],
         LISTED,
     )
     elsewhere, said = on_other_side or {}, told or {}
@@ -107,8 +105,7 @@ def audit(
 
 def _counts(own: Sequence[Entry]) -> dict[str, Any]:
     return {
-        "train": sum(e.part == "train" for e in own),
-        "held_out": sum(e.part == "held_out" for e in own),
+        **{part: sum(e.part == part for e in own) for part in PARTS},
         "patients": len({e.patient for e in own if e.patient}),
         "labels": dict(sorted(Counter(str(e.label) for e in own).items())),
         "burned_in_annotation": dict(Counter(e.burned_in for e in own)),
@@ -143,9 +140,9 @@ def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
     pairs = repeats(entries)
     return {
         "num_pairs": len(pairs),
-        "within_train": sum(a.part == b.part == "train" for a, b in pairs),
-        "within_held_out": sum(a.part == b.part == "held_out" for a, b in pairs),
-        "across": sum(a.part != b.part for a, b in pairs),
+        "within_train": sum(a.is_trained and b.is_trained for a, b in pairs),
+        "within_held_out": sum(not (a.is_trained or b.is_trained) for a, b in pairs),
+        "across": sum(a.is_trained != b.is_trained for a, b in pairs),
         "label_conflicts": [
             _pair(a, b) | {"labels": [a.label, b.label]} for a, b in pairs if _disagree(a, b)
         ],
@@ -159,7 +156,7 @@ def _patients_across(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Ent
     for e in entries:
         if e.patient:
             found[e.source, e.patient].append(e)
-    return {p: own for p, own in found.items() if len({e.side for e in own}) > 1}
+    return {p: own for p, own in found.items() if len({e.part for e in own}) > 1}
 
 
 def fault(entries: Sequence[Entry], source: str) -> str | None:
@@ -177,7 +174,7 @@ def fault(entries: Sequence[Entry], source: str) -> str | None:
         )
     if pairs:
         a, b = pairs[0]
-        across = sum(a.part != b.part for a, b in pairs)
+        across = sum(a.is_trained != b.is_trained for a, b in pairs)
         return (
             f"sources.{source}: {len(pairs)} pictures occur twice, pixel by pixel "
             f"({across} in training and held out), first {_told(a, source)} and "
@@ -185,11 +182,11 @@ def fault(entries: Sequence[Entry], source: str) -> str | None:
         )
     if patients := _patients_across(entries):
         own = next(iter(patients.values()))
-        second = next(e for e in own if e.side != own[0].side)
+        second = next(e for e in own if e.part != own[0].part)
         return (
             f"sources.{source}: {len(patients)} patients are in several parts of the split, first "
-            f"that of {own[0].shown} ({own[0].side}) and {second.shown} ({second.side}); correct "
-            "the column split, or remove it to split by patient"
+            f"that of {own[0].shown} ({_SPELT[own[0].part]}) and {second.shown} "
+            f"({_SPELT[second.part]}); correct the column split, or remove it to split by patient"
         )
     return None
 

@@ -2,13 +2,21 @@
 
 import unicodedata
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from blake3 import blake3
 
 IDENTIFYING = ("patient", "study", "site")  # replaced before anything is written
-SPLITS = ("train", "val", "validation", "test")
+Part = Literal["train", "val", "held_out"]  # val is there where the data has it beside a test
+PARTS: tuple[Part, ...] = get_args(Part)
+# What a split may call its parts.
+SPLITS: dict[str, Part] = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "held_out",
+}
 
 
 def same_id(value: str) -> str:

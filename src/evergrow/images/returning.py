@@ -47,7 +47,7 @@ def sides(earlier: Mapping[str, Sequence[Entry]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for entry in (e for entries in earlier.values() for e in entries):
         if entry.person:
-            found.setdefault(entry.person, entry.part != "train")
+            found.setdefault(entry.person, not entry.is_trained)
     return found
 
 
@@ -70,11 +70,11 @@ def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
     own = [e for e in entries if e.source == source and e.person]
     for e in entries:
         if e.source != source and e.person:
-            known[e.source][e.part == "train"].add(e.person)
+            known[e.source][e.is_trained].add(e.person)
     found = {}
     for other, persons in known.items():
-        held_out = [e for e in own if e.part != "train" and e.person in persons[True]]
-        train = [e for e in own if e.part == "train" and e.person in persons[False]]
+        held_out = [e for e in own if not e.is_trained and e.person in persons[True]]
+        train = [e for e in own if e.is_trained and e.person in persons[False]]
         if held_out or train:
             found[other] = Returning(held_out, train)
     return found
@@ -89,7 +89,7 @@ def counted_returning(
     """
     found = returning(entries, source)
     if config.returning == "refuse" and found:
-        num_held_out = sum(e.part != "train" for e in entries if e.source == source)
+        num_held_out = sum(not e.is_trained for e in entries if e.source == source)
         other, shared = next(iter(found.items()))
         first = [*shared.held_out, *shared.train][0]
         if shared.held_out:

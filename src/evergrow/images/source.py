@@ -37,6 +37,7 @@ class ImageReading:
     pixels: dict[str, Any] = field(default_factory=dict)
     alike: list[tuple[Picture, Picture]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)  # the parts that the data itself names
     seen: dict[str, str | None] = field(default_factory=dict)  # content hash -> label
 
     def record(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class ImageReading:
         return {
             "pixels": self.pixels,
             "filtered": self.num_filtered,
+            "split": self.split,
             "ids_alike": {"patients": num_patients, "listed": pairs},
         }
 

@@ -176,8 +176,8 @@ class _Told:
         return [self._measured(model, name, partial) for name in names]
 
     def _measured(self, model: nn.Module, name: str, partial: bool) -> Measured:
-        part = (lambda keys: drawn_part(keys, self._given.part)) if partial else None
-        held = self._pictures.held_out(name, part)
+        draw = (lambda keys: drawn_part(keys, self._given.part)) if partial else None
+        held = self._pictures.measured(name, draw)
         chances = _chances(model, held)
         truth = np.array([self._labels.index(str(label)) for label in held.labels])
         losses = -np.log(np.maximum(chances[np.arange(len(truth)), truth], 1e-12))
@@ -191,7 +191,7 @@ class _Told:
         return [self._sheet(model, name, folder) for name in names]
 
     def _sheet(self, model: nn.Module, name: str, folder: Path) -> Shown:
-        held = self._pictures.held_out(name, None)
+        held = self._pictures.shown(name)
         chances = _chances(model, held)
         told = [self._labels[k] for k in chances.argmax(1)]
         is_right = [told[i] == label for i, label in enumerate(held.labels)]
@@ -218,5 +218,5 @@ def drawn_part(keys: Sequence[str], num: int) -> list[int]:
 
 def _chances(model: nn.Module, held: HeldOut) -> np.ndarray:
     """[N, K] of a classifier on held-out pictures."""
-    parts = in_parts(held.source, "held_out", held.items)
+    parts = in_parts(held.source, held.part, held.items)
     return np.concatenate([class_probabilities(model, pixels) for pixels in parts])

@@ -15,6 +15,7 @@ from evergrow.errors import InputError
 from evergrow.evals.intervals import mean_interval
 from evergrow.evals.probes import AT_ONCE, in_parts, labelled, probe_lines, why_not
 from evergrow.images.config import AugmentConfig
+from evergrow.images.picture import Part
 from evergrow.lineage import Measured
 from evergrow.models.save import save_vision_release
 from evergrow.models.vision import PictureForm, drawn_anew, refuse_patch
@@ -25,6 +26,7 @@ from evergrow.stream.pictures import PictureSource, picture_batch
 from evergrow.stream.plan import Sample
 
 SHOWN = 8  # pictures of each source on a sheet
+Draw = Callable[[Sequence[str]], list[int]]  # keys of pictures -> places of some
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class PictureBatch:
 
 
 class HeldOut(NamedTuple):
-    """A source's held-out pictures, or some of them: their labels, patients and keys of masks."""
+    """A part of a source that is measured, or some of it: labels, patients and keys of masks."""
 
     source: PictureSource
+    part: Part
     items: list[int]
     labels: list[str | None]
     patients: list[str | None]
@@ -68,11 +71,11 @@ class HeldOut(NamedTuple):
 
     def pixels(self, items: Sequence[int]) -> Tensor:
         """[n, C, H, W] of the pictures at these places."""
-        return self.source.tensor("held_out", [self.items[i] for i in items])
+        return self.source.tensor(self.part, [self.items[i] for i in items])
 
     def parts(self, num_patches: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels and the noise of their masks, 1,024 pictures at a time."""
-        for i, pixels in enumerate(in_parts(self.source, "held_out", self.items)):
+        for i, pixels in enumerate(in_parts(self.source, self.part, self.items)):
             keys = self.keys[AT_ONCE * i : AT_ONCE * (i + 1)]
             yield pixels, mask_noise(keys, num_patches)
 
@@ -81,7 +84,13 @@ class HeldOut(NamedTuple):
         found = mean_interval(values, self.patients)
         bounds = {name: found.pop(name) for name in ("low", "high")}
         return Measured(
-            source=source, unit=unit, loss=float(values.mean()), **bounds, **more, counts=found
+            source=source,
+            unit=unit,
+            part=self.source.called(self.part),
+            loss=float(values.mean()),
+            **bounds,
+            **more,
+            counts=found,
         )
 
 
@@ -109,15 +118,27 @@ class Pictures:
         first, seed = numbers[0], self.given.seed
         return PictureBatch(*picture_batch(samples, self._by_folder, first, seed, changes, labels))
 
-    def held_out(self, name: str, part: Callable[[Sequence[str]], list[int]] | None) -> HeldOut:
-        """The held-out pictures of a source, or those that ``part`` takes by their keys."""
+    def measured(self, name: str, partial: Draw | None) -> HeldOut:
+        """What a source is measured on: all that is held out, for the numbers that are reported.
+
+        Or, for a look that steers, those that ``partial`` takes, by their keys, of its val.
+        """
+        part = "held_out" if partial is None else self.given.stocks[name].steered_by
+        return self.held_out(name, part, partial)
+
+    def shown(self, name: str) -> HeldOut:
+        """What a person looks at while there is something to be chosen."""
+        return self.held_out(name, self.given.stocks[name].steered_by)
+
+    def held_out(self, name: str, part: Part, draw: Draw | None = None) -> HeldOut:
+        """A part of a source, or those of its pictures that ``draw`` takes by their keys."""
         source = self.given.stocks[name]
-        rows = source.rows["held_out"]
-        items = list(range(len(rows["key"]))) if part is None else part(rows["key"])
+        rows = source.rows[part]
+        items = list(range(len(rows["key"]))) if draw is None else draw(rows["key"])
         label, patient, digest = (
             [rows[column][i] for i in items] for column in ("label", "patient", "content_hash")
         )
-        return HeldOut(source, items, label, patient, [key_of("mask", d) for d in digest])
+        return HeldOut(source, part, items, label, patient, [key_of("mask", d) for d in digest])
 
     def probe(
         self, model: nn.Module, names: Collection[str], first: bool, say: Say
