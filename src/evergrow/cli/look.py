@@ -57,7 +57,11 @@ def pair_of(text: str) -> tuple[str, str]:
 def show_scores(lines: Sequence["Measured"]) -> None:
     """Losses with their intervals, beside what a constant reaches, and over how much they are."""
     names = list(dict.fromkeys(name for line in lines for name in line.counts))
-    more = [name for name in ("floor", "accuracy") if any(getattr(line, name) for line in lines)]
+    more = [
+        name
+        for name in ("floor", "accuracy", "majority", "auroc")
+        if any(getattr(line, name) is not None for line in lines)
+    ]
     units = list(dict.fromkeys(line.unit for line in lines))
     heads = [word.removeprefix("num_") for word in (*more, *names)]
     table = Table("source", units[0] if len(units) == 1 else "loss", "95 % interval", *heads)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from evergrow.errors import InputError
 from evergrow.evals.pictures import class_probabilities, grad_cam
 from evergrow.evals.probes import in_parts
+from evergrow.evals.told import LEAST, prior_of, told_classes
 from evergrow.images.sheet import cam_sheet
 from evergrow.lineage import Measured
 from evergrow.models.load_vision import Labels, labels_in, vision_from_config
@@ -172,7 +173,7 @@ class _Told:
         self._pictures = Pictures(given)
 
     def measure(self, model: nn.Module, names: Collection[str], partial: bool) -> list[Measured]:
-        """Log loss (nats a picture) and accuracy."""
+        """Log loss (nats a picture) and accuracy, beside those of the classes' shares alone."""
         return [self._measured(model, name, partial) for name in names]
 
     def _measured(self, model: nn.Module, name: str, partial: bool) -> Measured:
@@ -180,9 +181,25 @@ class _Told:
         held = self._pictures.measured(name, draw)
         chances = _chances(model, held)
         truth = np.array([self._labels.index(str(label)) for label in held.labels])
-        losses = -np.log(np.maximum(chances[np.arange(len(truth)), truth], 1e-12))
-        accuracy = float((chances.argmax(1) == truth).mean())
-        return held.measured(name, UNIT, losses, accuracy=accuracy)
+        losses = -np.log(np.maximum(chances[np.arange(len(truth)), truth], LEAST))
+        counts = self._counts(name)
+        told = None
+        if not partial:
+            usual = int(counts.argmax())
+            told = told_classes(chances, truth, self._labels, usual, held.patients)
+        return held.measured(name, UNIT, losses).model_copy(
+            update={
+                "accuracy": float((chances.argmax(1) == truth).mean()),
+                "floor": float(-np.log(prior_of(counts))[truth].mean()),
+                "told": told,
+            }
+        )
+
+    def _counts(self, name: str) -> np.ndarray:
+        """[K] the labels of a source's training pictures; of all where it is only measured."""
+        source = self._given.stocks[name]
+        counts = Counter(source.labels["train"] or source.labels["held_out"])
+        return np.array([counts[label] for label in self._labels])
 
     def show(self, model: nn.Module, names: Collection[str], folder: Path) -> list[Shown]:
         """Pictures told rightly and wrongly under the map of what spoke for the class told."""

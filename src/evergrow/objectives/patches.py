@@ -126,7 +126,7 @@ class _Drawn:
         parts = held.parts(num_patches(model))
         errors = np.concatenate([reconstruction_errors(model, *part) for part in parts])
         floor = float(self._floor(model, name, held.part)[: len(errors)].mean())
-        return held.measured(name, UNIT, errors, floor=floor)
+        return held.measured(name, UNIT, errors).model_copy(update={"floor": floor})
 
     def _first_ones(self, keys: Sequence[str]) -> list[int]:
         """As they lie; docs/log.md has numbers of that."""

@@ -79,7 +79,7 @@ class HeldOut(NamedTuple):
             keys = self.keys[AT_ONCE * i : AT_ONCE * (i + 1)]
             yield pixels, mask_noise(keys, num_patches)
 
-    def measured(self, source: str, unit: str, values: np.ndarray, **more: float) -> Measured:
+    def measured(self, source: str, unit: str, values: np.ndarray) -> Measured:
         """The mean of a value a picture, with its interval over patients."""
         found = mean_interval(values, self.patients)
         bounds = {name: found.pop(name) for name in ("low", "high")}
@@ -89,7 +89,6 @@ class HeldOut(NamedTuple):
             part=self.source.called(self.part),
             loss=float(values.mean()),
             **bounds,
-            **more,
             counts=found,
         )
 

@@ -121,8 +121,6 @@ def unlearnt(folder: RunFolder) -> list[str]:
                 found += [
                     f"{run.path}: {name}"
                     for name in stage.mixture
-                    if name in own
-                    and (floor := own[name].floor) is not None
-                    and own[name].loss >= floor
+                    if name in own and not own[name].is_learnt
                 ]
     return found
