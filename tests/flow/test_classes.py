@@ -14,8 +14,7 @@ from evergrow.errors import InputError
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.verbs import continue_run
 from evergrow.listener import Listener
-from evergrow.objectives.classes import drawn_part
-from evergrow.objectives.picture import in_turn
+from evergrow.objectives.picture import drawn_part, in_turn
 from evergrow.stage import checkpoints
 from evergrow.stage.records import Evaluation, read_lines
 from evergrow.stage.work import open_work

@@ -75,6 +75,29 @@ def show_scores(lines: Sequence["Measured"]) -> None:
             *(f"{line.counts[name]:,}" if name in line.counts else "" for name in names),
         )
     console.print(table)
+    for line in lines:
+        if line.told is not None and any(label.floor is not None for label in line.told.labels):
+            show_findings(line)
+
+
+def show_findings(line: "Measured") -> None:
+    """Each finding by itself: how often it is there, and what ranking and loss say of it."""
+    assert line.told is not None
+    heads = ("known", "present", "share", "AUROC", "95 % interval", "log loss", "floor")
+    table = Table(line.source, *heads)
+    for label in line.told.labels:
+        area = label.auroc
+        table.add_row(
+            label.label,
+            f"{label.known:,}",
+            f"{label.present:,}",
+            rounded(label.prevalence if label.known else None),
+            rounded(area and area.value),
+            f"{area.low:.3f} to {area.high:.3f}" if area else "",
+            rounded(label.loss),
+            rounded(label.floor),
+        )
+    console.print(table)
 
 
 @app.command()

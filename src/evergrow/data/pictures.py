@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +104,8 @@ def read_source(
 ) -> Read:
     """Read one of the sources and split it; raises InputError when a part is too small."""
     reading = ImageReading()
-    labels = {e.content_hash: e.label for own in earlier.values() for e in own}
-    pictures = source_pictures(sources[name], base, name, reading, labels, people, scratch)
+    shown = {e.content_hash: e.shows for own in earlier.values() for e in own}
+    pictures = source_pictures(sources[name], base, name, reading, shown, people, scratch)
     before, gone = recognised(earlier, sources, base, pictures)
     reading.told += [
         f"{name}: its patients may be those of {n}, whose files are gone" for n in gone
@@ -178,7 +179,8 @@ def stored_entries(folder: Path) -> list[Entry]:
         for row, values in enumerate(zip(*(rows[c] for c in columns), strict=True)):
             key, digest, patient, label, burned_in = values
             looks = difference_hash(source.pixels[part][row])
-            found.append(Entry(key, name, part, digest, looks, patient, label, burned_in))
+            own = Entry(key, name, part, digest, looks, patient, label, burned_in)
+            found.append(replace(own, findings=source.findings_of(part, row)))
     return found
 
 
@@ -238,6 +240,7 @@ def _stored(
         "made": made.model_dump(mode="json"),
         "created_from": {"files": read.reading.files},
         "tokenizer": NO_TOKENIZER,
+        **({"findings": config.findings} if config.findings else {}),
         "num_dropped": read.reading.num_dropped,
         "quarantine": read.reading.quarantine,
         "on_other_side": read.on_other_side,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from evergrow.images.near import NEAR_BITS, near_pairs
-from evergrow.images.picture import PARTS, Part, Picture
+from evergrow.images.picture import PARTS, Findings, Part, Picture, Shows
 
 LISTED = 200  # near pairs kept in the record
 _SPELT = {"train": "train", "val": "val", "held_out": "held out"}
@@ -29,11 +29,17 @@ class Entry:
     burned_in: str
     plain: str = field(default="", compare=False)
     person: str = field(default="", compare=False)  # the same in every source, never written
+    findings: Findings | None = None
 
     @property
     def shown(self) -> str:
         """The picture as the user knows its file."""
         return self.plain or self.key
+
+    @property
+    def shows(self) -> Shows:
+        """What the data says that it shows."""
+        return Shows(self.label, self.findings)
 
     @property
     def is_trained(self) -> bool:
@@ -54,6 +60,7 @@ def entry(picture: Picture, part: Part) -> Entry:
         picture.burned_in,
         picture.plain,
         picture.drawn.hex() if picture.patient is not None else "",
+        picture.findings,
     )
 
 
@@ -104,10 +111,11 @@ def audit(
 
 
 def _counts(own: Sequence[Entry]) -> dict[str, Any]:
+    labels = dict(sorted(Counter(str(e.label) for e in own).items()))
     return {
         **{part: sum(e.part == part for e in own) for part in PARTS},
         "patients": len({e.patient for e in own if e.patient}),
-        "labels": dict(sorted(Counter(str(e.label) for e in own).items())),
+        "labels": labels if any(e.label for e in own) else {},
         "burned_in_annotation": dict(Counter(e.burned_in for e in own)),
     }
 
@@ -133,7 +141,7 @@ def repeats(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 def _disagree(a: Entry, b: Entry) -> bool:
     """Whether two labels contradict each other; another source may well have none."""
-    return a.label != b.label and (a.source == b.source or None not in (a.label, b.label))
+    return a.shows != b.shows if a.source == b.source else a.shows.contradicts(b.shows)
 
 
 def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -169,8 +177,8 @@ def fault(entries: Sequence[Entry], source: str) -> str | None:
         a, b = conflicts[0]
         return (
             f"sources.{source}: {len(conflicts)} pictures are equal pixel by pixel to another of "
-            f"another label, first {_told(a, source)} of label {a.label!r} and "
-            f"{_told(b, source)} of label {b.label!r}; correct the label or leave both out"
+            f"another label, first {_told(a, source)} of {_shown_label(a)} and "
+            f"{_told(b, source)} of {_shown_label(b)}; correct the label or leave both out"
         )
     if pairs:
         a, b = pairs[0]
@@ -193,3 +201,7 @@ def fault(entries: Sequence[Entry], source: str) -> str | None:
 
 def _told(entry: Entry, source: str) -> str:
     return entry.shown if entry.source == source else f"{entry.shown} of {entry.source}"
+
+
+def _shown_label(entry: Entry) -> str:
+    return f"label {entry.label!r}" if entry.findings is None else f"findings {entry.findings}"

@@ -12,6 +12,7 @@ from evergrow.images.dicom import read_dicom
 from evergrow.images.files import described_files, name_of
 from evergrow.images.manifest import (
     Known,
+    Line,
     Place,
     place_in,
     read_manifest,
@@ -92,7 +93,7 @@ class NamedFiles:
         if found.names is None:
             self._shown[found.path] = self.names.of_file(found.path)
             return found
-        said = self._known.get((path.resolve(), ""), {})
+        said = self._known.get((path.resolve(), ""), Line()).columns
         names = (*found.names, *(said[key] for key in IDENTIFYING if key in said))
         self._hide_file(found.path, names)
         return found._replace(names=names)

@@ -2,11 +2,12 @@
 
 import unicodedata
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from blake3 import blake3
 
+Findings = dict[str, int]  # 1, 0, and -1 where it is uncertain; see ``findings``
 IDENTIFYING = ("patient", "study", "site")  # replaced before anything is written
 Part = Literal["train", "val", "held_out"]  # val is there where the data has it beside a test
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -30,6 +31,20 @@ def place_of_owner(owner: str) -> bytes:
     return blake3(same_id(owner).encode()).digest()
 
 
+class Shows(NamedTuple):
+    """What the data says that a picture shows; another source may say less, or other things."""
+
+    label: str | None = None
+    findings: Findings | None = None
+
+    def contradicts(self, other: "Shows") -> bool:
+        """Whether one picture cannot show both."""
+        if None not in (self.label, other.label) and self.label != other.label:
+            return True
+        own, others = self.findings or {}, other.findings or {}
+        return any({own[name], others[name]} == {0, 1} for name in own.keys() & others.keys())
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Pixels [H, W] or [H, W, 3], uint8 (255 is white) or uint16 (65,535 is white).
@@ -37,6 +52,7 @@ class Picture:
     path      the file (relative to the recipe's folder when inside it)
     key       the place in the source: the path, with ``#`` and a row in a file of many
     patient, study, site, laterality, view, label, split, date   as the data says, or None
+    findings  what it shows of several things, where the source names some
     reading   how the pixels were made from the file (bit depth, look-up tables, inversion)
     names     what else of a header a file's name may spell (a person's name, numbers, days): to be
               hidden there, and never kept
@@ -58,6 +74,7 @@ class Picture:
     label: str | None = None
     split: str | None = None
     date: str | None = None
+    findings: Findings | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     plain: str = ""
@@ -73,6 +90,11 @@ class Picture:
         """The blake3 hex digest of type, shape and pixels."""
         pixels = np.ascontiguousarray(self.pixels)
         return blake3(f"{pixels.dtype.str}{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+    @property
+    def shows(self) -> "Shows":
+        """What the data says that it shows."""
+        return Shows(self.label, self.findings)
 
     @property
     def owner(self) -> str:

@@ -1,5 +1,6 @@
 """One source from its files to pictures of one size, with pseudonyms and without repeats."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,9 @@ import numpy as np
 from evergrow.errors import InputError
 from evergrow.images.account import Account
 from evergrow.images.config import INTENTS, ImageSourceConfig
-from evergrow.images.findings import PRESENT
+from evergrow.images.findings import ABSENT, PRESENT, UNCERTAIN
 from evergrow.images.named import NamedFiles
-from evergrow.images.picture import SPLITS, Picture, same_id
+from evergrow.images.picture import SPLITS, Picture, Shows, same_id
 from evergrow.images.shape import reshaped
 from evergrow.images.spool import spool
 from evergrow.images.unreadable import Unreadable, refuse_too_many
@@ -37,8 +38,9 @@ class ImageReading:
     pixels: dict[str, Any] = field(default_factory=dict)
     alike: list[tuple[Picture, Picture]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    findings: dict[str, dict[str, int]] = field(default_factory=dict)  # by name: how many
     split: list[str] = field(default_factory=list)  # the parts that the data itself names
-    seen: dict[str, str | None] = field(default_factory=dict)  # content hash -> label
+    seen: dict[str, Shows] = field(default_factory=dict)  # by content hash
 
     def record(self) -> dict[str, Any]:
         """What the audit says of a source beside its entries, without a name."""
@@ -49,6 +51,7 @@ class ImageReading:
             "filtered": self.num_filtered,
             "split": self.split,
             "ids_alike": {"patients": num_patients, "listed": pairs},
+            **({"findings": self.findings} if self.findings else {}),
         }
 
 
@@ -57,7 +60,7 @@ def source_pictures(
     base: Path,
     source: str,
     reading: ImageReading,
-    earlier: Mapping[str, str | None] | None = None,
+    earlier: Mapping[str, Shows] | None = None,
     people: Collection[str] = (),
     scratch: Path | None = None,
 ) -> list[Picture]:
@@ -66,11 +69,11 @@ def source_pictures(
     Identifying values are replaced by pseudonyms, also those of other sources' ``people`` (see
     ``identities``). Pixels lie in a file of ``scratch`` (the system's folder for such). With
     ``duplicates: drop`` a picture goes whose content hash an ``earlier`` source (content hash ->
-    label) or an earlier file has, unless their labels contradict each other: that is for the audit
-    to refuse. Raises InputError for globs that match nothing, for more unreadable pictures than
-    ``max_bad``, for pictures of several sizes, bit depths or intents, for 16 bits that are mostly
-    unused, for labels outside the set or that name somebody, for a split of another name and for a
-    label of ``only`` that no picture has.
+    what it shows) or an earlier file has, unless their labels contradict each other: that is for
+    the audit to refuse. Raises InputError for globs that match nothing, for more unreadable
+    pictures than ``max_bad``, for pictures of several sizes, bit depths or intents, for 16 bits
+    that are mostly unused, for labels outside the set or that name somebody, for a split of another
+    name, and for a label of ``only`` or a finding that no picture has.
     """
     files, account = NamedFiles(config, base, source), Account()
     files.names.know(people)
@@ -93,6 +96,7 @@ def source_pictures(
         (files.hidden_everywhere(a), files.hidden_everywhere(b)) for a, b in reading.alike
     ]
     reading.pixels = account.record()
+    reading.findings = _counted(kept, config.findings or [])
     reading.told = [*account.told(source), *_told_alike(reading.alike, source)]
     return [files.hidden_everywhere(picture) for picture in kept]
 
@@ -124,15 +128,15 @@ def _wanted(
 def _is_dropped(
     picture: Picture,
     config: ImageSourceConfig,
-    earlier: Mapping[str, str | None],
+    earlier: Mapping[str, Shows],
     reading: ImageReading,
 ) -> bool:
     """Whether a picture repeats another one and is to go for it."""
     if config.duplicates == "refuse":
         return False
     digest, seen = picture.content_hash, reading.seen
-    is_repeat = _is_repeat(digest, picture.label, seen, earlier)
-    seen.setdefault(digest, picture.label)
+    is_repeat = _is_repeat(digest, picture.shows, seen, earlier)
+    seen.setdefault(digest, picture.shows)
     reading.num_dropped += is_repeat
     return is_repeat
 
@@ -147,6 +151,13 @@ def _is_wanted(picture: Picture, config: ImageSourceConfig) -> bool:
         return True
     said = picture.reading.get("intent", "unknown")
     return said == config.intent or (said == "unknown" and config.intent == INTENTS[0])
+
+
+def _counted(kept: list[Picture], names: list[str]) -> dict[str, dict[str, int]]:
+    """Of each finding how many pictures show it, do not, are uncertain, and say nothing of it."""
+    words = {1: PRESENT, 0: ABSENT, UNCERTAIN: "uncertain", None: "unmentioned"}
+    values = {name: Counter((p.findings or {}).get(name) for p in kept) for name in names}
+    return {name: {word: values[name][v] for v, word in words.items()} for name in names}
 
 
 def _note_spelling(
@@ -177,15 +188,12 @@ def _told_alike(alike: list[tuple[Picture, Picture]], source: str) -> list[str]:
 
 
 def _is_repeat(
-    digest: str,
-    label: str | None,
-    seen: Mapping[str, str | None],
-    earlier: Mapping[str, str | None],
+    digest: str, shows: Shows, seen: Mapping[str, Shows], earlier: Mapping[str, Shows]
 ) -> bool:
     """Whether the pixels were there before, in this source or an earlier one, and labels agree."""
     if digest in seen:
-        return seen[digest] == label
-    return digest in earlier and (label is None or earlier[digest] in (None, label))
+        return seen[digest] == shows
+    return digest in earlier and not earlier[digest].contradicts(shows)
 
 
 def _refuse_other_form(picture: Picture, first: Picture, source: str) -> None:
@@ -226,9 +234,10 @@ def _refuse_labels(
         raise InputError(
             f"sources.{source}: no picture has the label {min(missing)!r}; remove it from only"
         )
-    if config.finding is not None and PRESENT not in found:
+    shown = {name for p in kept for name, value in (p.findings or {}).items() if value == 1}
+    if missing := [name for name in config.findings or [] if name not in shown]:
         raise InputError(
-            f"sources.{source}: no picture has the finding {config.finding!r}; check its name"
+            f"sources.{source}: no picture has the finding {missing[0]!r}; check its name"
         )
     for label, picture in found.items():
         if label is not None and files.names.knows(label):

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evergrow.errors import InputError
-from evergrow.evals.pictures import class_probabilities, grad_cam
-from evergrow.evals.probes import in_parts
+from evergrow.evals.pictures import grad_cam
 from evergrow.evals.told import LEAST, prior_of, told_classes
 from evergrow.images.sheet import cam_sheet
 from evergrow.lineage import Measured
@@ -21,9 +20,15 @@ from evergrow.models.load_vision import Labels, labels_in, vision_from_config
 from evergrow.models.pixels import model_input
 from evergrow.objectives.lines import Case, Shown
 from evergrow.objectives.objective import Given, Objective
-from evergrow.objectives.picture import SHOWN, HeldOut, PictureBatch, Pictures, in_turn
-from evergrow.stream.order import key_of
-from evergrow.stream.pictures import PictureSource, balanced_items
+from evergrow.objectives.picture import (
+    SHOWN,
+    PictureBatch,
+    Pictures,
+    chances,
+    drawn_part,
+    in_turn,
+)
+from evergrow.stream.pictures import PictureSource, balanced_items, one_hot
 from evergrow.stream.plan import Sample
 from evergrow.train.objective import Loss
 
@@ -42,6 +47,8 @@ def classification(given: Given) -> Objective:
         if balanced and len(stock)
     }
 
+    given_labels = {s.folder.name: s.labels["train"] for s in given.stocks.values()}
+
     def num_items(name: str) -> int:
         stock = given.stocks[name]
         return len(items.get(stock.folder.name, ())) if balanced else len(stock)
@@ -49,7 +56,8 @@ def classification(given: Given) -> Objective:
     def batch(samples: Sequence[Sample], numbers: range) -> PictureBatch:
         if balanced:
             samples = [s._replace(item=items[s.source][s.item]) for s in samples]
-        return pictures.batch(samples, numbers, labels)
+        own = [given_labels[s.source][s.item] for s in samples]
+        return pictures.batch(samples, numbers, one_hot(own, labels))
 
     weights = balanced_weights(num_learnt(given), labels) if config.weights == "balanced" else None
     start = Labels(labels, config.labels is not None)
@@ -114,7 +122,7 @@ def classes(given: Given) -> list[str]:
         if missing := sum(rows.count(None) for rows in source.labels.values()):
             raise InputError(
                 f"sources.{name}: has {missing} pictures without a label; give them one, or train "
-                "a masked autoencoder"
+                + ("{kind: findings}" if source.findings else "a masked autoencoder")
             )
     expected = given.config.expected
     there = given.config.labels or labels_of(used.values())
@@ -179,17 +187,17 @@ class _Told:
     def _measured(self, model: nn.Module, name: str, partial: bool) -> Measured:
         draw = (lambda keys: drawn_part(keys, self._given.part)) if partial else None
         held = self._pictures.measured(name, draw)
-        chances = _chances(model, held)
+        said = chances(model, held)
         truth = np.array([self._labels.index(str(label)) for label in held.labels])
-        losses = -np.log(np.maximum(chances[np.arange(len(truth)), truth], LEAST))
+        losses = -np.log(np.maximum(said[np.arange(len(truth)), truth], LEAST))
         counts = self._counts(name)
         told = None
         if not partial:
             usual = int(counts.argmax())
-            told = told_classes(chances, truth, self._labels, usual, held.patients)
+            told = told_classes(said, truth, self._labels, usual, held.patients)
         return held.measured(name, UNIT, losses).model_copy(
             update={
-                "accuracy": float((chances.argmax(1) == truth).mean()),
+                "accuracy": float((said.argmax(1) == truth).mean()),
                 "floor": float(-np.log(prior_of(counts))[truth].mean()),
                 "told": told,
             }
@@ -209,8 +217,8 @@ class _Told:
 
     def _sheet(self, model: nn.Module, name: str, folder: Path) -> Shown:
         held = self._pictures.shown(name)
-        chances = _chances(model, held)
-        told = [self._labels[k] for k in chances.argmax(1)]
+        best = chances(model, held).argmax(1)
+        told = [self._labels[k] for k in best]
         is_right = [told[i] == label for i, label in enumerate(held.labels)]
         right, wrong = (
             in_turn([i for i, x in enumerate(is_right) if x == said], held.labels)[:SHOWN]
@@ -218,22 +226,8 @@ class _Told:
         )
         chosen = [*right, *wrong]
         pixels = held.pixels(chosen)
-        heat = grad_cam(model, pixels, [int(chances[i].argmax()) for i in chosen])
+        heat = grad_cam(model, pixels, [int(best[i]) for i in chosen])
         picture = f"{name}.png"
         cam_sheet(folder / picture, pixels, heat, len(right), SHOWN)
         cases = [Case.model_validate({"is": str(held.labels[i]), "told": told[i]}) for i in chosen]
         return Shown(source=name, picture=picture, num_right=len(right), cases=cases)
-
-
-def drawn_part(keys: Sequence[str], num: int) -> list[int]:
-    """At most ``num`` pictures, drawn by a hash: the first ones of a file may be of one class."""
-    if len(keys) <= num:
-        return list(range(len(keys)))
-    drawn = sorted(range(len(keys)), key=lambda i: (key_of("part", keys[i]), i))
-    return sorted(drawn[:num])
-
-
-def _chances(model: nn.Module, held: HeldOut) -> np.ndarray:
-    """[N, K] of a classifier on held-out pictures."""
-    parts = in_parts(held.source, held.part, held.items)
-    return np.concatenate([class_probabilities(model, pixels) for pixels in parts])

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from evergrow.errors import InputError
 from evergrow.evals.intervals import mean_interval
+from evergrow.evals.pictures import chances_of
 from evergrow.evals.probes import AT_ONCE, in_parts, labelled, probe_lines, why_not
 from evergrow.images.config import AugmentConfig
 from evergrow.images.picture import Part
@@ -31,7 +32,10 @@ Draw = Callable[[Sequence[str]], list[int]]  # keys of pictures -> places of som
 
 @dataclass(frozen=True)
 class PictureBatch:
-    """pixels_NCHW float32; targets_NK (rows sum to 1) when classified; keys_N draw the masks."""
+    """pixels_NCHW float32; targets_NK where there are labels; keys_N draw the masks.
+
+    Rows of targets sum to 1 for classes; of findings a target that is no number is unknown.
+    """
 
     pixels_NCHW: Tensor
     targets_NK: Tensor | None
@@ -39,8 +43,13 @@ class PictureBatch:
 
     @property
     def weight(self) -> float:
-        """The number of pictures: each has equally many targets, class weights average 1."""
-        return float(len(self.pixels_NCHW))
+        """The number of pictures, each by its share of targets that are known.
+
+        The weights of classes average 1.
+        """
+        if self.targets_NK is None:
+            return float(len(self.pixels_NCHW))
+        return float((~self.targets_NK.isnan()).sum()) / self.targets_NK.shape[1]
 
     @property
     def passed(self) -> int:
@@ -111,11 +120,12 @@ class Pictures:
             refuse_patch(self.form, given.start.patch)
 
     def batch(
-        self, samples: Sequence[Sample], numbers: range, labels: Sequence[str] | None
+        self, samples: Sequence[Sample], numbers: range, targets_NK: Tensor | None
     ) -> PictureBatch:
         changes = self.given.train.augment or AugmentConfig()
         first, seed = numbers[0], self.given.seed
-        return PictureBatch(*picture_batch(samples, self._by_folder, first, seed, changes, labels))
+        drawn = picture_batch(samples, self._by_folder, first, seed, changes, targets_NK)
+        return PictureBatch(*drawn)
 
     def measured(self, name: str, partial: Draw | None) -> HeldOut:
         """What a source is measured on: all that is held out, for the numbers that are reported.
@@ -198,6 +208,20 @@ def form_of(opened: Mapping[str, PictureSource]) -> PictureForm:
                 f"channels, {first} has {shape[1]} x {shape[2]} and {shape[0]}; set size"
             )
     return PictureForm(shape[1], shape[0])
+
+
+def drawn_part(keys: Sequence[str], num: int) -> list[int]:
+    """At most ``num`` pictures, drawn by a hash: the first ones of a file may be of one class."""
+    if len(keys) <= num:
+        return list(range(len(keys)))
+    drawn = sorted(range(len(keys)), key=lambda i: (key_of("part", keys[i]), i))
+    return sorted(drawn[:num])
+
+
+def chances(model: nn.Module, held: HeldOut) -> np.ndarray:
+    """[N, K] of a classifier on held-out pictures."""
+    parts = in_parts(held.source, held.part, held.items)
+    return np.concatenate([chances_of(model, pixels) for pixels in parts])
 
 
 def in_turn(items: Sequence[int], labels: Sequence[str | None]) -> list[int]:

@@ -14,7 +14,7 @@ from evergrow.disk import checksum
 from evergrow.errors import EvergrowError
 from evergrow.images.augment import augment, cutmix
 from evergrow.images.config import AugmentConfig
-from evergrow.images.picture import PARTS, Part, Picture
+from evergrow.images.picture import PARTS, Findings, Part, Picture
 from evergrow.stream.order import key_of
 from evergrow.stream.plan import Sample
 from evergrow.stream.proof import Proof, read_data_manifest
@@ -43,6 +43,10 @@ def write_pictures(
                 file.write(np.ascontiguousarray(picture.pixels).tobytes())
         rows = [{name: getattr(p, name) for name in COLUMNS} for p in pictures[part]]
         schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+        if names := manifest.get("findings"):
+            schema = schema.append(pa.field("findings", pa.list_(pa.int8())))
+            for row, picture in zip(rows, pictures[part], strict=True):
+                row["findings"] = [(picture.findings or {}).get(name) for name in names]
         table = folder / part / "pictures.parquet"
         parquet.write_table(pa.Table.from_pylist(rows, schema=schema), table)
         counts[part] = {"num_pictures": len(rows)}
@@ -86,6 +90,18 @@ class PictureSource:
     def labels(self) -> dict[Part, list[str | None]]:
         """The label of every picture, by part."""
         return {part: rows["label"] for part, rows in self.rows.items()}
+
+    @property
+    def findings(self) -> list[str]:
+        """What its pictures show of several things, by name; empty where they have one label."""
+        return self.manifest.get("findings", [])
+
+    def findings_of(self, part: Part, item: int) -> Findings | None:
+        """What is known of a picture's findings; None where the source has none."""
+        if not self.findings:
+            return None
+        values = zip(self.findings, self.rows[part]["findings"][item], strict=True)
+        return {name: value for name, value in values if value is not None}
 
     @property
     def hashes(self) -> dict[Part, list[str]]:
@@ -158,20 +174,18 @@ def picture_batch(
     first_number: int,
     seed: int,
     changes: AugmentConfig,
-    labels: Sequence[str] | None,
+    targets_NK: Tensor | None,
 ) -> tuple[Tensor, Tensor | None, list[int]]:
-    """Pixels [N, C, H, W], targets [N, K] or None, and the key of each sample.
+    """Changed pixels [N, C, H, W], targets [N, K] as CutMix mixes them, and each sample's key.
 
     ``first_number`` is the global number of the first sample: changes and masks are drawn from it.
     """
     keys = [key_of("picture", seed, first_number + n) for n in range(len(samples))]
     changed = augment(_pixels(samples, sources), keys, changes)
-    if labels is None:
-        return changed, None, keys
-    targets = one_hot([sources[s.source].labels["train"][s.item] for s in samples], labels)
-    if changes.cutmix > 0:
-        changed, targets = cutmix(changed, targets, key_of("cutmix", keys[0]), changes.cutmix)
-    return changed, targets, keys
+    if targets_NK is not None and changes.cutmix > 0:
+        key = key_of("cutmix", keys[0])
+        changed, targets_NK = cutmix(changed, targets_NK, key, changes.cutmix)
+    return changed, targets_NK, keys
 
 
 def _pixels(samples: Sequence[Sample], sources: Mapping[str, PictureSource]) -> Tensor:
