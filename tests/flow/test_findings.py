@@ -166,7 +166,8 @@ def test_a_table_with_patients_and_unknowns(tmp_path: Path) -> None:
     assert line.counts["num_patients"] < line.counts["num_pictures"] < line.counts["num_known"]
     audit = json.loads((run.folder.parent / "data" / "audit.json").read_text())
     own = audit["by_source"]["all"]
-    assert own["findings"]["bright"]["uncertain"] > 0 < own["findings"]["bright"]["unmentioned"]
+    bright = own["told"]["findings"]["bright"]
+    assert bright["uncertain"] > 0 < bright["unmentioned"]
     assert own["labels"] == {}
     single = {**source, "findings": ["striped"], "only": ["present", "absent"]}
     alone = recipe(sources={"all": single}, name="alone", **short)

@@ -50,7 +50,7 @@ def test_curves_probes_and_sheets_are_of_val_and_numbers_of_test(tmp_path: Path)
     audit = json.loads((run.folder.parent / "data" / "audit.json").read_text())
     own = audit["by_source"]["all"]
     assert [own[part] for part in ("train", "val", "held_out")] == [60, 30, 40]
-    assert own["split"] == ["test", "train", "val"]
+    assert own["told"]["split"] == ["test", "train", "val"]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -28,10 +28,10 @@ def test_exact_repeats_are_counted_by_where_they_stand() -> None:
     one, twin = picture(1, label="a"), replace(picture(1, label="b"), key="twin.png")
     entries = [entry(one, "train"), entry(twin, "held_out"), entry(picture(2), "train")]
     found = audit(entries)
-    assert (found["exact"]["num_pairs"], found["exact"]["across"]) == (1, 1)
-    (conflict,) = found["exact"]["label_conflicts"]
-    assert (conflict["first"], conflict["second"]) == ("1.png", "twin.png")
-    assert conflict["labels"] == ["a", "b"]
+    assert (found.exact.num_pairs, found.exact.across) == (1, 1)
+    (conflict,) = found.exact.label_conflicts
+    assert (conflict.first, conflict.second) == ("1.png", "twin.png")
+    assert conflict.labels == ("a", "b")
     assert re.search(
         r"equal .* first 1.png of label 'a' and twin.png of label 'b'", str(fault(entries, "films"))
     )
@@ -53,7 +53,7 @@ def test_patients_on_both_sides_are_refused() -> None:
     pair = [replace(picture(n, patient="p"), plain=f"in/{n}.dcm") for n in (1, 2)]
     entries = [entry(pair[0], "train"), entry(pair[1], "held_out")]
     found = audit(entries)
-    assert (found["patients_across"], found["split_by"]) == (["p"], "patient")
+    assert (found.patients_across, found.split_by) == (["p"], "patient")
     said = str(fault(entries, "films"))
     assert re.search(r"1 patients are .* in/1.dcm \(train\) and in/2.dcm \(held out\); corr", said)
     assert "in/1.dcm" not in str(found)
@@ -65,9 +65,10 @@ def test_near_repeats_are_listed_with_their_distance() -> None:
     pixels[0, 0, 0] ^= 1
     close = replace(one, key="close.png", pixels=pixels)
     found = audit([entry(p, "train") for p in (one, close, picture(2))])
-    assert found["near"]["num_pairs"] == 1
-    assert found["near"]["listed"][0]["distance"] <= 4
-    assert found["exact"]["num_pairs"] == 0
+    assert found.near.num_pairs == 1
+    distance = found.near.listed[0].distance
+    assert distance is not None and distance <= 4
+    assert found.exact.num_pairs == 0
 
 
 def test_the_difference_hash_compares_neighbours() -> None:
@@ -90,8 +91,8 @@ def test_a_patient_in_val_and_test_is_on_two_sides() -> None:
     assert parts == ["train", "train", "val", "held_out", "val", "held_out", "val"]
     entries = [entry(p, part) for p, part in zip(pictures, parts, strict=True)]
     assert "1 patients are in several parts" in str(fault(entries, "films"))
-    assert audit(entries)["patients_across"] == ["p"]
-    assert audit(entries)["by_source"]["films"]["val"] == 3
+    assert audit(entries).patients_across == ["p"]
+    assert audit(entries).by_source["films"].val == 3
     assert fault([entries[2], entries[6]], "films") is None
 
 

@@ -87,7 +87,7 @@ def test_several_findings_keep_what_is_uncertain_apart_from_what_nobody_mentions
         {"Edema": -1},
         {"Mass": 0},
     ]
-    assert reading.record()["findings"] == {
+    assert {name: counts.model_dump() for name, counts in reading.findings.items()} == {
         "Edema": {"present": 1, "absent": 1, "uncertain": 1, "unmentioned": 1},
         "Mass": {"present": 1, "absent": 1, "uncertain": 0, "unmentioned": 2},
     }

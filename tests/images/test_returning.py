@@ -9,6 +9,7 @@ from evergrow.images.audit import Entry, entry
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.held_out import choose_parts
 from evergrow.images.picture import Picture
+from evergrow.images.records import Returned
 from evergrow.images.returning import counted_returning, recognised, sides
 from evergrow.images.shape import refuse_other_depth
 from evergrow.images.source import ImageReading, source_pictures
@@ -45,7 +46,7 @@ def test_patients_of_a_finished_source_are_recognised_by_who_has_its_files(tmp_p
     ):
         counted_returning(entries, "new", sources["new"])
     allowed = sources["new"].model_copy(update={"returning": "allow"})
-    counts = {"old": {"patients": 1, "held_out": 1, "train": 0}}
+    counts = {"old": Returned(patients=1, held_out=1, train=0)}
     assert counted_returning(entries, "new", allowed) == counts
     (tmp_path / "old.csv").unlink()
     for path in (tmp_path / "old").iterdir():

@@ -3,13 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from evergrow.images.near import NEAR_BITS, near_pairs
 from evergrow.images.picture import PARTS, Findings, Part, Picture, Shows
+from evergrow.images.records import Audit, Equal, Near, Owners, Pair, SourceTold
 
 LISTED = 200  # near pairs kept in the record
 _SPELT = {"train": "train", "val": "val", "held_out": "held out"}
@@ -75,14 +75,14 @@ def difference_hash(pixels_CHW: np.ndarray) -> int:
 def audit(
     entries: Sequence[Entry],
     on_other_side: Mapping[str, int] | None = None,
-    told: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
+    told: Mapping[str, SourceTold] | None = None,
+) -> Audit:
     """Everything found, as the manifest and the report hold it.
 
     ``exact`` and ``near`` count pairs by where their two pictures stand; a source without patients
     is said to be split by picture. ``on_other_side`` counts patients by source who are not where
     their hash puts them: all others are on one side in every source, whatever their pseudonyms.
-    ``told`` is what else each source's manifest says: see ``ImageReading.record``.
+    ``told`` is what else each source's manifest says.
     """
     near = near_pairs(
         [e.looks for e in entries],
@@ -91,33 +91,34 @@ def audit(
         LISTED,
     )
     elsewhere, said = on_other_side or {}, told or {}
-    return {
-        "num_pictures": len(entries),
-        "by_source": {
-            source: _counts(own)
-            | {"on_other_side": elsewhere.get(source, 0), **said.get(source, {})}
+    return Audit(
+        num_pictures=len(entries),
+        by_source={
+            source: _owners(own, elsewhere.get(source, 0), said.get(source, SourceTold()))
             for source, own in _by_source(entries).items()
         },
-        "exact": _exact(entries),
-        "near": {
-            "bits": NEAR_BITS,
-            "num_pairs": near.num_pairs,
-            "across": near.across,
-            "listed": [_pair(entries[i], entries[j]) | {"distance": d} for i, j, d in near.nearest],
-        },
-        "patients_across": sorted(patient for _, patient in _patients_across(entries)),
-        "split_by": "patient" if all(e.patient for e in entries) else "picture",
-    }
+        exact=_exact(entries),
+        near=Near(
+            bits=NEAR_BITS,
+            num_pairs=near.num_pairs,
+            across=near.across,
+            listed=[_pair(entries[i], entries[j], distance=d) for i, j, d in near.nearest],
+        ),
+        patients_across=sorted(patient for _, patient in _patients_across(entries)),
+        split_by="patient" if all(e.patient for e in entries) else "picture",
+    )
 
 
-def _counts(own: Sequence[Entry]) -> dict[str, Any]:
+def _owners(own: Sequence[Entry], on_other_side: int, told: SourceTold) -> Owners:
     labels = dict(sorted(Counter(str(e.label) for e in own).items()))
-    return {
+    return Owners(
         **{part: sum(e.part == part for e in own) for part in PARTS},
-        "patients": len({e.patient for e in own if e.patient}),
-        "labels": labels if any(e.label for e in own) else {},
-        "burned_in_annotation": dict(Counter(e.burned_in for e in own)),
-    }
+        patients=len({e.patient for e in own if e.patient}),
+        labels=labels if any(e.label for e in own) else {},
+        burned_in_annotation=dict(Counter(e.burned_in for e in own)),
+        on_other_side=on_other_side,
+        told=told,
+    )
 
 
 def _by_source(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
@@ -127,8 +128,10 @@ def _by_source(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
     return found
 
 
-def _pair(a: Entry, b: Entry) -> dict[str, str]:
-    return {"first": a.key, "second": b.key, "parts": f"{a.part}, {b.part}"}
+def _pair(a: Entry, b: Entry, distance: int | None = None, with_labels: bool = False) -> Pair:
+    labels = (a.label, b.label) if with_labels else None
+    parts = f"{_SPELT[a.part]}, {_SPELT[b.part]}"
+    return Pair(first=a.key, second=b.key, parts=parts, distance=distance, labels=labels)
 
 
 def repeats(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
@@ -144,18 +147,17 @@ def _disagree(a: Entry, b: Entry) -> bool:
     return a.shows != b.shows if a.source == b.source else a.shows.contradicts(b.shows)
 
 
-def _exact(entries: Sequence[Entry]) -> dict[str, Any]:
+def _exact(entries: Sequence[Entry]) -> Equal:
     pairs = repeats(entries)
-    return {
-        "num_pairs": len(pairs),
-        "within_train": sum(a.is_trained and b.is_trained for a, b in pairs),
-        "within_held_out": sum(not (a.is_trained or b.is_trained) for a, b in pairs),
-        "across": sum(a.is_trained != b.is_trained for a, b in pairs),
-        "label_conflicts": [
-            _pair(a, b) | {"labels": [a.label, b.label]} for a, b in pairs if _disagree(a, b)
-        ],
-        "listed": [_pair(a, b) for a, b in pairs],
-    }
+    conflicts = [_pair(a, b, with_labels=True) for a, b in pairs if _disagree(a, b)]
+    return Equal(
+        num_pairs=len(pairs),
+        within_train=sum(a.is_trained and b.is_trained for a, b in pairs),
+        within_held_out=sum(not (a.is_trained or b.is_trained) for a, b in pairs),
+        across=sum(a.is_trained != b.is_trained for a, b in pairs),
+        label_conflicts=conflicts,
+        listed=[_pair(a, b) for a, b in pairs],
+    )
 
 
 def _patients_across(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:

@@ -13,7 +13,7 @@ from evergrow.errors import InputError
 from evergrow.images.bitmap import at_full_scale
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.findings import from_columns
-from evergrow.images.picture import SPLITS, Picture, Shows
+from evergrow.images.picture import SPLITS, Picture, Reading, Shows
 from evergrow.images.unreadable import Unreadable
 
 _DAMAGED = (EOFError, KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -111,7 +111,7 @@ def _rows(
                 key, shows = f"{name}#{prefix}{row}", labels[row] if labels else Shows()
                 row += 1
                 grey = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-                found = at_full_scale(grey, {"bits": 8 * grey.itemsize}, config.white)
+                found = at_full_scale(grey, Reading(8 * grey.itemsize), config.white)
                 if isinstance(found, Unreadable):
                     yield found._replace(path=name, row=row - 1)
                 else:

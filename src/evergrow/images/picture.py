@@ -1,8 +1,8 @@
 """The one Picture: pixels that know their origin, whom they belong to and what they show."""
 
 import unicodedata
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from blake3 import blake3
@@ -31,6 +31,31 @@ def place_of_owner(owner: str) -> bytes:
     return blake3(same_id(owner).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How pixels were made from a file.
+
+    bits      stored bits of a number (None: all of the pixels' own), ``range`` the least and the
+              largest number
+    white     what was taken for white of 16 bits, where that was said
+    interest  by what DICOM's values of interest were taken: table, window or none
+    intent    DICOM's PresentationIntentType; None where there is no such word
+    inverted, masked, shifted, turned   whether black and white were turned round, bits outside the
+              stored ones cut, those below them shifted out, the picture turned upright
+    """
+
+    bits: int | None = None
+    range: tuple[int, int] | None = None
+    white: int | None = None
+    interest: str | None = None
+    intent: str | None = None
+    burned_in_annotation: str = "unknown"
+    inverted: bool = False
+    masked: bool = False
+    shifted: bool = False
+    turned: bool = False
+
+
 class Shows(NamedTuple):
     """What the data says that a picture shows; another source may say less, or other things."""
 
@@ -53,7 +78,7 @@ class Picture:
     key       the place in the source: the path, with ``#`` and a row in a file of many
     patient, study, site, laterality, view, label, split, date   as the data says, or None
     findings  what it shows of several things, where the source names some
-    reading   how the pixels were made from the file (bit depth, look-up tables, inversion)
+    reading   how the pixels were made from the file
     names     what else of a header a file's name may spell (a person's name, numbers, days): to be
               hidden there, and never kept
     plain     what sentences on the screen call it: the key, and where something of it is hidden
@@ -75,7 +100,7 @@ class Picture:
     split: str | None = None
     date: str | None = None
     findings: Findings | None = None
-    reading: dict[str, Any] = field(default_factory=dict)
+    reading: Reading = Reading()
     names: tuple[str, ...] = ()
     plain: str = ""
     place: bytes = b""
@@ -114,7 +139,7 @@ class Picture:
     @property
     def burned_in(self) -> str:
         """What the header says of names and dates in the pixels themselves: YES, NO or unknown."""
-        return str(self.reading.get("burned_in_annotation", "unknown"))
+        return self.reading.burned_in_annotation
 
     def with_pixels(self, pixels: np.ndarray) -> "Picture":
         """This picture with other pixels."""

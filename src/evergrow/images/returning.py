@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evergrow.errors import InputError
 from evergrow.images.audit import Entry
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.identities import pseudonyms_of
 from evergrow.images.picture import Picture
+from evergrow.images.records import Returned
 
 
 def recognised(
@@ -57,11 +58,11 @@ class Returning(NamedTuple):
     held_out: list[Entry]  # of patients who are trained on in the earlier source
     train: list[Entry]  # of patients who are held out there
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Returned:
         """Patients and pictures, as manifest and audit hold them."""
         persons = {e.person for e in [*self.held_out, *self.train]}
         held_out, train = len(self.held_out), len(self.train)
-        return {"patients": len(persons), "held_out": held_out, "train": train}
+        return Returned(patients=len(persons), held_out=held_out, train=train)
 
 
 def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
@@ -82,7 +83,7 @@ def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
 
 def counted_returning(
     entries: Sequence[Entry], source: str, config: ImageSourceConfig
-) -> dict[str, Any]:
+) -> dict[str, Returned]:
     """What the audit says of patients on two sides of two sources.
 
     Raises InputError unless the source allows them: a model is then tested on whom it has seen.

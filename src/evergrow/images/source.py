@@ -14,6 +14,16 @@ from evergrow.images.config import INTENTS, ImageSourceConfig
 from evergrow.images.findings import ABSENT, PRESENT, UNCERTAIN
 from evergrow.images.named import NamedFiles
 from evergrow.images.picture import SPLITS, Picture, Shows, same_id
+from evergrow.images.records import (
+    Alike,
+    Answers,
+    LeftOut,
+    Pixels,
+    ReadFile,
+    Returned,
+    SourceTold,
+    Two,
+)
 from evergrow.images.shape import reshaped
 from evergrow.images.spool import spool
 from evergrow.images.unreadable import Unreadable, refuse_too_many
@@ -25,34 +35,35 @@ LISTED = 200  # pairs of pictures whose patient is spelt in two ways
 class ImageReading:
     """What came in and what did not while one source was read; filled by ``source_pictures``.
 
-    ``unreadable`` and ``told`` are for the screen, with the number of a file whose name is hidden;
-    ``quarantine`` is the same for what is written. ``pixels`` is what the audit says of them;
-    ``alike`` are pairs of pictures whose patient is spelt in two ways.
+    ``unreadable`` and ``sentences`` are for the screen, with the number of a file whose name is
+    hidden; ``quarantine`` is the same for what is written. ``pixels`` is what the audit says of
+    them; ``alike`` are pairs of pictures whose patient is spelt in two ways.
     """
 
-    files: list[dict[str, object]] = field(default_factory=list)
+    files: list[ReadFile] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
-    quarantine: list[dict[str, object]] = field(default_factory=list)
+    quarantine: list[LeftOut] = field(default_factory=list)
     num_dropped: int = 0
     num_filtered: int = 0
-    pixels: dict[str, Any] = field(default_factory=dict)
+    pixels: Pixels = field(default_factory=Pixels)
     alike: list[tuple[Picture, Picture]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-    findings: dict[str, dict[str, int]] = field(default_factory=dict)  # by name: how many
+    sentences: list[str] = field(default_factory=list)
+    findings: dict[str, Answers] = field(default_factory=dict)
     split: list[str] = field(default_factory=list)  # the parts that the data itself names
     seen: dict[str, Shows] = field(default_factory=dict)  # by content hash
 
-    def record(self) -> dict[str, Any]:
+    def told(self, returning: Mapping[str, Returned]) -> SourceTold:
         """What the audit says of a source beside its entries, without a name."""
-        pairs = [{"first": a.key, "second": b.key} for a, b in self.alike[:LISTED]]
+        pairs = [Two(first=a.key, second=b.key) for a, b in self.alike[:LISTED]]
         num_patients = len({a.patient for a, _ in self.alike})
-        return {
-            "pixels": self.pixels,
-            "filtered": self.num_filtered,
-            "split": self.split,
-            "ids_alike": {"patients": num_patients, "listed": pairs},
-            **({"findings": self.findings} if self.findings else {}),
-        }
+        return SourceTold(
+            pixels=self.pixels,
+            filtered=self.num_filtered,
+            split=self.split,
+            ids_alike=Alike(patients=num_patients, listed=pairs),
+            findings=self.findings,
+            returning=dict(returning),
+        )
 
 
 def source_pictures(
@@ -97,7 +108,7 @@ def source_pictures(
     ]
     reading.pixels = account.record()
     reading.findings = _counted(kept, config.findings or [])
-    reading.told = [*account.told(source), *_told_alike(reading.alike, source)]
+    reading.sentences = [*account.told(source), *_told_alike(reading.alike, source)]
     return [files.hidden_everywhere(picture) for picture in kept]
 
 
@@ -149,15 +160,15 @@ def _is_wanted(picture: Picture, config: ImageSourceConfig) -> bool:
         return False
     if config.intent is None:
         return True
-    said = picture.reading.get("intent", "unknown")
+    said = picture.reading.intent or "unknown"
     return said == config.intent or (said == "unknown" and config.intent == INTENTS[0])
 
 
-def _counted(kept: list[Picture], names: list[str]) -> dict[str, dict[str, int]]:
+def _counted(kept: list[Picture], names: list[str]) -> dict[str, Answers]:
     """Of each finding how many pictures show it, do not, are uncertain, and say nothing of it."""
     words = {1: PRESENT, 0: ABSENT, UNCERTAIN: "uncertain", None: "unmentioned"}
     values = {name: Counter((p.findings or {}).get(name) for p in kept) for name in names}
-    return {name: {word: values[name][v] for v, word in words.items()} for name in names}
+    return {n: Answers(**{word: values[n][v] for v, word in words.items()}) for n in names}
 
 
 def _note_spelling(
