@@ -96,7 +96,7 @@ def test_several_findings_keep_what_is_uncertain_apart_from_what_nobody_mentions
 def test_equal_pictures_of_other_findings_are_refused_and_lesser_ones_dropped(
     tmp_path: Path,
 ) -> None:
-    films(tmp_path, "image,a,b\n0.png,1,0\n1.png,1,0\n2.png,1,1\n3.png,1,1\n")
+    films(tmp_path, "image,a,b\n0.png,1,\n1.png,,0\n2.png,1,1\n3.png,1,1\n")
     write_png(tmp_path / "1.png", 0)
     settings = {**LISTED, "findings": ["a", "b"], "duplicates": "drop"}
     assert read(tmp_path, **settings)[1].num_dropped == 1

@@ -144,7 +144,7 @@ def repeats(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 def _disagree(a: Entry, b: Entry) -> bool:
     """Whether two labels contradict each other; another source may well have none."""
-    return a.shows != b.shows if a.source == b.source else a.shows.contradicts(b.shows)
+    return a.shows.contradicts(b.shows) or (a.source == b.source and a.label != b.label)
 
 
 def _exact(entries: Sequence[Entry]) -> Equal:

@@ -203,7 +203,7 @@ def _is_repeat(
 ) -> bool:
     """Whether the pixels were there before, in this source or an earlier one, and labels agree."""
     if digest in seen:
-        return seen[digest] == shows
+        return seen[digest].label == shows.label and not seen[digest].contradicts(shows)
     return digest in earlier and not earlier[digest].contradicts(shows)
 
 
