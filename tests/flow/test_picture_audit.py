@@ -97,7 +97,8 @@ def test_the_page_says_what_the_split_holds_out_and_what_was_told_of_it(
     page = page_of(run_of(carry(recipe, tmp_path, tmp_path)))
     assert said in page
     assert (
-        f"all, {splits[-1]}</h4>" in page and "pictures, split as the data says; whose they are is not" in page
+        f"all, {splits[-1]}</h4>" in page
+        and "pictures, split as the data says; whose they are is not" in page
     )  # what was told, label by label
     assert re.search(r'most frequent label</th>\s*<td style="--shade: 75.0%">', page)
     assert "what is (rows), what is told (columns)" in page and "Balanced" in page
