@@ -80,7 +80,7 @@ def main() -> None:
                     "pictures": len(pictures),
                     "seconds": wall,
                     "cpu_seconds": spent,
-                    "near_pairs": found["near"]["num_pairs"],
+                    "near_pairs": found.near.num_pairs,
                     "peak_anonymous_mb": watched.peak,
                     "pixels_mb": sum(p.pixels.nbytes for p in pictures) // 1_000_000,
                 }

@@ -14,22 +14,91 @@ FILE = "evergrow.json"
 NodeKind = Literal["stage", "anneal", "branch", "growth", "soup", "adaptation"]
 
 
+class Share(Config):
+    """A share, or an area of at most 1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ByLabel(Config):
+    """One label of what is held out: of how many pictures it is known, and how many show it.
+
+    ``auroc`` is against all others of which it is known, whose chance is .5; ``loss`` and ``floor``
+    are those of a finding by itself.
+    """
+
+    label: str
+    known: int
+    present: int
+    auroc: Share | None = None
+    loss: float | None = None
+    floor: float | None = None
+
+    @property
+    def prevalence(self) -> float:
+        """The share that shows it; what precision a guess would have."""
+        return self.present / self.known if self.known else 0.0
+
+
+class Told(Config):
+    """What a model tells of held-out pictures, label by label.
+
+    ``auroc`` is the mean over the labels that have one. Where a picture has one label: what is
+    (rows) against what is told (columns), in the order of ``labels``; the bounds of the accuracy,
+    and what telling the most frequent training label would give.
+    """
+
+    labels: list[ByLabel]
+    auroc: Share | None = None
+    confusion: list[list[int]] = []
+    accuracy_bounds: tuple[float, float] | None = None
+    balanced_accuracy: Share | None = None
+    majority: float | None = None
+
+
 class Measured(Config):
     """The loss on the held-out part of a source, with its 95 % interval from low to high.
 
-    ``floor`` is the loss of the best constant; ``counts`` says over how much it is.
+    ``floor`` is the loss of the best constant; ``counts`` says over how much it is. ``part`` is
+    what the data's own split calls that part (test, val), where it has one; ``told`` is there for
+    what tells labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
     source: str
     unit: str
+    part: str | None = None
     loss: float
     low: float
     high: float
     accuracy: float | None = None
     floor: float | None = None
     counts: dict[str, int] = {}
+    told: Told | None = None
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it is better than the best constant, as far as there is one.
+
+        A classifier that is surer than it may be loses to a constant in log loss though it tells
+        classes apart: its ranking counts too.
+        """
+        auroc = self.told and self.told.auroc
+        separates = auroc is not None and auroc.low > 0.5
+        return self.floor is None or self.loss < self.floor or separates
+
+    @property
+    def majority(self) -> float | None:
+        """The accuracy of telling the most frequent training label."""
+        return self.told and self.told.majority
+
+    @property
+    def auroc(self) -> float | None:
+        """The mean area under the curve over labels."""
+        return self.told.auroc.value if self.told and self.told.auroc else None
 
 
 class Node(Config):

@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,14 @@ from evergrow.evals import probes
 from evergrow.evals.intervals import mean_interval
 from evergrow.evals.pictures import linear_probe
 from evergrow.evals.probes import in_parts, probe_lines, raw_pixels, trained_items, why_not
+from evergrow.images.picture import Part
 from evergrow.statistics import bootstrap_ratio
 
 
 class Source:
     """Pictures of which the first pixel tells the class."""
 
-    def __init__(self, labels: dict[str, list[str | None]], size: int = 4) -> None:
+    def __init__(self, labels: Mapping[Part, list[str | None]], size: int = 4) -> None:
         draw = torch.Generator().manual_seed(0)
         self.pixels = {
             p: torch.rand(len(x), 1, size, size, generator=draw) for p, x in labels.items()
@@ -29,7 +32,11 @@ class Source:
             for part, own in labels.items()
         }
 
-    def tensor(self, part: str, items: list[int] | None = None) -> Tensor:
+    @property
+    def steered_by(self) -> Part:
+        return "val" if "val" in self.rows else "held_out"
+
+    def tensor(self, part: Part, items: list[int] | None = None) -> Tensor:
         return self.pixels[part] if items is None else self.pixels[part][list(items)]
 
 

@@ -124,7 +124,7 @@ LISTED = {"label_from": None, "manifest": "films.csv"}
                 "patient,split,label",
             ),
             LISTED,
-            r"9 patients are in several parts .* that of films/\w+/\d+.png \(test\) and films/",
+            r"9 patients are in several parts .* that of films/\w+/\d+.png \(held out\) and films/",
         ),
         (
             lambda folder: csv(folder, lambda n: f"{'dev' if n == 7 else 'train'}", "split"),

@@ -8,12 +8,13 @@ import torch
 from flow.tiny import losses_at, scores_at
 from safetensors.torch import load_file
 
+from evergrow.cli.look import show_scores
+from evergrow.cli.run import show_summary
 from evergrow.errors import InputError
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.verbs import continue_run
 from evergrow.listener import Listener
-from evergrow.objectives.classes import drawn_part
-from evergrow.objectives.picture import in_turn
+from evergrow.objectives.picture import drawn_part, in_turn
 from evergrow.stage import checkpoints
 from evergrow.stage.records import Evaluation, read_lines
 from evergrow.stage.work import open_work
@@ -183,3 +184,44 @@ def test_a_dry_run_of_a_resnet_whose_maps_shrink_to_one_value(tmp_path: Path) ->
     recipe = classifier(model={"preset": "resnet", "hidden": 64, "layers": 4})
     recipe = recipe.model_copy(update={"sources": {"all": two_classes().sources["all"]}})
     assert draw_plan(recipe, tmp_path, Listener()).memory_bytes > 0
+
+
+def test_what_no_picture_shows_is_not_learnt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels by lot, one of them four times as often: the loss falls, and the prior is as good."""
+    draw = np.random.default_rng(0)
+    films = draw.integers(0, 256, (400, 8, 8), dtype=np.uint8)
+    save_films(
+        tmp_path,
+        train_images=films[:200],
+        train_labels=np.repeat([0, 1], [160, 40]),
+        test_images=films[200:],
+        test_labels=np.repeat([0, 1], [150, 50]),
+    )
+    recipe = classifier(
+        sources={"all": {"images": ["films.npz"]}},
+        stages__0__images=75 * PER_STEP,
+        schedule={"kind": "cosine", "peak_lr": 1e-2},
+        evaluate__every=0,
+    )
+    carried = carry(recipe, tmp_path, tmp_path)
+    run = run_of(carried)
+    start, end = (losses_at(run, stage)["all"] for stage in (None, "all"))
+    prior = -(0.75 * np.log(161 / 202) + 0.25 * np.log(41 / 202))
+    assert end.floor == pytest.approx(prior) and end.majority == 0.75
+    assert end.loss > end.floor and not end.is_learnt
+    assert end.told is not None and end.told.auroc is not None
+    assert end.told.auroc.low < 0.5 < end.told.auroc.high
+    confusion = np.array(end.told.confusion)
+    assert confusion.sum(1).tolist() == [150, 50]
+    assert np.trace(confusion) / 200 == end.accuracy
+    low, high = end.told.accuracy_bounds or (0, 0)
+    assert low < (end.accuracy or 0) < high
+    assert carried.summary.arms["main"].not_learnt == ["all"]
+    show_summary(carried.summary)
+    assert "main: not learnt, no better than a constant: all" in capsys.readouterr().out
+    show_scores([start, end])
+    table = capsys.readouterr().out
+    assert "majority" in table and "0.750" in table and f"{prior:.3f}" in table
+    assert "Not learnt: main: all." in page_of(run)

@@ -1,5 +1,6 @@
 """What identifies a person is in no file of a run, in whatever script, form or source it stands."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -122,7 +123,8 @@ def test_patients_on_both_sides_of_two_sources_are_refused_unless_asked(tmp_path
     sources["two"]["returning"] = "allow"
     run = run_of(carry(digits(sources=sources, stages=stages), tmp_path / "runs", tmp_path))
     audit = (run.folder.parent / "data/audit.json").read_text()
-    assert '"patients": 80,\n     "held_out": 40,\n     "train": 40' in audit
+    returned = json.loads(audit)["by_source"]["two"]["told"]["returning"]
+    assert returned == {"one": {"patients": 80, "held_out": 40, "train": 40}}
 
 
 def test_sources_of_two_depths_are_refused_before_anything_is_trained(tmp_path: Path) -> None:

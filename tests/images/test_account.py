@@ -16,13 +16,13 @@ def test_the_audit_says_of_which_depth_and_range_and_what_was_done(tmp_path: Pat
     write_dicom(tmp_path / "b.dcm", DEEP, WindowCenter=100, WindowWidth=50)
     write_dicom(tmp_path / "c.dcm", DEEP >> 4, BitsStored=8, HighBit=7)
     write_dicom(tmp_path / "d.dcm", DEEP << 4 | 1, HighBit=15)
-    pixels = read(tmp_path, bits=16)[1].record()["pixels"]
-    assert pixels["depths"] == {
-        "8": {"pictures": 1, "range": [0, 255]},
-        "12": {"pictures": 3, "range": [0, 4080]},
+    pixels = read(tmp_path, bits=16)[1].pixels
+    assert pixels.model_dump()["depths"] == {
+        "8": {"pictures": 1, "range": (0, 255)},
+        "12": {"pictures": 3, "range": (0, 4080)},
     }
-    assert (pixels["inverted"], pixels["masked"], pixels["shifted"]) == (1, 0, 1)
-    assert pixels["interest"] == {"none": 3, "window": 1}
+    assert (pixels.inverted, pixels.masked, pixels.shifted) == (1, 0, 1)
+    assert pixels.interest == {"none": 3, "window": 1}
 
 
 def test_raw_pictures_among_processed_ones_are_refused(tmp_path: Path) -> None:
@@ -33,10 +33,10 @@ def test_raw_pictures_among_processed_ones_are_refused(tmp_path: Path) -> None:
         read(tmp_path)
     pictures, reading = read(tmp_path, intent="FOR PRESENTATION")
     assert [p.plain for p in pictures] == ["b.dcm", "c.dcm"]
-    assert reading.record()["filtered"] == 1
+    assert reading.num_filtered == 1
     pictures, reading = read(tmp_path, intent="FOR PROCESSING")
     assert [p.plain for p in pictures] == ["a.dcm"]
-    assert reading.told == ["films: all 1 pictures are FOR PROCESSING"]
+    assert reading.sentences == ["films: all 1 pictures are FOR PROCESSING"]
 
 
 def test_twelve_bits_in_sixteen_are_refused_until_white_is_said(tmp_path: Path) -> None:
@@ -55,15 +55,15 @@ def test_some_narrow_pictures_among_wide_ones_are_said(tmp_path: Path) -> None:
     Image.fromarray(DEEP).save(tmp_path / "a.png")
     Image.fromarray(DEEP << 4).save(tmp_path / "b.png")
     reading = read(tmp_path)[1]
-    assert reading.record()["pixels"]["narrow"] == 1
-    assert "films: 1 pictures use less than half of their greys; look" in reading.told[0]
+    assert reading.pixels.narrow == 1
+    assert "films: 1 pictures use less than half of their greys; look" in reading.sentences[0]
 
 
 def test_a_dark_dicom_without_a_window_is_said(tmp_path: Path) -> None:
     dark = {"BitsStored": 16, "HighBit": 15}
     write_dicom(tmp_path / "a.dcm", DEEP, **dark)
     write_dicom(tmp_path / "b.dcm", DEEP >> 1, **dark, WindowCenter=1000, WindowWidth=2000)
-    assert read(tmp_path)[1].record()["pixels"]["narrow"] == 1
+    assert read(tmp_path)[1].pixels.narrow == 1
 
 
 def test_depths_are_brought_to_one_when_asked(tmp_path: Path) -> None:

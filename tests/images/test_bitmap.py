@@ -127,7 +127,7 @@ def test_a_tiff_on_disk_is_turned_as_its_tag_says(
     found = decode_bitmap(path)
     assert isinstance(found, Decoded)
     assert np.array_equal(found.pixels, upright(stored))
-    assert found.reading.get("turned", False) == (orientation != 1)
+    assert found.reading.turned == (orientation != 1)
 
 
 def plain_tiff(pixels: np.ndarray, white_is_zero: bool, sign: int = 1) -> io.BytesIO:
@@ -150,7 +150,7 @@ def test_where_white_is_zero_deep_pictures_are_turned_round_too() -> None:
     deep = noise(1).astype(np.uint16) * 200
     found = decode_bitmap(plain_tiff(deep, white_is_zero=True))
     assert isinstance(found, Decoded)
-    assert np.array_equal(found.pixels, 65_535 - deep) and found.reading["inverted"]
+    assert np.array_equal(found.pixels, 65_535 - deep) and found.reading.inverted
     assert np.array_equal(pixels(plain_tiff(deep, white_is_zero=False)), deep)
     assert np.array_equal(pixels(plain_tiff(GREY, white_is_zero=True)), 255 - GREY)
 

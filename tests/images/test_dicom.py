@@ -54,7 +54,7 @@ def test_a_table_of_interest_goes_before_a_window(tmp_path: Path) -> None:
         tmp_path / "a.dcm", RAMP, VOILUTSequence=Sequence([table]), WindowCenter=0, WindowWidth=1
     )
     pixels, reading = decode(pydicom.dcmread(path))
-    assert reading["interest"] == "table"
+    assert reading.interest == "table"
     assert pixels.ravel()[0] == 65_535 and pixels.ravel()[-1] == 15
 
 
@@ -193,7 +193,7 @@ def test_frames_that_no_header_announces_are_told_and_counted(tmp_path: Path) ->
 def test_a_word_that_dicom_does_not_have_is_not_kept(tmp_path: Path) -> None:
     words = {"BurnedInAnnotation": "DOE", "PresentationIntentType": "DOE"}
     reading = decode(pydicom.dcmread(write_dicom(tmp_path / "a.dcm", RAMP, **words)))[1]
-    assert (reading["burned_in_annotation"], reading["intent"]) == ("unknown", "unknown")
+    assert (reading.burned_in_annotation, reading.intent) == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize("packed", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])
@@ -212,7 +212,7 @@ def test_real_films_of_one_patient_are_one_patient_without_a_name() -> None:
     for picture in pictures:
         written = " ".join(map(str, (picture.path, picture.key, picture.patient, picture.reading)))
         assert "77654033" not in written
-        assert picture.reading["photometric"] == "MONOCHROME1"
+        assert picture.reading.inverted
 
 
 def test_a_file_without_suffix_is_known_by_its_beginning(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_columns_are_read_by_their_own_names_and_others_left_alone(tmp_path: Pat
     assert len({p.patient for p in pictures}) == 2
     pictures, reading = read(tmp_path, **settings, columns=columns, views=["AP"])
     assert [p.label for p in pictures] == ["No Finding"]
-    assert reading.record()["filtered"] == 1
+    assert reading.num_filtered == 1
     with pytest.raises(InputError, match=r"got Image .* between ';'; name others in columns"):
         read(tmp_path, **settings, columns={**columns, "date": "Date"})
     with pytest.raises(InputError, match=r"name others in columns and delimiter"):

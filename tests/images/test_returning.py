@@ -7,8 +7,9 @@ import pytest
 from evergrow.errors import InputError
 from evergrow.images.audit import Entry, entry
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.held_out import choose_held_out
+from evergrow.images.held_out import choose_parts
 from evergrow.images.picture import Picture
+from evergrow.images.records import Returned
 from evergrow.images.returning import counted_returning, recognised, sides
 from evergrow.images.shape import refuse_other_depth
 from evergrow.images.source import ImageReading, source_pictures
@@ -45,7 +46,7 @@ def test_patients_of_a_finished_source_are_recognised_by_who_has_its_files(tmp_p
     ):
         counted_returning(entries, "new", sources["new"])
     allowed = sources["new"].model_copy(update={"returning": "allow"})
-    counts = {"old": {"patients": 1, "held_out": 1, "train": 0}}
+    counts = {"old": Returned(patients=1, held_out=1, train=0)}
     assert counted_returning(entries, "new", allowed) == counts
     (tmp_path / "old.csv").unlink()
     for path in (tmp_path / "old").iterdir():
@@ -74,16 +75,16 @@ def patient_pictures(patients: list[str]) -> list[Picture]:
 
 def test_who_returns_stays_on_the_side_where_he_was() -> None:
     pictures = patient_pictures([f"p{n % 100}" for n in range(200)])
-    alone = choose_held_out(pictures, 0.3, "new")
-    turned = {p.drawn.hex(): not out for p, out in zip(pictures, alone, strict=True)}
+    alone = choose_parts(pictures, 0.3, "new")
+    turned = {p.drawn.hex(): part == "train" for p, part in zip(pictures, alone, strict=True)}
     few = {person: turned[person] for person in sorted(turned)[:40]}
-    out = choose_held_out(pictures, 0.3, "new", few)
-    for picture, is_out, before in zip(pictures, out, alone, strict=True):
-        assert is_out == few.get(picture.drawn.hex(), before)
-    entries = [entry(p, "held_out" if o else "train") for p, o in zip(pictures, out, strict=True)]
+    parts = choose_parts(pictures, 0.3, "new", few)
+    for picture, part, before in zip(pictures, parts, alone, strict=True):
+        assert (part != "train") == few.get(picture.drawn.hex(), before != "train")
+    entries = [entry(p, part) for p, part in zip(pictures, parts, strict=True)]
     assert {k: v for k, v in sides({"new": entries}).items() if k in few} == few
     with pytest.raises(InputError, match=r"because \d+ show patients trained on in an earlier sou"):
-        choose_held_out(pictures, 0.3, "new", dict.fromkeys(turned, False))
+        choose_parts(pictures, 0.3, "new", dict.fromkeys(turned, False))
 
 
 def test_sources_of_two_depths_are_refused() -> None:

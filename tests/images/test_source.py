@@ -27,7 +27,7 @@ def test_folders_give_labels(tmp_path: Path) -> None:
     assert [p.label for p in pictures] == ["sick", "sick", "well"]
     assert [p.key for p in pictures] == ["sick/a.png", "sick/b.png", "well/c.png"]
     assert np.array_equal(pictures[0].pixels, noise(0)[None])
-    assert [f["path"] for f in reading.files] == ["sick/a.png", "sick/b.png", "well/c.png"]
+    assert [f.path for f in reading.files] == ["sick/a.png", "sick/b.png", "well/c.png"]
 
 
 def test_npz_gives_splits_and_labels(tmp_path: Path) -> None:
@@ -67,7 +67,9 @@ def test_the_manifest_says_what_is_known(tmp_path: Path) -> None:
     pictures, reading = read(tmp_path, images=["*.png", "*.dcm"], manifest="films.csv")
     assert [(p.label, p.split) for p in pictures] == [("well", "train"), ("sick", "test")]
     assert len({p.patient for p in pictures}) == 2
-    written = json.dumps([reading.files, [[p.patient, p.study, p.site] for p in pictures]])
+    written = json.dumps(
+        [[f.path for f in reading.files], [[p.patient, p.study, p.site] for p in pictures]]
+    )
     assert not any(name in written for name in ("p1", "p2", "DOE1234", "Elsewhere", "1.2.3.4"))
 
 
@@ -176,7 +178,7 @@ def test_a_manifest_may_have_blanks_a_hash_and_its_own_glob(tmp_path: Path) -> N
     pictures, reading = read(tmp_path, **settings)
     assert [p.label for p in pictures] == ["x", "y"]
     sums = file_sums(ImageSourceConfig.model_validate(settings), tmp_path, "films")
-    assert sums == sorted(str(file["blake3"]) for file in reading.files)
+    assert sums == sorted(file.blake3 for file in reading.files)
 
 
 def test_a_line_for_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -228,4 +230,4 @@ def test_of_a_dicom_file_no_part_of_the_path_is_kept(tmp_path: Path) -> None:
     (picture,), reading = read(tmp_path, images=["*/*.dcm"])
     assert len(picture.key) == len("0123456789ab.dcm") and picture.path == picture.key
     assert re.fullmatch(r"[0-9a-f]{12}_H/film.dcm \(file 1 by name\)", picture.plain)
-    assert [file["path"] for file in reading.files] == [picture.key]
+    assert [file.path for file in reading.files] == [picture.key]

@@ -142,7 +142,7 @@ def test_a_vision_model_is_read_otherwise_and_counted_in_pictures() -> None:
         "pipeline_tag: image-classification",
         "| source | pictures |",
         "## Log loss on held-out data",
-        "Nats a picture.",
+        "In nats.",
         "| stream | log loss | 95 % interval |",
         "from transformers import AutoModelForImageClassification, AutoImageProcessor",
         "model = AutoModelForImageClassification.from_pretrained(folder)",

@@ -19,6 +19,7 @@ CASES = {
     "masked": ("tokens", ("masked",)),
     "masked_patches": ("pictures", ("patches",)),
     "classification": ("pictures", ("classes",)),
+    "findings": ("pictures", ("classes",)),
     "sft": ("examples", ("causal",)),
 }
 
@@ -31,7 +32,7 @@ def test_every_objective_has_settings_a_maker_and_a_case() -> None:
 
 def test_kinds_by_form_and_by_what_they_train() -> None:
     assert kinds_of("tokens") == ["causal", "masked"]
-    assert kinds_of("pictures") == ["masked_patches", "classification"]
+    assert kinds_of("pictures") == ["masked_patches", "classification", "findings"]
     assert kinds_of("examples") == ["sft"]
     assert kinds_of("tokens", "masked") == ["masked"]
     assert kinds_of("examples", "masked") == []
@@ -47,7 +48,8 @@ def test_what_is_asked_for_is_taken_and_what_is_usual_else(kind: str) -> None:
     form, trains = CASES[kind]
     for model in trains:
         assert resolved(train(kind), form, model, "m").kind == kind
-        assert resolved(train(), form, model, "m").kind == kind
+        usual = "classification" if kind == "findings" else kind  # which has to be asked for
+        assert resolved(train(), form, model, "m").kind == usual
 
 
 def test_the_body_of_a_vision_model_takes_the_head_that_is_needed() -> None:

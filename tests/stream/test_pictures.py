@@ -8,7 +8,7 @@ import torch
 from evergrow.errors import EvergrowError
 from evergrow.images.augment import augment
 from evergrow.images.config import AugmentConfig
-from evergrow.images.picture import Picture
+from evergrow.images.picture import Part, Picture
 from evergrow.stream.order import key_of
 from evergrow.stream.pictures import (
     PictureSource,
@@ -22,14 +22,17 @@ from evergrow.stream.plan import Sample
 PLAIN = AugmentConfig()
 
 
-def stored(folder: Path, kind: type = np.uint8) -> PictureSource:
+def stored(folder: Path, kind: type = np.uint8, num_val: int = 0) -> PictureSource:
     """Six pictures of 4 x 4, the n-th all of value n, of labels a and b; four of them to learn."""
     pictures = [
         Picture(np.full((1, 4, 4), n, kind), "s", "f", f"f#{n}", label="ab"[n % 2], patient="x")
         for n in range(6)
     ]
     folder.mkdir()
-    write_pictures(folder, {"train": pictures[:4], "held_out": pictures[4:]}, {"source": "s"})
+    parts: dict[Part, list[Picture]] = {"train": pictures[:4], "held_out": pictures[4:]}
+    if num_val:
+        parts = {**parts, "val": parts["train"][:num_val], "train": parts["train"][num_val:]}
+    write_pictures(folder, parts, {"source": "s", "told": {"split": ["test", "train"]}})
     return PictureSource.open(folder)
 
 
@@ -40,6 +43,16 @@ def test_what_is_stored_comes_back(tmp_path: Path) -> None:
     values = source.tensor("held_out")[:, 0, 0, 0]
     assert torch.equal(values, torch.tensor([4.0, 5.0]) / 65_535)
     assert source.tensor("train", [2]).shape == (1, 1, 4, 4)
+
+
+def test_choices_are_made_on_val_where_there_is_one(tmp_path: Path) -> None:
+    source = stored(tmp_path / "s", num_val=1)
+    assert source.steered_by == "val" and source.labels["val"] == ["a"]
+    assert source.tensor("val").shape == (1, 1, 4, 4) and len(source) == 3
+    assert [source.called(part) for part in ("held_out", "val")] == ["test", "val"]
+    alone = stored(tmp_path / "alone")
+    assert alone.steered_by == "held_out" and alone.rows.keys() == {"train", "held_out"}
+    assert not (tmp_path / "alone" / "val").exists()
 
 
 def test_the_same_pictures_are_stored_as_the_same_bytes(tmp_path: Path) -> None:
@@ -85,9 +98,10 @@ def test_targets_are_rows_of_one() -> None:
 def test_a_batch_is_drawn_by_the_number_of_its_samples(tmp_path: Path) -> None:
     sources = {"s": stored(tmp_path / "s")}
     samples = [Sample("s", item, 0) for item in (3, 0, 1)]
-    pixels, targets, keys = picture_batch(samples, sources, 10, 7, PLAIN, ["a", "b"])
+    rows = one_hot([*"bab"], ["a", "b"])
+    pixels, targets, keys = picture_batch(samples, sources, 10, 7, PLAIN, rows)
     assert (pixels[:, 0, 0, 0] * 255).round().tolist() == [3, 0, 1]
-    assert targets is not None and targets.tolist() == [[0, 1], [1, 0], [0, 1]]
+    assert targets is rows
     assert keys == [key_of("picture", 7, n) for n in (10, 11, 12)]
     changes = AugmentConfig(crop=0.5, rotate=30, blur=1)
     changed = picture_batch(samples, sources, 10, 7, changes, None)
@@ -110,7 +124,8 @@ def test_cutmix_is_one_draw_a_batch(tmp_path: Path) -> None:
     samples = [Sample("s", item, 0) for item in range(4)]
     mixing = AugmentConfig(cutmix=1)
     for first in range(5):
-        pixels, targets, _ = picture_batch(samples, sources, first, 0, mixing, ["a", "b"])
+        rows = one_hot([*"abab"], ["a", "b"])
+        pixels, targets, _ = picture_batch(samples, sources, first, 0, mixing, rows)
         assert targets is not None and torch.allclose(targets.sum(1), torch.ones(4))
         shares = [((pixels[n] * 255).round() % 2).mean() for n in range(4)]
         assert torch.allclose(torch.stack(shares), targets[:, 1])

@@ -57,7 +57,11 @@ def pair_of(text: str) -> tuple[str, str]:
 def show_scores(lines: Sequence["Measured"]) -> None:
     """Losses with their intervals, beside what a constant reaches, and over how much they are."""
     names = list(dict.fromkeys(name for line in lines for name in line.counts))
-    more = [name for name in ("floor", "accuracy") if any(getattr(line, name) for line in lines)]
+    more = [
+        name
+        for name in ("floor", "accuracy", "majority", "auroc")
+        if any(getattr(line, name) is not None for line in lines)
+    ]
     units = list(dict.fromkeys(line.unit for line in lines))
     heads = [word.removeprefix("num_") for word in (*more, *names)]
     table = Table("source", units[0] if len(units) == 1 else "loss", "95 % interval", *heads)
@@ -69,6 +73,29 @@ def show_scores(lines: Sequence["Measured"]) -> None:
             f"{line.low:.3f} to {line.high:.3f}",
             *(rounded(getattr(line, name)) for name in more),
             *(f"{line.counts[name]:,}" if name in line.counts else "" for name in names),
+        )
+    console.print(table)
+    for line in lines:
+        if line.told is not None and any(label.floor is not None for label in line.told.labels):
+            show_findings(line)
+
+
+def show_findings(line: "Measured") -> None:
+    """Each finding by itself: how often it is there, and what ranking and loss say of it."""
+    assert line.told is not None
+    heads = ("known", "present", "share", "AUROC", "95 % interval", "log loss", "floor")
+    table = Table(line.source, *heads)
+    for label in line.told.labels:
+        area = label.auroc
+        table.add_row(
+            label.label,
+            f"{label.known:,}",
+            f"{label.present:,}",
+            rounded(label.prevalence if label.known else None),
+            rounded(area and area.value),
+            f"{area.low:.3f} to {area.high:.3f}" if area else "",
+            rounded(label.loss),
+            rounded(label.floor),
         )
     console.print(table)
 

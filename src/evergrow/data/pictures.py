@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.records import FileRecord
@@ -21,16 +22,18 @@ from evergrow.errors import InputError
 from evergrow.images.audit import Entry, audit, difference_hash, entry, fault, repeats
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.files import file_sums
-from evergrow.images.held_out import MIN_GIVEN, choose_held_out, on_other_side
+from evergrow.images.held_out import MIN_GIVEN, choose_parts, on_other_side
 from evergrow.images.identities import identities
-from evergrow.images.picture import Picture
+from evergrow.images.picture import PARTS, Part, Picture
+from evergrow.images.records import Returned, SourceTold
 from evergrow.images.returning import counted_returning, recognised, sides
 from evergrow.images.shape import refuse_other_depth
 from evergrow.images.source import ImageReading, source_pictures
+from evergrow.made import Settings
 from evergrow.stream.pictures import PictureSource, write_pictures
 
 NO_TOKENIZER = "pictures"  # stands where the keys of text hold the tokenizer's hash
-VERSION = 4  # raise by hand when the same files and settings would give other bytes
+VERSION = 5  # raise by hand when the same files and settings would give other bytes
 DIGITS = 3  # the same for the digits, whose bytes stay when only files are read otherwise
 SAID = 5  # unreadable pictures named on the screen
 SAID_PAIRS = 20  # equal pictures named there
@@ -40,7 +43,7 @@ REFUSED = "refused.json"  # the audit of what was not stored; that of finished d
 class Read(NamedTuple):
     """A source read whole: its pictures by part, what came of the files, and the audit's view."""
 
-    parts: Mapping[str, list[Picture]]
+    parts: Mapping[Part, list[Picture]]
     reading: ImageReading
     entries: list[Entry]
     on_other_side: int  # patients who are not where their hash puts them
@@ -103,26 +106,26 @@ def read_source(
 ) -> Read:
     """Read one of the sources and split it; raises InputError when a part is too small."""
     reading = ImageReading()
-    labels = {e.content_hash: e.label for own in earlier.values() for e in own}
-    pictures = source_pictures(sources[name], base, name, reading, labels, people, scratch)
+    shown = {e.content_hash: e.shows for own in earlier.values() for e in own}
+    pictures = source_pictures(sources[name], base, name, reading, shown, people, scratch)
     before, gone = recognised(earlier, sources, base, pictures)
-    reading.told += [
+    reading.sentences += [
         f"{name}: its patients may be those of {n}, whose files are gone" for n in gone
     ]
     if everything and len(pictures) < MIN_GIVEN:
         raise InputError(f"sources.{name}: one picture is too few to measure on; give it more")
-    out = [True] * len(pictures) if everything else None
     known = sides(before) if sources[name].returning == "refuse" else {}
-    out = out or choose_held_out(pictures, held_out.fraction, name, known)
-    parts: dict[str, list[Picture]] = {"train": [], "held_out": []}
-    entries = []
-    for picture, is_out in zip(pictures, out, strict=True):
-        part = "held_out" if is_out else "train"
+    chosen: list[Part] = ["held_out"] * len(pictures)
+    if not everything:
+        chosen = choose_parts(pictures, held_out.fraction, name, known)
+        reading.split = sorted({picture.split for picture in pictures if picture.split})
+    parts: dict[Part, list[Picture]] = {part: [] for part in PARTS}
+    for picture, part in zip(pictures, chosen, strict=True):
         parts[part].append(picture)
-        entries.append(entry(picture, part))
+    entries = [entry(picture, part) for picture, part in zip(pictures, chosen, strict=True)]
     if not everything and not parts["train"]:
         raise InputError(f"sources.{name}: nothing is left to train on; look at its splits")
-    elsewhere = on_other_side(pictures, out, held_out.fraction)
+    elsewhere = on_other_side(pictures, chosen, held_out.fraction)
     return Read(parts, reading, entries, elsewhere, before)
 
 
@@ -149,7 +152,7 @@ def _refuse_faults(
         on_progress(f"{source}: equal: {a.shown}, {b.shown}")
     if (more := len(pairs) - SAID_PAIRS) > 0:
         on_progress(f"{source}: {more:,} more pairs are equal")
-    write_file(path, json.dumps({"format": 1, **audit(entries)}, indent=1) + "\n")
+    write_file(path, json.dumps(audit(entries).to_data(), indent=1) + "\n")
     raise InputError(f"{found}; the audit in {path} lists all")
 
 
@@ -163,9 +166,9 @@ def _write_audit(
     own = [e for name, p in paths.items() for e in entries.get(name) or stored_entries(p)]
     manifests = {name: PictureSource.open(p).manifest for name, p in paths.items()}
     elsewhere = {name: m.get("on_other_side", 0) for name, m in manifests.items()}
-    told = {name: m.get("told", {}) for name, m in manifests.items()}
-    found = {"format": 1, "keys": keys, **audit(own, elsewhere, told)}
-    write_file(path, json.dumps(found, indent=1) + "\n")
+    told = {name: SourceTold.model_validate(m.get("told", {})) for name, m in manifests.items()}
+    found = audit(own, elsewhere, told).model_copy(update={"keys": keys})
+    write_file(path, json.dumps(found.to_data(), indent=1) + "\n")
 
 
 def stored_entries(folder: Path) -> list[Entry]:
@@ -178,13 +181,14 @@ def stored_entries(folder: Path) -> list[Entry]:
         for row, values in enumerate(zip(*(rows[c] for c in columns), strict=True)):
             key, digest, patient, label, burned_in = values
             looks = difference_hash(source.pixels[part][row])
-            found.append(Entry(key, name, part, digest, looks, patient, label, burned_in))
+            own = Entry(key, name, part, digest, looks, patient, label, burned_in)
+            found.append(replace(own, findings=source.findings_of(part, row)))
     return found
 
 
 def _say_unreadable(source: str, reading: ImageReading, on_progress: Callable[[str], None]) -> None:
     """Name what was left out on the screen, where a file's own name may stand."""
-    for sentence in reading.told:
+    for sentence in reading.sentences:
         on_progress(sentence)
     for found in reading.unreadable[:SAID]:
         on_progress(f"{source}: left out {found.path}: {found.reason}; {found.way_out}")
@@ -192,9 +196,7 @@ def _say_unreadable(source: str, reading: ImageReading, on_progress: Callable[[s
         on_progress(f"{source}: left out {more:,} more, in the quarantine of its manifest.json")
 
 
-def _settings(
-    config: ImageSourceConfig, held_out: HeldOutConfig, everything: bool
-) -> dict[str, Any]:
+def _settings(config: ImageSourceConfig, held_out: HeldOutConfig, everything: bool) -> Settings:
     return config.content_settings | {"held_out": 1.0 if everything else held_out.fraction}
 
 
@@ -218,31 +220,32 @@ def _stored(
     data: Path,
     name: str,
     config: ImageSourceConfig,
-    settings: dict[str, Any],
+    settings: Settings,
     read: Read,
-    returning: dict[str, Any],
+    returning: Mapping[str, Returned],
     earlier: list[str],
     on_progress: Callable[[str], None],
 ) -> Path:
     """Write the source's data folder."""
-    files = [FileRecord.model_validate(file) for file in read.reading.files]
+    files = [FileRecord(**file.model_dump()) for file in read.reading.files]
     made = made_of(version(config), settings, files, earlier, NO_TOKENIZER)
     target = data / f"{name}-{made.key[:12]}"
     on_progress(f"{name}: storing {sum(map(len, read.parts.values())):,} pictures")
-    told = {**read.reading.record(), "returning": returning}
+    told = read.reading.told(returning)
     manifest = {
         "format": 1,
         "source": name,
         "form": "pictures",
         "key": made.key,
         "made": made.model_dump(mode="json"),
-        "created_from": {"files": read.reading.files},
+        "created_from": {"files": [file.model_dump() for file in read.reading.files]},
         "tokenizer": NO_TOKENIZER,
+        **({"findings": config.findings} if config.findings else {}),
         "num_dropped": read.reading.num_dropped,
-        "quarantine": read.reading.quarantine,
+        "quarantine": [left.model_dump() for left in read.reading.quarantine],
         "on_other_side": read.on_other_side,
-        "told": told,
-        "audit": audit(read.entries, {name: read.on_other_side}, {name: told}),
+        "told": told.model_dump(mode="json"),
+        "audit": audit(read.entries, {name: read.on_other_side}, {name: told}).to_data(),
     }
     with new_folder(target) as unfinished:
         write_pictures(unfinished, read.parts, manifest)

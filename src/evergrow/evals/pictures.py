@@ -182,8 +182,10 @@ def nearest_neighbours(
     return classes[votes.argmax(1)]
 
 
-def class_probabilities(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
-    """[N, K] of a classifier."""
+def chances_of(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
+    """[N, K] of a classifier: rows sum to 1, or each finding has its own chance."""
+    plain: Any = model
+    is_each = plain.config.problem_type == "multi_label_classification"
     device = next(model.parameters()).device
     found = []
     training = model.training
@@ -192,7 +194,7 @@ def class_probabilities(model: nn.Module, pixels_NCHW: Tensor) -> np.ndarray:
         for i in range(0, len(pixels_NCHW), AT_ONCE):
             pixels = model_input(model, pixels_NCHW[i : i + AT_ONCE].to(device))
             logits = model(pixels).logits.float()
-            found.append(logits.softmax(-1).cpu())
+            found.append((logits.sigmoid() if is_each else logits.softmax(-1)).cpu())
     model.train(training)
     return torch.cat(found).double().numpy()
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from evergrow.evals.intervals import mean_interval
 from evergrow.evals.pictures import features, linear_probe, nearest_neighbours
+from evergrow.images.picture import Part
 from evergrow.stream.order import key_of
 
 # More training pictures than these change an accuracy less than its interval is wide, and cost
@@ -20,12 +21,15 @@ AT_ONCE = 1_024  # pictures read at once
 
 
 class Labelled(Protocol):
-    """A source of pictures with labels, in two parts: train and held_out."""
+    """A source of pictures with labels, in parts: what is trained on, and what steers."""
 
     @property
-    def rows(self) -> Mapping[str, Mapping[str, list[Any]]]: ...
+    def rows(self) -> Mapping[Part, Mapping[str, list[Any]]]: ...
 
-    def tensor(self, part: str, items: Sequence[int] | None = None) -> Tensor: ...
+    @property
+    def steered_by(self) -> Part: ...
+
+    def tensor(self, part: Part, items: Sequence[int] | None = None) -> Tensor: ...
 
 
 def probe_lines(model: nn.Module | None, source: Labelled) -> list[dict[str, Any]]:
@@ -36,22 +40,21 @@ def probe_lines(model: nn.Module | None, source: Labelled) -> list[dict[str, Any
     """
     if why_not(source) is not None:
         return []
-    fitted, tested = trained_items(source), labelled(source, "held_out")
-    train, truth = _labels(source, "train", fitted), _labels(source, "held_out", tested)
-    train_ND, test_ND = (
-        _features(model, source, part, items)
-        for part, items in (("train", fitted), ("held_out", tested))
-    )
+    told_of = source.steered_by
+    fitted, tested = trained_items(source), labelled(source, told_of)
+    train, truth = _labels(source, "train", fitted), _labels(source, told_of, tested)
+    train_ND = _features(model, source, "train", fitted)
+    test_ND = _features(model, source, told_of, tested)
     told = {
         "linear": linear_probe(train_ND, train, test_ND)[0],
         "nearest": nearest_neighbours(train_ND, train, test_ND),
     }
-    patients = [source.rows["held_out"]["patient"][i] for i in tested]
+    patients = [source.rows[told_of]["patient"][i] for i in tested]
     lines = []
     for probe, labels in told.items():
         right = (labels == np.array(truth)).astype(float)
         line = {"probe": probe, "accuracy": float(right.mean()), "num_trained": len(fitted)}
-        unlabelled = len(source.rows["held_out"]["label"]) - len(tested)
+        unlabelled = len(source.rows[told_of]["label"]) - len(tested)
         lines.append(line | {"num_unlabelled": unlabelled} | mean_interval(right, patients))
     return lines
 
@@ -65,12 +68,12 @@ def why_not(source: Labelled) -> str | None:
         return f"all its training pictures are labelled {next(iter(counts))}"
     if max(counts.values()) < 2:
         return "no label has two training pictures"
-    if len(labelled(source, "held_out")) < 2:
+    if len(labelled(source, source.steered_by)) < 2:
         return "fewer than two held-out pictures have a label"
     return None
 
 
-def labelled(source: Labelled, part: str) -> list[int]:
+def labelled(source: Labelled, part: Part) -> list[int]:
     """The pictures of a part that have a label."""
     return [i for i, label in enumerate(source.rows[part]["label"]) if label is not None]
 
@@ -88,12 +91,12 @@ def trained_items(source: Labelled) -> list[int]:
     return sorted(drawn[:MOST_TRAINED])
 
 
-def _labels(source: Labelled, part: str, items: Sequence[int]) -> list[str]:
+def _labels(source: Labelled, part: Part, items: Sequence[int]) -> list[str]:
     return [str(source.rows[part]["label"][i]) for i in items]
 
 
 def _features(
-    model: nn.Module | None, source: Labelled, part: str, items: Sequence[int]
+    model: nn.Module | None, source: Labelled, part: Part, items: Sequence[int]
 ) -> np.ndarray:
     """[N, D] of a model, or of the raw pixels."""
     found = [
@@ -110,7 +113,7 @@ def raw_pixels(pixels_NCHW: Tensor) -> np.ndarray:
     return pixels_NCHW.flatten(1).double().numpy()
 
 
-def in_parts(source: Labelled, part: str, items: Sequence[int]) -> Iterator[Tensor]:
+def in_parts(source: Labelled, part: Part, items: Sequence[int]) -> Iterator[Tensor]:
     """Pixels [n, C, H, W] of the items, 1,024 pictures at a time."""
     for start in range(0, len(items), AT_ONCE):
         yield source.tensor(part, items[start : start + AT_ONCE])

@@ -111,7 +111,7 @@ def _source(recipe: Recipe, run: Run, globs: list[str]) -> dict[str, Any]:
         return {"files": globs}
     form = read_config(run.folder / "model")
     earlier = [s for s in recipe.sources.values() if isinstance(s, ImageSourceConfig) and s.images]
-    kept = {"label_from", "labels", "modalities", "duplicates", "max_bad"}
+    kept = {"label_from", "labels", "findings", "modalities", "duplicates", "max_bad"}
     settings = earlier[-1].model_dump(include=kept) if earlier else {}
     if earlier and earlier[-1].manifest is not None:
         raise InputError(

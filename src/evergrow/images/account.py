@@ -1,11 +1,12 @@
 """How the pixels of a source came about: counted for the audit, and refused where they mix."""
 
 from collections import Counter
-from typing import Any, final
+from typing import final
 
 from evergrow.errors import InputError
 from evergrow.images.config import INTENTS
 from evergrow.images.picture import Picture
+from evergrow.images.records import Depth, Pixels
 
 _COUNTED = ("inverted", "masked", "shifted", "turned")
 
@@ -26,37 +27,34 @@ class Account:
     def add(self, picture: Picture) -> None:
         """Count a picture as its reader gave it."""
         reading = picture.reading
-        bits = int(reading.get("bits", 8 * picture.pixels.itemsize))
-        low, high = reading.get("range") or (int(picture.pixels.min()), int(picture.pixels.max()))
+        bits = reading.bits or 8 * picture.pixels.itemsize
+        low, high = reading.range or (int(picture.pixels.min()), int(picture.pixels.max()))
         count, least, largest = self._depths.get(bits, (0, low, high))
         self._depths[bits] = (count + 1, min(least, low), max(largest, high))
-        self._changes.update(name for name in _COUNTED if reading.get(name))
-        as_stored = reading.get("interest", "none") == "none" and "white" not in reading
+        self._changes.update(name for name in _COUNTED if getattr(reading, name))
+        as_stored = reading.interest in (None, "none") and reading.white is None
         self._narrow += as_stored and bits > 8 and low >= 0 and high.bit_length() < bits
-        if "interest" in reading:
-            self._interest[reading["interest"]] += 1
+        if reading.interest is not None:
+            self._interest[reading.interest] += 1
         elif bits == 16 and as_stored:
             self._largest[high.bit_length()] += 1
-        if (intent := reading.get("intent")) is not None:
-            self._intents[intent] += 1
-            self._processing = self._processing or (picture if intent == INTENTS[1] else None)
+        if reading.intent is not None:
+            self._intents[reading.intent] += 1
+            is_raw = reading.intent == INTENTS[1]
+            self._processing = self._processing or (picture if is_raw else None)
 
-    def record(self) -> dict[str, Any]:
-        """Numbers alone, as manifest and audit hold them.
-
-        ``depths`` are the stored bits of a number with the least and the largest one; ``narrow``
-        pictures use less than half of their numbers, which may be meant.
-        """
-        return {
-            "depths": {
-                str(bits): {"pictures": count, "range": [low, high]}
+    def record(self) -> Pixels:
+        """Numbers alone, as manifest and audit hold them."""
+        return Pixels(
+            depths={
+                str(bits): Depth(pictures=count, range=(low, high))
                 for bits, (count, low, high) in sorted(self._depths.items())
             },
             **{name: self._changes[name] for name in _COUNTED},
-            "interest": dict(sorted(self._interest.items())),
-            "intent": dict(sorted(self._intents.items())),
-            "narrow": self._narrow,
-        }
+            interest=dict(sorted(self._interest.items())),
+            intent=dict(sorted(self._intents.items())),
+            narrow=self._narrow,
+        )
 
     def refuse_mixed(self, source: str) -> None:
         """Raise InputError for intents that mix and for 16 bits of which the highest is unused."""

@@ -8,12 +8,14 @@ import re
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from evergrow.images.picture import Reading
 from evergrow.images.unreadable import Unreadable
 
 GREY = {"1", "L", "I;16", "I;16B", "I;16L", "I"}
@@ -24,10 +26,10 @@ _ORIENTATION = 0x0112
 
 
 class Decoded(NamedTuple):
-    """Pixels [H, W] or [H, W, 3] and how they were made; see ``Picture.reading``."""
+    """Pixels [H, W] or [H, W, 3] and how they were made."""
 
     pixels: np.ndarray
-    reading: dict[str, Any]
+    reading: Reading
 
 
 def decode_bitmap(file: Path | io.BytesIO, white: int | None = None) -> Decoded | Unreadable:
@@ -137,29 +139,26 @@ def _upright(
     bits = 8 * found.itemsize
     if bits == 16:
         bits = int(tags.get(_BITS, (16,))[0])
-    reading: dict[str, Any] = {"bits": bits}
-    if is_turned:
-        reading["turned"] = True
-    if found.dtype == np.uint16 and tags.get(_PHOTOMETRIC) == 0:  # Pillow does it for 8 bits
+    inverted = found.dtype == np.uint16 and tags.get(_PHOTOMETRIC) == 0  # Pillow does it for 8 bits
+    if inverted:
         found = np.uint16(2**bits - 1) - found
-        reading["inverted"] = True
+    reading = Reading(bits, turned=is_turned, inverted=inverted)
     return at_full_scale(found, reading, white if bits == 16 else 2**bits - 1)
 
 
-def at_full_scale(
-    pixels: np.ndarray, reading: dict[str, Any], white: int | None
-) -> Decoded | Unreadable:
+def at_full_scale(pixels: np.ndarray, reading: Reading, white: int | None) -> Decoded | Unreadable:
     """16 bits of which ``white`` is white, brought to 65,535; 8 bits as they are.
 
-    ``reading`` gets the least and the largest number.
+    The reading gets the least and the largest number.
     """
-    reading["range"] = [int(pixels.min()), int(pixels.max())]
+    low, high = int(pixels.min()), int(pixels.max())
+    reading = replace(reading, range=(low, high))
     if pixels.dtype != np.uint16 or white is None:
         return Decoded(pixels, reading)
-    reading["white"] = white
-    if reading["range"][1] > white:
-        reason = f"a pixel of {reading['range'][1]:,}, above white"
+    if high > white:
+        reason = f"a pixel of {high:,}, above white"
         return Unreadable("", 0, reason, f"{white:,} is taken for white; correct the key white")
+    reading = replace(reading, white=white)
     return Decoded(np.rint(pixels * (65_535 / white)).astype(np.uint16), reading)
 
 

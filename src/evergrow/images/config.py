@@ -44,12 +44,12 @@ class ImageSourceConfig(Config):
         description="data: manifest, .npz, Parquet; folder: the innermost folder that is called "
         "train, val, validation or test",
     )
-    finding: str | None = Field(
+    findings: list[Annotated[str, Field(min_length=1)]] | None = Field(
         default=None,
         min_length=1,
-        description="Of several labels a picture the one that is told: present, absent, or no "
-        "label where it is unknown. A column of 1, 0, -1 or nothing; a name among labels with | "
-        "between them; the number of a column of an .npz's labels",
+        description="What of several things a picture shows: columns of 1, 0, -1 (uncertain) or "
+        "nothing; names among labels with | between them; of an .npz's labels [N, K] the names of "
+        "all columns, or numbers of some. A single one is also a label: present or absent",
     )
     labels: list[str] | None = Field(
         default=None, min_length=1, description="Labels that may occur; another one is refused"
@@ -103,8 +103,8 @@ class ImageSourceConfig(Config):
             raise ValueError("pictures: digits brings its own labels; remove manifest, label_from")
         if self.manifest and self.label_from == "folder":
             raise ValueError("label_from: folder and a manifest both give labels; keep one")
-        if self.finding and self.label_from == "folder":
-            raise ValueError("label_from: folder and finding both give labels; keep one")
+        if self.findings:
+            _refuse_findings(self, self.findings)
         if not self.manifest and (self.columns or self.delimiter != ","):
             raise ValueError(
                 "columns and delimiter are those of a manifest; name it or remove them"
@@ -119,6 +119,20 @@ class ImageSourceConfig(Config):
     def content_settings(self) -> dict[str, object]:
         """What decides the pictures beside the files themselves; part of the data's key."""
         return chosen(self, {"images", "max_bad", "max_epochs", "returning"})
+
+
+def _refuse_findings(config: ImageSourceConfig, findings: list[str]) -> None:
+    """Raise ValueError for settings of a label where a picture has none, or has two."""
+    if config.label_from == "folder":
+        raise ValueError("label_from: folder and findings both give labels; keep one")
+    if twice := [name for name in findings if findings.count(name) > 1]:
+        raise ValueError(f"findings: {twice[0]!r} is there twice; keep one")
+    if len(findings) > 1 and (config.only or config.labels):
+        raise ValueError(
+            "only and labels are for pictures of one label; remove them, or name one of findings"
+        )
+    if strange := set(findings) & (set(COLUMNS) - {"label"}):
+        raise ValueError(f"findings: {min(strange)!r} is a column of another meaning; rename it")
 
 
 class AugmentConfig(Config):

@@ -9,6 +9,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from evergrow.errors import InputError
+from evergrow.images.bitmap import Decoded
 from evergrow.images.config import INTENTS, ImageSourceConfig
-from evergrow.images.picture import Picture
+from evergrow.images.picture import Picture, Reading
 from evergrow.images.tables import interest, rescaled, stored
 from evergrow.images.unreadable import Unreadable
 
@@ -76,19 +78,20 @@ def _picture(
         return Unreadable(name, 0, f"DICOM of modality {modality}", way_out, names)
     try:
         frames = int(header.get("NumberOfFrames") or 1)
-        pixels, reading = decode(header) if frames == 1 else (None, {})
+        found = decode(header) if frames == 1 else None
     except SeveralFramesError as error:
-        frames, pixels, reading = error.frames, None, {}
+        frames, found = error.frames, None
     except _DAMAGED as error:
         syntax = header.file_meta.get("TransferSyntaxUID")
         spelt = syntax.name if syntax is not None else "an unnamed transfer syntax"
         told = " ".join(str(error).split())[:160]
         reason = f"pixels in {spelt} that do not decode ({told})"
         return Unreadable(name, 0, reason, _way_out(header, syntax), names)
-    if pixels is None:
+    if found is None:
         reason, way_out = "DICOM of several frames", "store one frame a file"
         return Unreadable(name, 0, reason, way_out, names, max(frames, 1))
-    return Picture(pixels, source, name, name, **_known(header), reading=reading, names=names)
+    picture = Picture(found.pixels, source, name, name, reading=found.reading, names=names)
+    return replace(picture, **_known(header))
 
 
 def _way_out(header: Any, syntax: Any) -> str:
@@ -115,7 +118,7 @@ def _text(header: Any, keyword: str) -> str | None:
     return str(header.get(keyword, "") or "").strip() or None
 
 
-def _known(header: Any) -> dict[str, Any]:
+def _known(header: Any) -> dict[str, str | None]:
     date = _text(header, "StudyDate") or _text(header, "AcquisitionDate")
     spelt = f"{date[:4]}-{date[4:6]}-{date[6:8]}" if date and len(date) == 8 else None
     return {
@@ -185,7 +188,7 @@ class SeveralFramesError(Exception):
         self.frames = frames
 
 
-def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
+def decode(header: Any) -> Decoded:
     """Pixels at full scale (uint8 up to 8 stored bits, else uint16), and how they were made.
 
     Raises SeveralFramesError, and what pydicom raises when the transfer syntax has no decoder here
@@ -196,12 +199,12 @@ def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
     if raw.ndim > (3 if int(header.get("SamplesPerPixel") or 1) > 1 else 2):
         raise SeveralFramesError(len(raw))
     bits = int(header.BitsStored)
-    reading: dict[str, Any] = {"bits": bits, **_said(header)}
-    photometric = reading["photometric"]
+    reading = _said(header, bits)
+    photometric = str(header.PhotometricInterpretation)
     if raw.ndim == 2:
-        raw, changes = stored(raw, header, bits)
-        reading |= changes
-    reading["range"] = [int(raw.min()), int(raw.max())]
+        raw, masked, shifted = stored(raw, header, bits)
+        reading = replace(reading, masked=masked, shifted=shifted)
+    reading = replace(reading, range=(int(raw.min()), int(raw.max())))
     if photometric == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 
@@ -210,24 +213,22 @@ def decode(header: Any) -> tuple[np.ndarray, dict[str, Any]]:
     if raw.ndim == 3:  # pydicom has turned YBR into RGB
         if bits > 16:
             raise ValueError(f"{bits} bits a colour; 16 at most are read")
-        return _full_scale(raw / (2**bits - 1), bits), reading
-    share, reading["interest"] = interest(*rescaled(raw, header, bits), header)
-    if photometric == "MONOCHROME1":
-        share, reading["inverted"] = 1 - share, True
-    pixels = _full_scale(share, bits)
-    reading["scaled_to"] = int(np.iinfo(pixels.dtype).max)
-    return pixels, reading
+        return Decoded(_full_scale(raw / (2**bits - 1), bits), reading)
+    share, by = interest(*rescaled(raw, header, bits), header)
+    inverted = photometric == "MONOCHROME1"
+    pixels = _full_scale(1 - share if inverted else share, bits)
+    return Decoded(pixels, replace(reading, interest=by, inverted=inverted))
 
 
-def _said(header: Any) -> dict[str, Any]:
+def _said(header: Any, bits: int) -> Reading:
     """The header's words on the pixels; a word that DICOM does not have is unknown."""
     burned_in = str(header.get("BurnedInAnnotation") or "")
     intent = str(header.get("PresentationIntentType") or "")
-    return {
-        "photometric": str(header.PhotometricInterpretation),
-        "burned_in_annotation": burned_in if burned_in in ("YES", "NO") else "unknown",
-        "intent": intent if intent in INTENTS else "unknown",
-    }
+    return Reading(
+        bits,
+        intent=intent if intent in INTENTS else "unknown",
+        burned_in_annotation=burned_in if burned_in in ("YES", "NO") else "unknown",
+    )
 
 
 def _full_scale(share: np.ndarray, bits: int) -> np.ndarray:

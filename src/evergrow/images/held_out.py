@@ -1,31 +1,34 @@
-"""Which pictures are held out: those the data itself sets apart, else patients by their hash."""
+"""Which pictures are held out: those the data itself sets apart, else patients by their hash.
+
+What a stage is steered by (``val``) and what is reported (``held_out``) are kept apart where the
+data has a part for each.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from evergrow.errors import InputError
-from evergrow.images.picture import Picture
+from evergrow.images.picture import PARTS, SPLITS, Part, Picture
 
-TRAIN = "train"
 MIN_PICTURES = 32  # a bootstrap over pictures needs some
 MIN_GIVEN = 2  # of a part that the data itself holds out
 
 
-def choose_held_out(
+def choose_parts(
     pictures: Sequence[Picture],
     fraction: float,
     source: str,
     known: Mapping[str, bool] | None = None,
-) -> list[bool]:
-    """Whether each picture is held out.
+) -> list[Part]:
+    """The part of each picture.
 
-    A data set with splits keeps them: all but ``train`` is held out. Otherwise those patients are
-    whose hash lies below ``fraction``, the same ones in every source, and of pictures without a
-    patient the first by their hash. Who is ``known`` (hash of the id -> held out) from an earlier
-    source stays on that side. Where that gives fewer than 32 pictures the next by their hash
-    follow, unless they would leave less than half for training. Raises InputError when fewer than
-    32 (of a given split 2) are held out or less than half is left, and for data of which only a
-    part has a split.
+    A data set with splits keeps them; one that has val or test alone holds that out. Otherwise
+    those patients are held out whose hash lies below ``fraction``, the same ones in every source,
+    and of pictures without a patient the first by their hash. Who is ``known`` (hash of the id ->
+    held out) from an earlier source stays on that side. Where that gives fewer than 32 pictures the
+    next by their hash follow, unless they would leave less than half for training. Raises
+    InputError when fewer than 32 (of a given part 2) are held out or less than half is left, and
+    for data of which only some has a split.
     """
     with_split = [p.split is not None for p in pictures]
     if all(with_split):
@@ -45,23 +48,34 @@ def choose_held_out(
     out = [p.owner in chosen for p in pictures]
     staying = sum(known.get(p.drawn.hex()) is False for p in pictures) if known else 0
     _refuse_other_share(pictures, out, staying, source)
-    return out
+    return ["held_out" if is_out else "train" for is_out in out]
 
 
-def on_other_side(pictures: Sequence[Picture], out: Sequence[bool], fraction: float) -> int:
+def on_other_side(pictures: Sequence[Picture], parts: Sequence[Part], fraction: float) -> int:
     """Patients who are not where their hash puts them, so that another source may differ."""
-    sides = {p.owner: (is_out, p) for p, is_out in zip(pictures, out, strict=True) if p.patient}
-    return sum(is_out != _is_below(p, fraction) for is_out, p in sides.values())
+    sides = {p.owner: (part, p) for p, part in zip(pictures, parts, strict=True) if p.patient}
+    return sum((part != "train") != _is_below(p, fraction) for part, p in sides.values())
 
 
-def _given(pictures: Sequence[Picture], source: str) -> list[bool]:
-    out = [p.split != TRAIN for p in pictures]
-    if sum(out) < MIN_GIVEN:
+def _given(pictures: Sequence[Picture], source: str) -> list[Part]:
+    parts: list[Part] = [SPLITS[str(p.split)] for p in pictures]
+    if "held_out" not in parts:
+        parts = [part if part == "train" else "held_out" for part in parts]
+    sizes = Counter(parts)
+    num_out = sizes["val"] + sizes["held_out"]
+    if num_out < MIN_GIVEN:
         raise InputError(
-            f"sources.{source}: the split holds out {sum(out)} of {len(pictures)} pictures, "
+            f"sources.{source}: the split holds out {num_out} of {len(pictures)} pictures, "
             f"fewer than {MIN_GIVEN}; name some val or test, or remove it to split by patient"
         )
-    return out
+    for part in PARTS[1:]:
+        if 0 < sizes[part] < MIN_GIVEN:
+            raise InputError(
+                f"sources.{source}: the split has one picture in "
+                f"{'val' if part == 'val' else 'test'}, and {MIN_GIVEN} are "
+                "the least to measure on; name more, or put it into another part"
+            )
+    return parts
 
 
 def _is_below(picture: Picture, fraction: float) -> bool:

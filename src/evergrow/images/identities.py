@@ -32,7 +32,7 @@ def identities(sources: Mapping[str, ImageSourceConfig], base: Path) -> frozense
 def _values(config: ImageSourceConfig, base: Path, source: str) -> Iterator[str]:
     known, _ = read_manifest(config, base, source)
     for said in known.values():
-        yield from (said[column] for column in IDENTIFYING if column in said)
+        yield from (said.columns[c] for c in IDENTIFYING if c in said.columns)
     for path in described_files(config, base, source)[0]:
         reader = reader_of(path)
         if reader is read_dicom:

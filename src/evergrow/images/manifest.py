@@ -6,15 +6,25 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from evergrow.errors import InputError
 from evergrow.images.config import COLUMNS, ImageSourceConfig
-from evergrow.images.findings import from_list, from_number
-from evergrow.images.picture import IDENTIFYING, SPLITS, Picture
+from evergrow.images.findings import as_label, from_row
+from evergrow.images.picture import IDENTIFYING, SPLITS, Findings, Picture
 from evergrow.images.spelling import fold, pattern_of
 
 Place = tuple[Path, str]  # an image: its resolved file, and what follows the # of a file of many
-Known = dict[Place, dict[str, str]]  # what is known of each image
+
+
+class Line(NamedTuple):
+    """What a table says of an image: its filled columns by our names, and its findings."""
+
+    columns: dict[str, str] = {}
+    findings: Findings | None = None
+
+
+Known = dict[Place, Line]
 
 
 def read_manifest(config: ImageSourceConfig, base: Path, source: str) -> tuple[Known, Path | None]:
@@ -36,20 +46,13 @@ def read_manifest(config: ImageSourceConfig, base: Path, source: str) -> tuple[K
             raise InputError(
                 f"{path}, line {line}: {_named(image, row)} is listed twice; keep one line of it"
             )
-        if config.finding is not None:
-            row["label"] = _finding(row, config.finding, f"{path}, line {line}") or ""
-        known[key] = {k: v.strip() for k, v in row.items() if v.strip()}
+        findings = from_row(row, config.findings or [], f"{path}, line {line}")
+        said = {k: v.strip() for k, v in row.items() if k in COLUMNS and v.strip()}
+        known[key] = Line(said, findings or None)
         if not key[0].is_file():
             absent.append((line, image, _named(image, row)))
     _refuse_absent(path, absent)
     return known, path
-
-
-def _finding(row: dict[str, str], finding: str, where: str) -> str | None:
-    """Of a line whether the picture shows the finding: its own column, else the list of labels."""
-    if finding in row:
-        return from_number(row.pop(finding), f"{where}: {finding}")
-    return from_list(row.get("label"), finding)
 
 
 def _named(image: str, row: dict[str, str]) -> str:
@@ -121,9 +124,9 @@ def _called(path: Path, columns: list[str], config: ImageSourceConfig) -> dict[s
     named and absent, and for a strange one where none is named.
     """
     called = {"image": "image", **config.columns} if config.columns else {c: c for c in columns}
-    if config.finding in columns:
-        called[config.finding] = config.finding
-    strange = [c for c in called if c not in (*COLUMNS, config.finding)]
+    findings = config.findings or []
+    called |= {name: name for name in findings if name in columns and name not in called.values()}
+    strange = [c for c in called if c not in (*COLUMNS, *findings)]
     absent = [c for c in ("image", *called) if called.get(c) not in columns]
     if strange or absent or len(set(columns)) < len(columns):
         extra = f", not {strange[0]!r}" if strange else ""
@@ -165,17 +168,22 @@ def with_known(
     picture: Picture, path: Path, known: Known, config: ImageSourceConfig, source: str
 ) -> Picture:
     """The picture with what manifest or folder say of it; both win over the file's own header."""
-    said = {} if config.manifest is None else _line_of(picture, path, known, config, source)
+    line = Line() if config.manifest is None else _line_of(picture, path, known, config, source)
+    said = line.columns
     if config.label_from == "folder":
         said = {**said, "label": path.parent.name}
     if config.split_from == "folder":
         said = {**said, "split": _split_folder(picture, path, source)}
-    return replace(picture, **said) if said else picture
+    known_of = replace(picture, **said) if said else picture
+    if config.findings is None:
+        return known_of
+    findings = line.findings or picture.findings or {}
+    return replace(known_of, findings=findings, label=as_label(findings, config.findings))
 
 
 def _line_of(
     picture: Picture, path: Path, known: Known, config: ImageSourceConfig, source: str
-) -> dict[str, str]:
+) -> Line:
     place = place_in(path, picture)
     if place not in known:
         raise InputError(

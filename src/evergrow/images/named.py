@@ -12,6 +12,7 @@ from evergrow.images.dicom import read_dicom
 from evergrow.images.files import described_files, name_of
 from evergrow.images.manifest import (
     Known,
+    Line,
     Place,
     place_in,
     read_manifest,
@@ -21,15 +22,16 @@ from evergrow.images.manifest import (
 from evergrow.images.picture import IDENTIFYING, Picture
 from evergrow.images.pseudonyms import Pseudonyms, identifying, secret_of
 from evergrow.images.readers import reader_of
+from evergrow.images.records import LeftOut, ReadFile
 from evergrow.images.unreadable import Unreadable
 
 
 class Records(Protocol):
     """What is told of the files that were read."""
 
-    files: list[dict[str, object]]
+    files: list[ReadFile]
     unreadable: list[Unreadable]
-    quarantine: list[dict[str, object]]
+    quarantine: list[LeftOut]
 
 
 @final
@@ -58,7 +60,8 @@ class NamedFiles:
         for number, (path, digest) in enumerate(self._sums.items(), 1):
             name = name_of(path, self._base)
             self._numbers[name] = number
-            reading.files.append({"path": name, "bytes": path.stat().st_size, "blake3": digest})
+            size = path.stat().st_size
+            reading.files.append(ReadFile(path=name, bytes=size, blake3=digest))
             if path == self._manifest:
                 continue
             reader = reader_of(path)
@@ -92,7 +95,7 @@ class NamedFiles:
         if found.names is None:
             self._shown[found.path] = self.names.of_file(found.path)
             return found
-        said = self._known.get((path.resolve(), ""), {})
+        said = self._known.get((path.resolve(), ""), Line()).columns
         names = (*found.names, *(said[key] for key in IDENTIFYING if key in said))
         self._hide_file(found.path, names)
         return found._replace(names=names)
@@ -124,17 +127,17 @@ class NamedFiles:
         """Once all are read: pseudonyms for the files, and the quarantine."""
         names = self.names
 
-        def shown(path: object) -> str:
-            return names.hide_known(self._shown.get(str(path), str(path)))
+        def shown(path: str) -> str:
+            return names.hide_known(self._shown.get(path, path))
 
-        reading.files = [{**file, "path": shown(file["path"])} for file in reading.files]
+        reading.files = [f.model_copy(update={"path": shown(f.path)}) for f in reading.files]
         for place, found in enumerate(reading.unreadable):
             path, reason = (
                 names.hide_known(names.hide_in(text, found.names or ()))
                 for text in (found.path, found.reason)
             )
-            record = {"path": shown(found.path), "row": found.row, "reason": reason}
-            reading.quarantine.append({**record, "way_out": found.way_out})
+            known = {"row": found.row, "reason": reason, "way_out": found.way_out}
+            reading.quarantine.append(LeftOut(path=shown(found.path), **known))
             path = shown(found.path) if found.names is None else path
             path = self._findable(path, found.path, found.path)
             reading.unreadable[place] = found._replace(path=path, reason=reason)

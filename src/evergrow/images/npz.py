@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from evergrow.errors import InputError
 from evergrow.images.bitmap import at_full_scale
 from evergrow.images.config import ImageSourceConfig
-from evergrow.images.findings import from_number
-from evergrow.images.picture import SPLITS, Picture
+from evergrow.images.findings import from_columns
+from evergrow.images.picture import SPLITS, Picture, Reading, Shows
 from evergrow.images.unreadable import Unreadable
 
 _DAMAGED = (EOFError, KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -101,21 +102,21 @@ def _rows(
         where = f"{path}: {prefix}images"
         images = _Array(file, where)
         _refuse_form(images.shape, images.dtype, where)
-        labels: Sequence[str | None] | None = None
+        labels: Sequence[Shows] | None = None
         if given is not None:
-            labels = _labels(given, images.shape[0], config.finding, f"{path}: {prefix}labels")
+            labels = _labels(given, images.shape[0], config.findings, f"{path}: {prefix}labels")
         row = 0
         for some in images.rows():
             for pixels in some:
-                key, label = f"{name}#{prefix}{row}", labels and labels[row]
+                key, shows = f"{name}#{prefix}{row}", labels[row] if labels else Shows()
                 row += 1
                 grey = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-                found = at_full_scale(grey, {"bits": 8 * grey.itemsize}, config.white)
+                found = at_full_scale(grey, Reading(8 * grey.itemsize), config.white)
                 if isinstance(found, Unreadable):
                     yield found._replace(path=name, row=row - 1)
                 else:
-                    known: dict[str, Any] = {"label": label, "split": split}
-                    yield Picture(found.pixels, source, name, key, **known, reading=found.reading)
+                    picture = Picture(found.pixels, source, name, key, reading=found.reading)
+                    yield replace(picture, split=split, **shows._asdict())
 
 
 def _read_labels(archive: zipfile.ZipFile, prefix: str, path: Path) -> np.ndarray | None:
@@ -149,35 +150,21 @@ def _refuse_form(shape: tuple[int, ...], dtype: np.dtype, where: str) -> None:
 
 
 def _labels(
-    labels: np.ndarray, num_images: int, finding: str | None, where: str
-) -> Sequence[str | None]:
-    """One label a picture as text; raises InputError for several, and for what is none."""
-    if finding is not None:
-        return _findings(labels, num_images, finding, where)
+    labels: np.ndarray, num_images: int, findings: list[str] | None, where: str
+) -> list[Shows]:
+    """One label a picture as text, or its findings; raises InputError for what is neither."""
+    if findings is not None:
+        return [Shows(None, found) for found in from_columns(labels, num_images, findings, where)]
     if labels.size != num_images:
         raise InputError(
             f"{where} is {list(labels.shape)} for {num_images} images; expected one label for each "
-            "([N] or [N, 1]); of several set finding to the number of a column, of rows of zeros "
-            "and a one write its number"
+            "([N] or [N, 1]); of several name them in findings, of rows of zeros and a one write "
+            "its number"
         )
     if labels.dtype.kind not in "biuSU":
         raise InputError(f"{where} is {labels.dtype}; expected whole numbers or text; write it so")
     try:
-        return [x.decode() if isinstance(x, bytes) else str(x) for x in labels.ravel().tolist()]
+        values = labels.ravel().tolist()
+        return [Shows(x.decode() if isinstance(x, bytes) else str(x)) for x in values]
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: no UTF-8 text ({error}); write it as text") from error
-
-
-def _findings(
-    labels: np.ndarray, num_images: int, finding: str, where: str
-) -> Sequence[str | None]:
-    """A column of [N, K]: 1, 0, or -1 where nobody knows; raises InputError for another form."""
-    form = labels.shape
-    fits = labels.ndim == 2 and len(labels) == num_images and labels.dtype.kind in "biuf"
-    if not fits or not finding.isdecimal() or int(finding) >= form[1]:
-        raise InputError(
-            f"{where} is {list(form)} of {labels.dtype} for {num_images} images, and finding is "
-            f"{finding!r}; expected numbers [N, K] and the number of a column, from 0"
-        )
-    column = labels[:, int(finding)].astype(np.float64).tolist()
-    return [from_number(value, f"{where}, row {row}") for row, value in enumerate(column)]

@@ -1,14 +1,23 @@
 """The one Picture: pixels that know their origin, whom they belong to and what they show."""
 
 import unicodedata
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from blake3 import blake3
 
+Findings = dict[str, int]  # 1, 0, and -1 where it is uncertain; see ``findings``
 IDENTIFYING = ("patient", "study", "site")  # replaced before anything is written
-SPLITS = ("train", "val", "validation", "test")
+Part = Literal["train", "val", "held_out"]  # val is there where the data has it beside a test
+PARTS: tuple[Part, ...] = get_args(Part)
+# What a split may call its parts.
+SPLITS: dict[str, Part] = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "held_out",
+}
 
 
 def same_id(value: str) -> str:
@@ -23,13 +32,53 @@ def place_of_owner(owner: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How pixels were made from a file.
+
+    bits      stored bits of a number (None: all of the pixels' own), ``range`` the least and the
+              largest number
+    white     what was taken for white of 16 bits, where that was said
+    interest  by what DICOM's values of interest were taken: table, window or none
+    intent    DICOM's PresentationIntentType; None where there is no such word
+    inverted, masked, shifted, turned   whether black and white were turned round, bits outside the
+              stored ones cut, those below them shifted out, the picture turned upright
+    """
+
+    bits: int | None = None
+    range: tuple[int, int] | None = None
+    white: int | None = None
+    interest: str | None = None
+    intent: str | None = None
+    burned_in_annotation: str = "unknown"
+    inverted: bool = False
+    masked: bool = False
+    shifted: bool = False
+    turned: bool = False
+
+
+class Shows(NamedTuple):
+    """What the data says that a picture shows; another source may say less, or other things."""
+
+    label: str | None = None
+    findings: Findings | None = None
+
+    def contradicts(self, other: "Shows") -> bool:
+        """Whether one picture cannot show both."""
+        if None not in (self.label, other.label) and self.label != other.label:
+            return True
+        own, others = self.findings or {}, other.findings or {}
+        return any({own[name], others[name]} == {0, 1} for name in own.keys() & others.keys())
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Pixels [H, W] or [H, W, 3], uint8 (255 is white) or uint16 (65,535 is white).
 
     path      the file (relative to the recipe's folder when inside it)
     key       the place in the source: the path, with ``#`` and a row in a file of many
     patient, study, site, laterality, view, label, split, date   as the data says, or None
-    reading   how the pixels were made from the file (bit depth, look-up tables, inversion)
+    findings  what it shows of several things, where the source names some
+    reading   how the pixels were made from the file
     names     what else of a header a file's name may spell (a person's name, numbers, days): to be
               hidden there, and never kept
     plain     what sentences on the screen call it: the key, and where something of it is hidden
@@ -50,7 +99,8 @@ class Picture:
     label: str | None = None
     split: str | None = None
     date: str | None = None
-    reading: dict[str, Any] = field(default_factory=dict)
+    findings: Findings | None = None
+    reading: Reading = Reading()
     names: tuple[str, ...] = ()
     plain: str = ""
     place: bytes = b""
@@ -65,6 +115,11 @@ class Picture:
         """The blake3 hex digest of type, shape and pixels."""
         pixels = np.ascontiguousarray(self.pixels)
         return blake3(f"{pixels.dtype.str}{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+    @property
+    def shows(self) -> "Shows":
+        """What the data says that it shows."""
+        return Shows(self.label, self.findings)
 
     @property
     def owner(self) -> str:
@@ -84,7 +139,7 @@ class Picture:
     @property
     def burned_in(self) -> str:
         """What the header says of names and dates in the pixels themselves: YES, NO or unknown."""
-        return str(self.reading.get("burned_in_annotation", "unknown"))
+        return self.reading.burned_in_annotation
 
     def with_pixels(self, pixels: np.ndarray) -> "Picture":
         """This picture with other pixels."""

@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ from evergrow.errors import InputError
 from evergrow.images.bitmap import decode_bitmap
 from evergrow.images.config import COLUMNS, ImageSourceConfig
 from evergrow.images.dicom import read_dicom
-from evergrow.images.findings import from_list, from_number
+from evergrow.images.findings import from_row
 from evergrow.images.npz import read_npz
 from evergrow.images.picture import Picture
 from evergrow.images.unreadable import Unreadable
@@ -38,27 +38,22 @@ def read_parquet(
 
     Columns patient, study, site, laterality, view, label, split and date are taken when there.
     """
-    for row, values in enumerate(_table_rows(path, config.finding)):
-        if config.finding is not None:
-            values["label"] = _finding(values, config.finding, f"{path}, row {row}")
-        yield _row_picture(values, name, row, source, config.white)
+    for row, values in enumerate(_table_rows(path, config.findings or [])):
+        found = _row_picture(values, name, row, source, config.white)
+        if config.findings is not None and isinstance(found, Picture):
+            findings = from_row(values, config.findings, f"{path}, row {row}")
+            found = replace(found, findings=findings)
+        yield found
 
 
-def _finding(values: dict[str, Any], finding: str, where: str) -> str | None:
-    if finding in values:
-        value = values.pop(finding)
-        return None if value is None else from_number(value, f"{where}: {finding}")
-    return from_list(values.get("label"), finding)
-
-
-def _table_rows(path: Path, finding: str | None) -> Iterator[dict[str, Any]]:
+def _table_rows(path: Path, findings: list[str]) -> Iterator[dict[str, object]]:
     """The columns of each row that a picture takes; raises InputError for a damaged file."""
     try:
         with pq.ParquetFile(path) as table:
             names = table.schema_arrow.names
             if "image" not in names:
                 raise InputError(f"{path}: no column 'image'; it has {', '.join(names)}")
-            known = [name for name in (*COLUMNS, finding) if name in names]
+            known = [name for name in (*COLUMNS, *findings) if name in names]
             for batch in table.iter_batches(64, columns=known):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -67,20 +62,21 @@ def _table_rows(path: Path, finding: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _row_picture(
-    values: dict[str, Any], name: str, row: int, source: str, white: int | None
+    values: dict[str, object], name: str, row: int, source: str, white: int | None
 ) -> Picture | Unreadable:
-    encoded = values.pop("image")
+    encoded = values["image"]
     data = encoded.get("bytes") if isinstance(encoded, dict) else encoded
     if not isinstance(data, bytes):
         return Unreadable(name, row, "rows without bytes in 'image'", "store encoded pictures")
     found = decode_bitmap(io.BytesIO(data), white)
     if isinstance(found, Unreadable):
         return found._replace(path=name, row=row)
-    known: dict[str, Any] = {
-        k: None if v is None else str(v).strip() or None for k, v in values.items()
-    }
     key = f"{name}#{row}"
-    return Picture(found.pixels, source, name, key, **known, reading=found.reading)
+    picture = Picture(found.pixels, source, name, key, reading=found.reading)
+    known = {
+        column: str(values[column] or "").strip() for column in COLUMNS[1:] if column in values
+    }
+    return replace(picture, **{column: value or None for column, value in known.items()})
 
 
 READERS: dict[str, FileReader] = {

@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from evergrow.errors import InputError
 from evergrow.images.audit import Entry
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.identities import pseudonyms_of
 from evergrow.images.picture import Picture
+from evergrow.images.records import Returned
 
 
 def recognised(
@@ -47,7 +48,7 @@ def sides(earlier: Mapping[str, Sequence[Entry]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for entry in (e for entries in earlier.values() for e in entries):
         if entry.person:
-            found.setdefault(entry.person, entry.part != "train")
+            found.setdefault(entry.person, not entry.is_trained)
     return found
 
 
@@ -57,11 +58,11 @@ class Returning(NamedTuple):
     held_out: list[Entry]  # of patients who are trained on in the earlier source
     train: list[Entry]  # of patients who are held out there
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Returned:
         """Patients and pictures, as manifest and audit hold them."""
         persons = {e.person for e in [*self.held_out, *self.train]}
         held_out, train = len(self.held_out), len(self.train)
-        return {"patients": len(persons), "held_out": held_out, "train": train}
+        return Returned(patients=len(persons), held_out=held_out, train=train)
 
 
 def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
@@ -70,11 +71,11 @@ def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
     own = [e for e in entries if e.source == source and e.person]
     for e in entries:
         if e.source != source and e.person:
-            known[e.source][e.part == "train"].add(e.person)
+            known[e.source][e.is_trained].add(e.person)
     found = {}
     for other, persons in known.items():
-        held_out = [e for e in own if e.part != "train" and e.person in persons[True]]
-        train = [e for e in own if e.part == "train" and e.person in persons[False]]
+        held_out = [e for e in own if not e.is_trained and e.person in persons[True]]
+        train = [e for e in own if e.is_trained and e.person in persons[False]]
         if held_out or train:
             found[other] = Returning(held_out, train)
     return found
@@ -82,14 +83,14 @@ def returning(entries: Sequence[Entry], source: str) -> dict[str, Returning]:
 
 def counted_returning(
     entries: Sequence[Entry], source: str, config: ImageSourceConfig
-) -> dict[str, Any]:
+) -> dict[str, Returned]:
     """What the audit says of patients on two sides of two sources.
 
     Raises InputError unless the source allows them: a model is then tested on whom it has seen.
     """
     found = returning(entries, source)
     if config.returning == "refuse" and found:
-        num_held_out = sum(e.part != "train" for e in entries if e.source == source)
+        num_held_out = sum(not e.is_trained for e in entries if e.source == source)
         other, shared = next(iter(found.items()))
         first = [*shared.held_out, *shared.train][0]
         if shared.held_out:

@@ -1,5 +1,6 @@
 """One source from its files to pictures of one size, with pseudonyms and without repeats."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,19 @@ import numpy as np
 from evergrow.errors import InputError
 from evergrow.images.account import Account
 from evergrow.images.config import INTENTS, ImageSourceConfig
-from evergrow.images.findings import PRESENT
+from evergrow.images.findings import ABSENT, PRESENT, UNCERTAIN
 from evergrow.images.named import NamedFiles
-from evergrow.images.picture import SPLITS, Picture, same_id
+from evergrow.images.picture import SPLITS, Picture, Shows, same_id
+from evergrow.images.records import (
+    Alike,
+    Answers,
+    LeftOut,
+    Pixels,
+    ReadFile,
+    Returned,
+    SourceTold,
+    Two,
+)
 from evergrow.images.shape import reshaped
 from evergrow.images.spool import spool
 from evergrow.images.unreadable import Unreadable, refuse_too_many
@@ -24,30 +35,35 @@ LISTED = 200  # pairs of pictures whose patient is spelt in two ways
 class ImageReading:
     """What came in and what did not while one source was read; filled by ``source_pictures``.
 
-    ``unreadable`` and ``told`` are for the screen, with the number of a file whose name is hidden;
-    ``quarantine`` is the same for what is written. ``pixels`` is what the audit says of them;
-    ``alike`` are pairs of pictures whose patient is spelt in two ways.
+    ``unreadable`` and ``sentences`` are for the screen, with the number of a file whose name is
+    hidden; ``quarantine`` is the same for what is written. ``pixels`` is what the audit says of
+    them; ``alike`` are pairs of pictures whose patient is spelt in two ways.
     """
 
-    files: list[dict[str, object]] = field(default_factory=list)
+    files: list[ReadFile] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
-    quarantine: list[dict[str, object]] = field(default_factory=list)
+    quarantine: list[LeftOut] = field(default_factory=list)
     num_dropped: int = 0
     num_filtered: int = 0
-    pixels: dict[str, Any] = field(default_factory=dict)
+    pixels: Pixels = field(default_factory=Pixels)
     alike: list[tuple[Picture, Picture]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-    seen: dict[str, str | None] = field(default_factory=dict)  # content hash -> label
+    sentences: list[str] = field(default_factory=list)
+    findings: dict[str, Answers] = field(default_factory=dict)
+    split: list[str] = field(default_factory=list)  # the parts that the data itself names
+    seen: dict[str, Shows] = field(default_factory=dict)  # by content hash
 
-    def record(self) -> dict[str, Any]:
+    def told(self, returning: Mapping[str, Returned]) -> SourceTold:
         """What the audit says of a source beside its entries, without a name."""
-        pairs = [{"first": a.key, "second": b.key} for a, b in self.alike[:LISTED]]
+        pairs = [Two(first=a.key, second=b.key) for a, b in self.alike[:LISTED]]
         num_patients = len({a.patient for a, _ in self.alike})
-        return {
-            "pixels": self.pixels,
-            "filtered": self.num_filtered,
-            "ids_alike": {"patients": num_patients, "listed": pairs},
-        }
+        return SourceTold(
+            pixels=self.pixels,
+            filtered=self.num_filtered,
+            split=self.split,
+            ids_alike=Alike(patients=num_patients, listed=pairs),
+            findings=self.findings,
+            returning=dict(returning),
+        )
 
 
 def source_pictures(
@@ -55,7 +71,7 @@ def source_pictures(
     base: Path,
     source: str,
     reading: ImageReading,
-    earlier: Mapping[str, str | None] | None = None,
+    earlier: Mapping[str, Shows] | None = None,
     people: Collection[str] = (),
     scratch: Path | None = None,
 ) -> list[Picture]:
@@ -64,11 +80,11 @@ def source_pictures(
     Identifying values are replaced by pseudonyms, also those of other sources' ``people`` (see
     ``identities``). Pixels lie in a file of ``scratch`` (the system's folder for such). With
     ``duplicates: drop`` a picture goes whose content hash an ``earlier`` source (content hash ->
-    label) or an earlier file has, unless their labels contradict each other: that is for the audit
-    to refuse. Raises InputError for globs that match nothing, for more unreadable pictures than
-    ``max_bad``, for pictures of several sizes, bit depths or intents, for 16 bits that are mostly
-    unused, for labels outside the set or that name somebody, for a split of another name and for a
-    label of ``only`` that no picture has.
+    what it shows) or an earlier file has, unless their labels contradict each other: that is for
+    the audit to refuse. Raises InputError for globs that match nothing, for more unreadable
+    pictures than ``max_bad``, for pictures of several sizes, bit depths or intents, for 16 bits
+    that are mostly unused, for labels outside the set or that name somebody, for a split of another
+    name, and for a label of ``only`` or a finding that no picture has.
     """
     files, account = NamedFiles(config, base, source), Account()
     files.names.know(people)
@@ -91,7 +107,8 @@ def source_pictures(
         (files.hidden_everywhere(a), files.hidden_everywhere(b)) for a, b in reading.alike
     ]
     reading.pixels = account.record()
-    reading.told = [*account.told(source), *_told_alike(reading.alike, source)]
+    reading.findings = _counted(kept, config.findings or [])
+    reading.sentences = [*account.told(source), *_told_alike(reading.alike, source)]
     return [files.hidden_everywhere(picture) for picture in kept]
 
 
@@ -122,15 +139,15 @@ def _wanted(
 def _is_dropped(
     picture: Picture,
     config: ImageSourceConfig,
-    earlier: Mapping[str, str | None],
+    earlier: Mapping[str, Shows],
     reading: ImageReading,
 ) -> bool:
     """Whether a picture repeats another one and is to go for it."""
     if config.duplicates == "refuse":
         return False
     digest, seen = picture.content_hash, reading.seen
-    is_repeat = _is_repeat(digest, picture.label, seen, earlier)
-    seen.setdefault(digest, picture.label)
+    is_repeat = _is_repeat(digest, picture.shows, seen, earlier)
+    seen.setdefault(digest, picture.shows)
     reading.num_dropped += is_repeat
     return is_repeat
 
@@ -143,8 +160,15 @@ def _is_wanted(picture: Picture, config: ImageSourceConfig) -> bool:
         return False
     if config.intent is None:
         return True
-    said = picture.reading.get("intent", "unknown")
+    said = picture.reading.intent or "unknown"
     return said == config.intent or (said == "unknown" and config.intent == INTENTS[0])
+
+
+def _counted(kept: list[Picture], names: list[str]) -> dict[str, Answers]:
+    """Of each finding how many pictures show it, do not, are uncertain, and say nothing of it."""
+    words = {1: PRESENT, 0: ABSENT, UNCERTAIN: "uncertain", None: "unmentioned"}
+    values = {name: Counter((p.findings or {}).get(name) for p in kept) for name in names}
+    return {n: Answers(**{word: values[n][v] for v, word in words.items()}) for n in names}
 
 
 def _note_spelling(
@@ -175,15 +199,12 @@ def _told_alike(alike: list[tuple[Picture, Picture]], source: str) -> list[str]:
 
 
 def _is_repeat(
-    digest: str,
-    label: str | None,
-    seen: Mapping[str, str | None],
-    earlier: Mapping[str, str | None],
+    digest: str, shows: Shows, seen: Mapping[str, Shows], earlier: Mapping[str, Shows]
 ) -> bool:
     """Whether the pixels were there before, in this source or an earlier one, and labels agree."""
     if digest in seen:
-        return seen[digest] == label
-    return digest in earlier and (label is None or earlier[digest] in (None, label))
+        return seen[digest].label == shows.label and not seen[digest].contradicts(shows)
+    return digest in earlier and not earlier[digest].contradicts(shows)
 
 
 def _refuse_other_form(picture: Picture, first: Picture, source: str) -> None:
@@ -224,9 +245,10 @@ def _refuse_labels(
         raise InputError(
             f"sources.{source}: no picture has the label {min(missing)!r}; remove it from only"
         )
-    if config.finding is not None and PRESENT not in found:
+    shown = {name for p in kept for name, value in (p.findings or {}).items() if value == 1}
+    if missing := [name for name in config.findings or [] if name not in shown]:
         raise InputError(
-            f"sources.{source}: no picture has the finding {config.finding!r}; check its name"
+            f"sources.{source}: no picture has the finding {missing[0]!r}; check its name"
         )
     for label, picture in found.items():
         if label is not None and files.names.knows(label):

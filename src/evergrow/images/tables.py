@@ -4,7 +4,7 @@ An element that a header holds without a value is as good as absent.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -20,8 +20,16 @@ def filled(header: Any, keyword: str) -> Any:
     return None if value == "" else value
 
 
-def stored(raw: np.ndarray, header: Any, bits: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """The ``bits`` up to HighBit of each number, and what was ``masked`` or ``shifted`` for it.
+class Stored(NamedTuple):
+    """Stored numbers, and whether bits beside them were cut off or shifted out."""
+
+    numbers: np.ndarray
+    masked: bool = False
+    shifted: bool = False
+
+
+def stored(raw: np.ndarray, header: Any, bits: int) -> Stored:
+    """The ``bits`` up to HighBit of each number.
 
     Above them older files keep overlays (PS3.5 8.1.1 of 2004), which would be white. Raises
     ValueError for a HighBit where there are no such bits, and for one of compressed pixels, which
@@ -35,14 +43,12 @@ def stored(raw: np.ndarray, header: Any, bits: int) -> tuple[np.ndarray, dict[st
         raise ValueError(f"HighBit {high} of {bits} bits in compressed pixels")
     if below < 0 or high >= width:
         if below == 0:  # the decoder gave fewer bits than the header announces
-            return raw, {}
+            return Stored(raw)
         raise ValueError(f"HighBit {high} of {bits} bits in {width}")
     cut = np.right_shift(np.left_shift(raw, width - 1 - high), width - bits)
     beyond = np.right_shift(raw, high) >> 1  # of a number with a sign also all ones
-    changes: dict[str, Any] = {"shifted": True} if below else {}
-    if (beyond > 0).any() or (beyond < -1).any():
-        changes["masked"] = True
-    return cut, changes
+    is_masked = bool((beyond > 0).any() or (beyond < -1).any())
+    return Stored(cut, is_masked, below > 0)
 
 
 def rescaled(raw: np.ndarray, header: Any, bits: int) -> tuple[np.ndarray, float, float]:

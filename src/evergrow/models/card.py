@@ -18,7 +18,7 @@ _READING = {
     "compared with the bits per byte of a causal model.",
     "patches": "Of hidden patches, the mean over pixels, masks fixed by the pictures, so that "
     "releases can be compared.",
-    "classes": "Nats a picture.",
+    "classes": "In nats.",
 }
 
 

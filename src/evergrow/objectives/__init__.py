@@ -32,6 +32,12 @@ def _classification(given: "Given") -> "Objective":
     return classification(given)
 
 
+def _findings(given: "Given") -> "Objective":
+    from evergrow.objectives.findings import findings
+
+    return findings(given)
+
+
 def _sft(given: "Given") -> "Objective":
     from evergrow.objectives.sft import sft
 
@@ -43,5 +49,6 @@ OBJECTIVES: "dict[str, Make]" = {
     "masked": _masked,
     "masked_patches": _masked_patches,
     "classification": _classification,
+    "findings": _findings,
     "sft": _sft,
 }

@@ -12,17 +12,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evergrow.errors import InputError
-from evergrow.evals.pictures import class_probabilities, grad_cam
-from evergrow.evals.probes import in_parts
+from evergrow.evals.pictures import grad_cam
+from evergrow.evals.told import LEAST, prior_of, told_classes
 from evergrow.images.sheet import cam_sheet
 from evergrow.lineage import Measured
 from evergrow.models.load_vision import Labels, labels_in, vision_from_config
 from evergrow.models.pixels import model_input
 from evergrow.objectives.lines import Case, Shown
 from evergrow.objectives.objective import Given, Objective
-from evergrow.objectives.picture import SHOWN, HeldOut, PictureBatch, Pictures, in_turn
-from evergrow.stream.order import key_of
-from evergrow.stream.pictures import PictureSource, balanced_items
+from evergrow.objectives.picture import (
+    SHOWN,
+    PictureBatch,
+    Pictures,
+    chances,
+    drawn_part,
+    in_turn,
+)
+from evergrow.stream.pictures import PictureSource, balanced_items, one_hot
 from evergrow.stream.plan import Sample
 from evergrow.train.objective import Loss
 
@@ -41,6 +47,8 @@ def classification(given: Given) -> Objective:
         if balanced and len(stock)
     }
 
+    given_labels = {s.folder.name: s.labels["train"] for s in given.stocks.values()}
+
     def num_items(name: str) -> int:
         stock = given.stocks[name]
         return len(items.get(stock.folder.name, ())) if balanced else len(stock)
@@ -48,7 +56,8 @@ def classification(given: Given) -> Objective:
     def batch(samples: Sequence[Sample], numbers: range) -> PictureBatch:
         if balanced:
             samples = [s._replace(item=items[s.source][s.item]) for s in samples]
-        return pictures.batch(samples, numbers, labels)
+        own = [given_labels[s.source][s.item] for s in samples]
+        return pictures.batch(samples, numbers, one_hot(own, labels))
 
     weights = balanced_weights(num_learnt(given), labels) if config.weights == "balanced" else None
     start = Labels(labels, config.labels is not None)
@@ -113,7 +122,7 @@ def classes(given: Given) -> list[str]:
         if missing := sum(rows.count(None) for rows in source.labels.values()):
             raise InputError(
                 f"sources.{name}: has {missing} pictures without a label; give them one, or train "
-                "a masked autoencoder"
+                + ("{kind: findings}" if source.findings else "a masked autoencoder")
             )
     expected = given.config.expected
     there = given.config.labels or labels_of(used.values())
@@ -172,17 +181,33 @@ class _Told:
         self._pictures = Pictures(given)
 
     def measure(self, model: nn.Module, names: Collection[str], partial: bool) -> list[Measured]:
-        """Log loss (nats a picture) and accuracy."""
+        """Log loss (nats a picture) and accuracy, beside those of the classes' shares alone."""
         return [self._measured(model, name, partial) for name in names]
 
     def _measured(self, model: nn.Module, name: str, partial: bool) -> Measured:
-        part = (lambda keys: drawn_part(keys, self._given.part)) if partial else None
-        held = self._pictures.held_out(name, part)
-        chances = _chances(model, held)
+        draw = (lambda keys: drawn_part(keys, self._given.part)) if partial else None
+        held = self._pictures.measured(name, draw)
+        said = chances(model, held)
         truth = np.array([self._labels.index(str(label)) for label in held.labels])
-        losses = -np.log(np.maximum(chances[np.arange(len(truth)), truth], 1e-12))
-        accuracy = float((chances.argmax(1) == truth).mean())
-        return held.measured(name, UNIT, losses, accuracy=accuracy)
+        losses = -np.log(np.maximum(said[np.arange(len(truth)), truth], LEAST))
+        counts = self._counts(name)
+        told = None
+        if not partial:
+            usual = int(counts.argmax())
+            told = told_classes(said, truth, self._labels, usual, held.patients)
+        return held.measured(name, UNIT, losses).model_copy(
+            update={
+                "accuracy": float((said.argmax(1) == truth).mean()),
+                "floor": float(-np.log(prior_of(counts))[truth].mean()),
+                "told": told,
+            }
+        )
+
+    def _counts(self, name: str) -> np.ndarray:
+        """[K] the labels of a source's training pictures; of all where it is only measured."""
+        source = self._given.stocks[name]
+        counts = Counter(source.labels["train"] or source.labels["held_out"])
+        return np.array([counts[label] for label in self._labels])
 
     def show(self, model: nn.Module, names: Collection[str], folder: Path) -> list[Shown]:
         """Pictures told rightly and wrongly under the map of what spoke for the class told."""
@@ -191,9 +216,9 @@ class _Told:
         return [self._sheet(model, name, folder) for name in names]
 
     def _sheet(self, model: nn.Module, name: str, folder: Path) -> Shown:
-        held = self._pictures.held_out(name, None)
-        chances = _chances(model, held)
-        told = [self._labels[k] for k in chances.argmax(1)]
+        held = self._pictures.shown(name)
+        best = chances(model, held).argmax(1)
+        told = [self._labels[k] for k in best]
         is_right = [told[i] == label for i, label in enumerate(held.labels)]
         right, wrong = (
             in_turn([i for i, x in enumerate(is_right) if x == said], held.labels)[:SHOWN]
@@ -201,22 +226,8 @@ class _Told:
         )
         chosen = [*right, *wrong]
         pixels = held.pixels(chosen)
-        heat = grad_cam(model, pixels, [int(chances[i].argmax()) for i in chosen])
+        heat = grad_cam(model, pixels, [int(best[i]) for i in chosen])
         picture = f"{name}.png"
         cam_sheet(folder / picture, pixels, heat, len(right), SHOWN)
         cases = [Case.model_validate({"is": str(held.labels[i]), "told": told[i]}) for i in chosen]
         return Shown(source=name, picture=picture, num_right=len(right), cases=cases)
-
-
-def drawn_part(keys: Sequence[str], num: int) -> list[int]:
-    """At most ``num`` pictures, drawn by a hash: the first ones of a file may be of one class."""
-    if len(keys) <= num:
-        return list(range(len(keys)))
-    drawn = sorted(range(len(keys)), key=lambda i: (key_of("part", keys[i]), i))
-    return sorted(drawn[:num])
-
-
-def _chances(model: nn.Module, held: HeldOut) -> np.ndarray:
-    """[N, K] of a classifier on held-out pictures."""
-    parts = in_parts(held.source, "held_out", held.items)
-    return np.concatenate([class_probabilities(model, pixels) for pixels in parts])

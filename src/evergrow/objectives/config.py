@@ -77,6 +77,27 @@ class ClassificationConfig(Config):
         return self
 
 
+class FindingsConfig(Config):
+    """Tell several things of a picture, each by itself; some may be unknown."""
+
+    form: ClassVar[Form] = "pictures"
+    trains: ClassVar[tuple[str, ...]] = ("classes",)
+    kind: Literal["findings"] = "findings"
+    labels: Annotated[list[Label], Field(min_length=1)] | None = Field(
+        default=None,
+        description="all findings, in order, also such as only a later stage brings; default: "
+        "those of the sources",
+    )
+    uncertain: Literal["ignore", "ones", "zeros"] = Field(
+        default="ignore",
+        description="what -1 counts as in training: U-Ignore, U-Ones, U-Zeros (Irvin et al. 2019)",
+    )
+    unmentioned: Literal["ignore", "zeros"] = Field(
+        default="ignore",
+        description="what a blank counts as: unknown, or absent as in that paper",
+    )
+
+
 class SftConfig(Config):
     """Answer as the assistants of chats do: the loss is on what they said."""
 
@@ -94,7 +115,12 @@ class SftConfig(Config):
 
 
 ObjectiveConfig = Annotated[
-    CausalConfig | MaskedConfig | MaskedPatchesConfig | ClassificationConfig | SftConfig,
+    CausalConfig
+    | MaskedConfig
+    | MaskedPatchesConfig
+    | ClassificationConfig
+    | FindingsConfig
+    | SftConfig,
     Field(discriminator="kind"),
 ]
 

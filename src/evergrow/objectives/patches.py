@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from evergrow.errors import InputError
 from evergrow.evals.pictures import mean_patch_errors, reconstruct, reconstruction_errors
 from evergrow.evals.probes import in_parts
+from evergrow.images.picture import Part
 from evergrow.images.sheet import reconstruction_sheet
 from evergrow.lineage import Measured
 from evergrow.models.kind import kind_of_architecture
@@ -114,36 +115,36 @@ class _Drawn:
 
     def __init__(self, given: Given) -> None:
         self._pictures, self._given = Pictures(given), given
-        self._floors: dict[str, np.ndarray] = {}
+        self._floors: dict[tuple[str, Part], np.ndarray] = {}
 
     def measure(self, model: nn.Module, names: Collection[str], partial: bool) -> list[Measured]:
         """The error and its ``floor``, that of the best constant."""
         return [self._measured(model, name, partial) for name in names]
 
     def _measured(self, model: nn.Module, name: str, partial: bool) -> Measured:
-        held = self._pictures.held_out(name, self._first_ones if partial else None)
+        held = self._pictures.measured(name, self._first_ones if partial else None)
         parts = held.parts(num_patches(model))
         errors = np.concatenate([reconstruction_errors(model, *part) for part in parts])
-        floor = float(self._floor(model, name)[: len(errors)].mean())
-        return held.measured(name, UNIT, errors, floor=floor)
+        floor = float(self._floor(model, name, held.part)[: len(errors)].mean())
+        return held.measured(name, UNIT, errors).model_copy(update={"floor": floor})
 
     def _first_ones(self, keys: Sequence[str]) -> list[int]:
         """As they lie; docs/log.md has numbers of that."""
         return list(range(len(keys)))[: self._given.part]
 
-    def _floor(self, model: nn.Module, name: str) -> np.ndarray:
-        """The error of every held-out picture under the best constant, computed once."""
-        if name not in self._floors:
+    def _floor(self, model: nn.Module, name: str, measured: Part) -> np.ndarray:
+        """The error of every picture of a part under the best constant, computed once."""
+        if (name, measured) not in self._floors:
             config: Any = model.config
-            source, held = self._given.stocks[name], self._pictures.held_out(name, None)
-            part = "train" if len(source) else "held_out"
+            source, held = self._given.stocks[name], self._pictures.held_out(name, measured)
+            part: Part = "train" if len(source) else "held_out"
             train = in_parts(source, part, range(len(source.pixels[part])))
             read = (model_input(model, pixels) for pixels in train)
             parts = held.parts(num_patches(model))
             own = ((model_input(model, pixels), noise) for pixels, noise in parts)
             shape = (config.patch_size, config.mask_ratio, config.norm_pix_loss)
-            self._floors[name] = mean_patch_errors(read, own, *shape)
-        return self._floors[name]
+            self._floors[name, measured] = mean_patch_errors(read, own, *shape)
+        return self._floors[name, measured]
 
     def show(self, model: nn.Module, names: Collection[str], folder: Path) -> list[Shown]:
         """Pictures with their patches hidden, and as the model completes them."""
@@ -151,7 +152,7 @@ class _Drawn:
             return []
         shown = []
         for name in names:
-            held = self._pictures.held_out(name, None)
+            held = self._pictures.shown(name)
             pixels = held.pixels(range(len(held.items))[:SHOWN])
             noise = mask_noise(held.keys[:SHOWN], num_patches(model))
             picture = f"{name}.png"

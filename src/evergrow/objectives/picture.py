@@ -13,8 +13,10 @@ from transformers import PreTrainedModel
 
 from evergrow.errors import InputError
 from evergrow.evals.intervals import mean_interval
+from evergrow.evals.pictures import chances_of
 from evergrow.evals.probes import AT_ONCE, in_parts, labelled, probe_lines, why_not
 from evergrow.images.config import AugmentConfig
+from evergrow.images.picture import Part
 from evergrow.lineage import Measured
 from evergrow.models.save import save_vision_release
 from evergrow.models.vision import PictureForm, drawn_anew, refuse_patch
@@ -25,11 +27,15 @@ from evergrow.stream.pictures import PictureSource, picture_batch
 from evergrow.stream.plan import Sample
 
 SHOWN = 8  # pictures of each source on a sheet
+Draw = Callable[[Sequence[str]], list[int]]  # keys of pictures -> places of some
 
 
 @dataclass(frozen=True)
 class PictureBatch:
-    """pixels_NCHW float32; targets_NK (rows sum to 1) when classified; keys_N draw the masks."""
+    """pixels_NCHW float32; targets_NK where there are labels; keys_N draw the masks.
+
+    Rows of targets sum to 1 for classes; of findings a target that is no number is unknown.
+    """
 
     pixels_NCHW: Tensor
     targets_NK: Tensor | None
@@ -37,8 +43,13 @@ class PictureBatch:
 
     @property
     def weight(self) -> float:
-        """The number of pictures: each has equally many targets, class weights average 1."""
-        return float(len(self.pixels_NCHW))
+        """The number of pictures, each by its share of targets that are known.
+
+        The weights of classes average 1.
+        """
+        if self.targets_NK is None:
+            return float(len(self.pixels_NCHW))
+        return float((~self.targets_NK.isnan()).sum()) / self.targets_NK.shape[1]
 
     @property
     def passed(self) -> int:
@@ -58,9 +69,10 @@ class PictureBatch:
 
 
 class HeldOut(NamedTuple):
-    """A source's held-out pictures, or some of them: their labels, patients and keys of masks."""
+    """A part of a source that is measured, or some of it: labels, patients and keys of masks."""
 
     source: PictureSource
+    part: Part
     items: list[int]
     labels: list[str | None]
     patients: list[str | None]
@@ -68,20 +80,25 @@ class HeldOut(NamedTuple):
 
     def pixels(self, items: Sequence[int]) -> Tensor:
         """[n, C, H, W] of the pictures at these places."""
-        return self.source.tensor("held_out", [self.items[i] for i in items])
+        return self.source.tensor(self.part, [self.items[i] for i in items])
 
     def parts(self, num_patches: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels and the noise of their masks, 1,024 pictures at a time."""
-        for i, pixels in enumerate(in_parts(self.source, "held_out", self.items)):
+        for i, pixels in enumerate(in_parts(self.source, self.part, self.items)):
             keys = self.keys[AT_ONCE * i : AT_ONCE * (i + 1)]
             yield pixels, mask_noise(keys, num_patches)
 
-    def measured(self, source: str, unit: str, values: np.ndarray, **more: float) -> Measured:
+    def measured(self, source: str, unit: str, values: np.ndarray) -> Measured:
         """The mean of a value a picture, with its interval over patients."""
         found = mean_interval(values, self.patients)
         bounds = {name: found.pop(name) for name in ("low", "high")}
         return Measured(
-            source=source, unit=unit, loss=float(values.mean()), **bounds, **more, counts=found
+            source=source,
+            unit=unit,
+            part=self.source.called(self.part),
+            loss=float(values.mean()),
+            **bounds,
+            counts=found,
         )
 
 
@@ -103,21 +120,34 @@ class Pictures:
             refuse_patch(self.form, given.start.patch)
 
     def batch(
-        self, samples: Sequence[Sample], numbers: range, labels: Sequence[str] | None
+        self, samples: Sequence[Sample], numbers: range, targets_NK: Tensor | None
     ) -> PictureBatch:
         changes = self.given.train.augment or AugmentConfig()
         first, seed = numbers[0], self.given.seed
-        return PictureBatch(*picture_batch(samples, self._by_folder, first, seed, changes, labels))
+        drawn = picture_batch(samples, self._by_folder, first, seed, changes, targets_NK)
+        return PictureBatch(*drawn)
 
-    def held_out(self, name: str, part: Callable[[Sequence[str]], list[int]] | None) -> HeldOut:
-        """The held-out pictures of a source, or those that ``part`` takes by their keys."""
+    def measured(self, name: str, partial: Draw | None) -> HeldOut:
+        """What a source is measured on: all that is held out, for the numbers that are reported.
+
+        Or, for a look that steers, those that ``partial`` takes, by their keys, of its val.
+        """
+        part = "held_out" if partial is None else self.given.stocks[name].steered_by
+        return self.held_out(name, part, partial)
+
+    def shown(self, name: str) -> HeldOut:
+        """What a person looks at while there is something to be chosen."""
+        return self.held_out(name, self.given.stocks[name].steered_by)
+
+    def held_out(self, name: str, part: Part, draw: Draw | None = None) -> HeldOut:
+        """A part of a source, or those of its pictures that ``draw`` takes by their keys."""
         source = self.given.stocks[name]
-        rows = source.rows["held_out"]
-        items = list(range(len(rows["key"]))) if part is None else part(rows["key"])
+        rows = source.rows[part]
+        items = list(range(len(rows["key"]))) if draw is None else draw(rows["key"])
         label, patient, digest = (
             [rows[column][i] for i in items] for column in ("label", "patient", "content_hash")
         )
-        return HeldOut(source, items, label, patient, [key_of("mask", d) for d in digest])
+        return HeldOut(source, part, items, label, patient, [key_of("mask", d) for d in digest])
 
     def probe(
         self, model: nn.Module, names: Collection[str], first: bool, say: Say
@@ -178,6 +208,20 @@ def form_of(opened: Mapping[str, PictureSource]) -> PictureForm:
                 f"channels, {first} has {shape[1]} x {shape[2]} and {shape[0]}; set size"
             )
     return PictureForm(shape[1], shape[0])
+
+
+def drawn_part(keys: Sequence[str], num: int) -> list[int]:
+    """At most ``num`` pictures, drawn by a hash: the first ones of a file may be of one class."""
+    if len(keys) <= num:
+        return list(range(len(keys)))
+    drawn = sorted(range(len(keys)), key=lambda i: (key_of("part", keys[i]), i))
+    return sorted(drawn[:num])
+
+
+def chances(model: nn.Module, held: HeldOut) -> np.ndarray:
+    """[N, K] of a classifier on held-out pictures."""
+    parts = in_parts(held.source, held.part, held.items)
+    return np.concatenate([chances_of(model, pixels) for pixels in parts])
 
 
 def in_turn(items: Sequence[int], labels: Sequence[str | None]) -> list[int]:

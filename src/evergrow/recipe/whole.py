@@ -236,7 +236,7 @@ class Recipe(Config):
         elif train.objective is None and form == "pictures":
             raise ValueError(
                 "train.objective: missing; a loaded vision model draws patches or tells classes, "
-                "so set {kind: masked_patches} or {kind: classification}"
+                "so set {kind: masked_patches}, {kind: classification} or {kind: findings}"
             )
         else:
             objective = train.objective
@@ -253,7 +253,7 @@ class Recipe(Config):
                 f"train.augment.cutmix: mixes classes, got {share:g} where patches are drawn; "
                 "remove it"
             )
-        if (self.model.from_ or "").endswith(".safetensors") and objective.kind != "classification":
+        if (self.model.from_ or "").endswith(".safetensors") and "classes" not in objective.trains:
             raise ValueError(
                 f"model.from: {self.model.from_} is a ResNet-50, which {objective.kind} cannot "
                 "train; set train.objective: {kind: classification}, or give a ViT-MAE folder"

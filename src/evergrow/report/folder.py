@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from evergrow.config import Record
 from evergrow.errors import InputError
+from evergrow.images.records import Audit
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed, Shown
 from evergrow.run import FORMAT, Manifest, StageRecord, read_manifest, refuse_newer
@@ -39,47 +40,6 @@ class Unreadable(Record):
     path: str
     offset: int | None = None
     reason: str
-
-
-class Pair(Record):
-    """Two pictures that are alike, and the parts they stand in."""
-
-    first: str
-    second: str
-    parts: str
-    distance: int | None = None
-
-
-class Repeats(Record):
-    """Pairs of pictures that are equal, or nearly so."""
-
-    num_pairs: int
-    across: int
-    listed: list[Pair]
-    bits: int | None = None
-    label_conflicts: list[Pair] = []
-
-
-class Owners(Record):
-    """One source in the audit: pictures by part, patients and labels."""
-
-    train: int
-    held_out: int
-    patients: int
-    labels: dict[str, int]
-    burned_in_annotation: dict[str, int] = {}
-    on_other_side: int = 0  # patients who are not where their hash puts them
-
-
-class Audit(Record):
-    """What the audit of pictures found before training."""
-
-    num_pictures: int
-    split_by: str
-    exact: Repeats
-    near: Repeats
-    patients_across: list[str]
-    by_source: dict[str, Owners]
 
 
 class Data(Part):

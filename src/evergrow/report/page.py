@@ -15,7 +15,14 @@ from evergrow.report.folder import Arm, Growth, Moment, RunFolder, has_runs, rea
 from evergrow.report.lineage import WIDTH, lineage
 from evergrow.report.matrix import columns, heat_map, ways
 from evergrow.report.next_step import next_step
-from evergrow.report.pictures import share_tables, sheets, unlearnt
+from evergrow.report.pictures import (
+    patient_facts,
+    pixel_facts,
+    share_tables,
+    sheets,
+    told_blocks,
+    unlearnt,
+)
 from evergrow.report.templates import templates
 
 RELOAD_SECONDS = 10
@@ -74,6 +81,9 @@ def render(folder: RunFolder, written: datetime) -> str:
         samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.shown))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
         share_tables=share_tables(folder),
+        told_blocks=told_blocks(folder),
+        patient_facts=patient_facts,
+        pixel_facts=pixel_facts,
         unlearnt=not_learnt,
         audit=folder.audit,
         skipped=[(arm, step) for arm in folder.arms for step in arm.first.digest.skipped],

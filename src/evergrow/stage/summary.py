@@ -250,12 +250,7 @@ class _Scored:
         What was not learnt cannot be forgotten. Text has no such floor.
         """
         found = self._losses.get(record.key, {})
-        return [
-            name
-            for name in record.mixture
-            if name in found and (floor := found[name].floor) is not None
-            if found[name].loss >= floor
-        ]
+        return [name for name in record.mixture if name in found and not found[name].is_learnt]
 
     def _curve(
         self, streams: Sequence[StageRecord], stage: str

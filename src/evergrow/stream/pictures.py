@@ -14,27 +14,28 @@ from evergrow.disk import checksum
 from evergrow.errors import EvergrowError
 from evergrow.images.augment import augment, cutmix
 from evergrow.images.config import AugmentConfig
-from evergrow.images.picture import Picture
+from evergrow.images.picture import PARTS, Findings, Part, Picture
 from evergrow.stream.order import key_of
 from evergrow.stream.plan import Sample
 from evergrow.stream.proof import Proof, read_data_manifest
 
-PARTS = ("train", "held_out")
+ALWAYS: tuple[Part, ...] = ("train", "held_out")  # though one of them may be empty
 # All of a picture that is written besides its pixels.
 COLUMNS = ("id", "content_hash", "key", "patient", "site", "label", "burned_in")
 
 
 def write_pictures(
-    folder: Path, pictures: Mapping[str, Sequence[Picture]], manifest: dict[str, Any]
+    folder: Path, pictures: Mapping[Part, Sequence[Picture]], manifest: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write both parts into the empty ``folder``; returns the whole manifest, written last."""
+    """Write the parts into the empty ``folder``; returns the whole manifest, written last."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    first = next(p for part in PARTS for p in pictures[part]).pixels  # one part may be empty
+    first = next(p for part in pictures.values() for p in part).pixels
     counts: dict[str, Any] = {}
     files: dict[str, Any] = {}
-    for part in PARTS:
+    stored: list[Part] = [p for p in PARTS if p in ALWAYS or pictures.get(p)]
+    for part in stored:
         (folder / part).mkdir()
         path = folder / part / "pixels.bin"
         with path.open("wb") as file:
@@ -42,6 +43,10 @@ def write_pictures(
                 file.write(np.ascontiguousarray(picture.pixels).tobytes())
         rows = [{name: getattr(p, name) for name in COLUMNS} for p in pictures[part]]
         schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+        if names := manifest.get("findings"):
+            schema = schema.append(pa.field("findings", pa.list_(pa.int8())))
+            for row, picture in zip(rows, pictures[part], strict=True):
+                row["findings"] = [(picture.findings or {}).get(name) for name in names]
         table = folder / part / "pictures.parquet"
         parquet.write_table(pa.Table.from_pylist(rows, schema=schema), table)
         counts[part] = {"num_pictures": len(rows)}
@@ -65,17 +70,41 @@ class PictureSource:
 
     folder: Path
     manifest: dict[str, Any]
-    pixels: dict[str, np.ndarray]
-    rows: dict[str, dict[str, list[Any]]]  # by part and column
+    pixels: dict[Part, np.ndarray]
+    rows: dict[Part, dict[str, list[Any]]]  # by part and column
     proof: Proof
 
     @property
-    def labels(self) -> dict[str, list[str | None]]:
+    def steered_by(self) -> Part:
+        """What choices are made on: val where the data has one beside its test."""
+        return "val" if "val" in self.rows else "held_out"
+
+    def called(self, part: Part) -> str | None:
+        """What the data's own split calls a part that is measured; None where it has no split."""
+        given = self.manifest.get("told", {}).get("split", [])
+        if not given:
+            return None
+        return "test" if part == "held_out" and "test" in given else "val"
+
+    @property
+    def labels(self) -> dict[Part, list[str | None]]:
         """The label of every picture, by part."""
         return {part: rows["label"] for part, rows in self.rows.items()}
 
     @property
-    def hashes(self) -> dict[str, list[str]]:
+    def findings(self) -> list[str]:
+        """What its pictures show of several things, by name; empty where they have one label."""
+        return self.manifest.get("findings", [])
+
+    def findings_of(self, part: Part, item: int) -> Findings | None:
+        """What is known of a picture's findings; None where the source has none."""
+        if not self.findings:
+            return None
+        values = zip(self.findings, self.rows[part]["findings"][item], strict=True)
+        return {name: value for name, value in values if value is not None}
+
+    @property
+    def hashes(self) -> dict[Part, list[str]]:
         """The content hash of every picture, by part."""
         return {part: rows["content_hash"] for part, rows in self.rows.items()}
 
@@ -87,7 +116,7 @@ class PictureSource:
         manifest = read_data_manifest(folder)
         proof = Proof(folder, manifest["files"])
         pixels, rows = {}, {}
-        for part in PARTS:
+        for part in (p for p in PARTS if p in manifest):
             shape = (manifest[part]["num_pictures"], *manifest["shape"])
             path = folder / part / "pixels.bin"
             kind = manifest["dtype"]
@@ -104,7 +133,7 @@ class PictureSource:
         """What a picture moves the clock by: one."""
         return 1.0
 
-    def tensor(self, part: str, items: Sequence[int] | None = None) -> Tensor:
+    def tensor(self, part: Part, items: Sequence[int] | None = None) -> Tensor:
         """[N, C, H, W] float32 in [0, 1]; all of the part without ``items``."""
         self.proof.hold()
         chosen = self.pixels[part] if items is None else self.pixels[part][list(items)]
@@ -145,20 +174,18 @@ def picture_batch(
     first_number: int,
     seed: int,
     changes: AugmentConfig,
-    labels: Sequence[str] | None,
+    targets_NK: Tensor | None,
 ) -> tuple[Tensor, Tensor | None, list[int]]:
-    """Pixels [N, C, H, W], targets [N, K] or None, and the key of each sample.
+    """Changed pixels [N, C, H, W], targets [N, K] as CutMix mixes them, and each sample's key.
 
     ``first_number`` is the global number of the first sample: changes and masks are drawn from it.
     """
     keys = [key_of("picture", seed, first_number + n) for n in range(len(samples))]
     changed = augment(_pixels(samples, sources), keys, changes)
-    if labels is None:
-        return changed, None, keys
-    targets = one_hot([sources[s.source].labels["train"][s.item] for s in samples], labels)
-    if changes.cutmix > 0:
-        changed, targets = cutmix(changed, targets, key_of("cutmix", keys[0]), changes.cutmix)
-    return changed, targets, keys
+    if targets_NK is not None and changes.cutmix > 0:
+        key = key_of("cutmix", keys[0])
+        changed, targets_NK = cutmix(changed, targets_NK, key, changes.cutmix)
+    return changed, targets_NK, keys
 
 
 def _pixels(samples: Sequence[Sample], sources: Mapping[str, PictureSource]) -> Tensor:
