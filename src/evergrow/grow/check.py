@@ -7,6 +7,7 @@ differences).
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
 from evergrow.models.families import FAMILIES
 from evergrow.models.family import Family
+from evergrow.models.quiet import undisturbed
 
 # What is known of a folder that another tool grew and whose family nobody described.
 _NOBODYS = Family("", "", ("",), {}, "layer", {}, ())
@@ -48,12 +50,14 @@ def check_growth(
     """
     small, large = _weigh(source, grown, plan)
     batch = random_batch(small.model)
-    before = run(small, batch, torch.float32, backward=True)
     shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
     family = FAMILIES.get(str(grown.config.get("model_type")), _NOBODYS)
     watched = Watched(shapes, family.axes_of, grown.read)
-    after = run(large, batch, torch.float32, backward=True, watch=watched)
-    exact = run(small, batch, torch.float64)
+    in_few_bits = source.bytes_per_weight < 4
+    with undisturbed(), ThreadPoolExecutor(1) as beside:
+        of_source = beside.submit(_source_passes, small, batch, in_few_bits)
+        after = run(large, batch, torch.float32, backward=True, watch=watched)
+        before, exact, few_bits = of_source.result()
     words = _has_choices(small)
     found = difference(before.outputs, after.outputs, words)
     others = _others(before, after, exact)
@@ -65,8 +69,7 @@ def check_growth(
         unrounded = _before_rounding(source, grown, plan, large, batch)
     judged = difference(before.outputs, (unrounded or after).outputs, words)
     others = others if unrounded is None else _others(before, unrounded, exact)
-    in_few_bits = source.bytes_per_weight < 4
-    few = _noise(before, run(small, batch, torch.bfloat16), words) if in_few_bits else None
+    few = None if few_bits is None else _noise(before, few_bits, words)
     ratio = _over(after.gradient_norm, before.gradient_norm)
     return {
         "exactness": "exact" if plan is None else plan.exactness,
@@ -124,6 +127,15 @@ def _has_choices(weighed: Weighed) -> bool:
     return is_language_model(weighed.model) or (classes and several)
 
 
+def _source_passes(
+    small: Weighed, batch: Batch, in_few_bits: bool
+) -> tuple[Passed, Passed, Passed | None]:
+    """In float32, in float64, and in bfloat16 if asked."""
+    before = run(small, batch, torch.float32, backward=True)
+    few = run(small, batch, torch.bfloat16) if in_few_bits else None
+    return before, run(small, batch, torch.float64), few
+
+
 def _noise(before: Passed, other: Passed, words: bool) -> Difference:
     """What the source's own float32 outputs differ by when computed in another type."""
     return difference(before.outputs.double(), other.outputs.double(), words)
@@ -136,7 +148,8 @@ def _before_rounding(
     if plan is None or grown.bytes_per_weight >= 4:
         return None
     wide = partial(expand, plan, read=source.read_wide)
-    return run(replace(large, read=wide), batch, torch.float32)
+    with undisturbed():
+        return run(replace(large, read=wide), batch, torch.float32)
 
 
 def _others(before: Passed, after: Passed, exact: Passed) -> list[dict[str, float]]:
@@ -220,9 +233,11 @@ def _on_text(
     if not texts:
         return None
     sums = Differences(words)
-    for batch in texts:
-        outputs = [run(weighed, batch, torch.float32).outputs for weighed in (small, large)]
-        sums.add(outputs[0], outputs[1], batch.targets)
+    with undisturbed(), ThreadPoolExecutor(1) as beside:
+        for batch in texts:
+            of_source = beside.submit(run, small, batch, torch.float32)
+            grown = run(large, batch, torch.float32).outputs
+            sums.add(of_source.result().outputs, grown, batch.targets)
     record: dict[str, float | int] = {**sums.result().record()}
     record["num_tokens"] = sum(batch.inputs["input_ids"].numel() for batch in texts)
     return record

@@ -1,6 +1,5 @@
 """What a model costs, before and after growth, from its configuration alone."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +7,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from evergrow.models.describe import context_window
-from evergrow.models.skeleton import skeleton
 
 SEQUENCE_LENGTH = 2048  # tokens, for the attention's operations; less where the window is shorter
 TRAINING_BYTES = 16  # a parameter in fp32: weight, gradient and AdamW's two moments
@@ -38,9 +36,8 @@ class Cost:
         return asdict(self)
 
 
-def cost_of(config: Mapping[str, Any], bytes_per_weight: int) -> Cost:
-    """The cost of the model that config.json's content describes; builds it without weights."""
-    model = skeleton(config)
+def cost_of(model: PreTrainedModel, bytes_per_weight: int) -> Cost:
+    """The cost of a model; a skeleton will do."""
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     looked_up = num_parameters - sum(p.numel() for p in _multiplied(model))
     settings: Any = model.config.get_text_config()

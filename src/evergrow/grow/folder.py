@@ -4,12 +4,14 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from evergrow import lineage
 from evergrow.disk import new_folder
@@ -23,7 +25,7 @@ from evergrow.grow.expand import expand, needed, target_names
 from evergrow.grow.layout import line_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
-from evergrow.grow.record import grown_node, growth_record, write_record
+from evergrow.grow.record import grown_node, growth_record, hashes_of, write_record
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
@@ -55,12 +57,12 @@ def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
     """
     source = open_folder(folder)
     plan = plan_growth(source.config, grow)
-    _check_fit(source.config, {n: slot.shape for n, slot in source.slots.items()})
+    small, large = skeleton(source.config), skeleton(plan.target)
+    _check_fit(small, {n: slot.shape for n, slot in source.slots.items()})
     shapes = {name: _grown(plan, source, name) for name in target_names(plan, source.slots)}
-    _check_fit(plan.target, {name: shape for name, (_, shape) in shapes.items()})
+    _check_fit(large, {name: shape for name, (_, shape) in shapes.items()})
     width = source.bytes_per_weight
-    before, after = cost_of(source.config, width), cost_of(plan.target, width)
-    return Outlook(source, plan, shapes, before, after)
+    return Outlook(source, plan, shapes, cost_of(small, width), cost_of(large, width))
 
 
 def _grown(plan: GrowthPlan, source: Stored, name: str) -> Shape:
@@ -68,9 +70,8 @@ def _grown(plan: GrowthPlan, source: Stored, name: str) -> Shape:
     return first.dtype, line_of(plan, name).grown_shape(name, first.shape)
 
 
-def _check_fit(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_fit(model: PreTrainedModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """The architecture's parameters are all there, in the shapes that config.json gives them."""
-    model = skeleton(config)
     stored, parts = stored_names(model, shapes), split_parts(model, shapes)
     for name, parameter in model.named_parameters(remove_duplicate=False):
         for part, expected in parts.get(name, {stored[name]: tuple(parameter.shape)}).items():
@@ -99,7 +100,8 @@ def grow_folder(
         raise InputError(f"{folder}: is there already; choose another folder or delete it")
     outlook = look_ahead(source, grow)
     _check_space(folder, outlook)
-    with new_folder(folder) as unfinished:
+    with ThreadPoolExecutor(1) as beside, new_folder(folder) as unfinished:
+        hashes = beside.submit(hashes_of, outlook.source)
         write_grown(outlook, unfinished, shard_bytes)
         widths = outlook.plan.outputs
         carry(source, unfinished, (widths.before, widths.after))
@@ -112,6 +114,7 @@ def grow_folder(
         record = growth_record(
             outlook.source, folder, grow, outlook.plan, outlook.before, outlook.after,
             list(outlook.shapes), checked, left_behind(source, outlook.source.files),
+            hashes.result(),
         )  # fmt: skip
         write_record(unfinished, record)
         node = grown_node(source, grow, record).to_data()

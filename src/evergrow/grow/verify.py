@@ -13,6 +13,7 @@ from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import changed_files, cost_record, grow_config, plan_record, read_record
 from evergrow.grow.stored import Stored, open_folder
+from evergrow.models.skeleton import skeleton
 
 # Fields that say how weights are stored or by what, not what the model computes.
 _BESIDE_THE_FUNCTION = {"transformers_version", "dtype", "torch_dtype", "_name_or_path"}
@@ -36,7 +37,7 @@ def verify_folders(
         found = checked.pop("problems")
         return {**_without_record(small, large), "verification": checked, "problems": found}
     problems = _strangers(small, large, record, plan) + checked.pop("problems")
-    costs = [cost_of(s.config, s.bytes_per_weight) for s in (small, large)]
+    costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         **plan_record(plan, *costs),
         "optimizer": record["optimizer"],
@@ -49,7 +50,7 @@ def verify_folders(
 def _without_record(small: Stored, large: Stored) -> dict[str, Any]:
     fields = sorted(small.config.keys() | large.config.keys())
     pairs = {field: [small.config.get(field), large.config.get(field)] for field in fields}
-    costs = [cost_of(s.config, s.bytes_per_weight) for s in (small, large)]
+    costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         "config": {field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
         "cost": cost_record(*costs),
