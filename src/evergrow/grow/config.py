@@ -39,6 +39,11 @@ class GrowConfig(Config):
         "matrix's root mean square; default: 0.05 with auto, else 0",
     )
     seed: int = Field(0, ge=0, description="of random copies, splits and noise")
+    train: Literal["all", "new"] = Field(
+        "all",
+        description="what the stage trains: all layers, or the blocks alone that growth added "
+        "(block expansion, arXiv 2401.02415)",
+    )
     optimizer_state: Literal["asymmetric", "copy", "drop"] = Field(
         "asymmetric",
         description="moments: kept for old elements and 0 for new ones, kept for all, or none",
@@ -53,6 +58,16 @@ class GrowConfig(Config):
         if self.layers is not None and ("layers" in self.to or self.depth != "auto"):
             raise ValueError(
                 f"layers {self.layers} says which blocks there are; remove to.layers and depth"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _new_is_blocks(self) -> Self:
+        wider = sorted({*self.to} - {"layers"})
+        if self.train == "new" and wider:
+            raise ValueError(
+                f"train new trains new blocks alone, and {wider[0]}={self.to[wider[0]]} puts new "
+                "units into old ones; grow layers only, or train all"
             )
         return self
 

@@ -78,6 +78,12 @@ class StageConfig(Config):
     def _one_plan_of_layers(self) -> Self:
         if self.depth is not None and self.two_stage is not None:
             raise ValueError("depth and two_stage both say which layers train; keep one of them")
+        other = "depth" if self.depth is not None else "two_stage"
+        new = self.grow is not None and self.grow.train == "new"
+        if new and getattr(self, other) is not None:
+            raise ValueError(
+                f"grow.train and {other} both say which layers train; keep one of them"
+            )
         return self
 
     @model_validator(mode="after")
