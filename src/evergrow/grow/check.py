@@ -19,7 +19,15 @@ from evergrow.errors import InputError
 from evergrow.grow.difference import Difference, Differences, difference, is_finite
 from evergrow.grow.expand import expand
 from evergrow.grow.freedom import Watched
-from evergrow.grow.passes import Batch, Passed, Weighed, is_language_model, random_batch, run
+from evergrow.grow.passes import (
+    Batch,
+    Passed,
+    Weighed,
+    is_language_model,
+    random_batch,
+    run,
+    targets_of,
+)
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
 from evergrow.models.families import FAMILIES
@@ -42,31 +50,34 @@ def check_growth(
     plan: GrowthPlan | None,
     texts: Sequence[Batch] = (),
     tolerance: float | None = None,
+    again: Sequence[Batch] = (),
 ) -> dict[str, Any]:
     """Every number of the verification, and under ``problems`` a sentence for each broken promise.
 
     Without ``plan`` (a folder that another tool grew) the function must be kept. ``tolerance``
-    bounds the largest difference of the outputs in float32 in place of the noise's multiple.
+    bounds the largest difference of the outputs in float32 in place of the noise's multiple. Where
+    ids are new, what is said of the old ones must be kept; where the tokenizer is another, of the
+    pieces that both have, and ``again`` is the text by the grown model's.
     """
     small, large = _weigh(source, grown, plan)
-    batch = random_batch(small.model)
+    batch, other = _random_batches(small, large, plan)
     shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
     family = FAMILIES.get(str(grown.config.get("model_type")), _NOBODYS)
     watched = Watched(shapes, family.axes_of, grown.read)
     in_few_bits = source.bytes_per_weight < 4
     with undisturbed(), ThreadPoolExecutor(1) as beside:
         of_source = beside.submit(_source_passes, small, batch, in_few_bits)
-        after = run(large, batch, torch.float32, backward=True, watch=watched)
+        after = run(large, other, torch.float32, backward=True, watch=watched)
         before, exact, few_bits = of_source.result()
     words = _has_choices(small)
     found = difference(before.outputs, after.outputs, words)
     others = _others(before, after, exact)
-    kept = plan is None or plan.exactness == "exact"
+    kept = plan is None or plan.keeps_old_ids
     noise = _noise(before, exact, words)
     limit = tolerance if tolerance is not None else _limit(noise)
     unrounded = None
     if kept and (found.maximum > limit or _other_problems(others)):
-        unrounded = _before_rounding(source, grown, plan, large, batch)
+        unrounded = _before_rounding(source, grown, plan, large, other)
     judged = difference(before.outputs, (unrounded or after).outputs, words)
     others = others if unrounded is None else _others(before, unrounded, exact)
     few = None if few_bits is None else _noise(before, few_bits, words)
@@ -83,7 +94,9 @@ def check_growth(
             "source": before.gradient_norm, "grown": after.gradient_norm, "ratio": ratio,
         },
         "activation_rms": _activations(before, after, plan),
-        "text": _on_text(small, large, texts, words),
+        "text": _by_both(small, large, texts, again)
+        if again
+        else _on_text(small, large, texts, words),
         "symmetry": watched.records(),
         "problems": [
             *_problems(found, judged, limit, ratio, kept, tolerance is not None),
@@ -109,6 +122,9 @@ def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weig
             f"{grown.folder}: holds no growth.json, which says how its {sizes[1]} hidden features "
             f"stand for the source's {sizes[0]}; grow it again with evergrow"
         )
+    if plan is not None and plan.spelling is not None and is_language_model(small.model):
+        small = replace(small, ids=plan.spelling.old_ids)
+        large = replace(large, ids=plan.spelling.new_ids)
     return small, large
 
 
@@ -225,6 +241,40 @@ def _activations(
         for place, block in pairs
         if place < len(after.rms) and block < len(before.rms)
     ]
+
+
+def _random_batches(small: Weighed, large: Weighed, plan: GrowthPlan | None) -> tuple[Batch, Batch]:
+    """The same random input for both models: by pieces that both have, in each one's ids."""
+    batch = random_batch(small.model)
+    if plan is None or plan.spelling is None:
+        return batch, batch
+    drawn = batch.inputs["input_ids"] % len(plan.spelling.kept)
+    both = (plan.spelling.old_ids, plan.spelling.new_ids)
+    ids = [known[drawn] for known in both]
+    pairs = zip((small.model, large.model), ids, strict=True)
+    first, second = (Batch({"input_ids": own}, targets_of(model, own)) for model, own in pairs)
+    return first, second
+
+
+def _by_both(
+    small: Weighed, large: Weighed, texts: Sequence[Batch], again: Sequence[Batch]
+) -> dict[str, float | int]:
+    """Bits per byte of the same text, each model by its own tokenizer."""
+
+    def bits(weighed: Weighed, batches: Sequence[Batch]) -> float:
+        lost = 0.0
+        for batch in batches:
+            assert batch.targets is not None
+            asked = int((batch.targets != -100).sum())
+            lost += run(weighed, batch, torch.float32).loss * asked
+        return lost / math.log(2) / sum(batch.num_bytes for batch in batches)
+
+    with undisturbed(), torch.no_grad():
+        return {
+            "source_bits_per_byte": bits(small, texts),
+            "grown_bits_per_byte": bits(large, again),
+            "num_bytes": sum(batch.num_bytes for batch in texts),
+        }
 
 
 def _on_text(

@@ -26,6 +26,11 @@ class GrowConfig(Config):
         description="the source's blocks in the order of the grown model's, counted from 0, such "
         "as 0-23,8-31 (depth up-scaling, arXiv 2312.15166), in place of to.layers and depth",
     )
+    tokenizer: str | None = Field(
+        None,
+        min_length=1,
+        description="a folder with the tokenizer to read by from now on: of a model folder only",
+    )
     method: Method = Field("auto", description="operator of the widths")
     depth: Depth = Field("auto", description="operator of layers: identity blocks or copies")
     goal: Literal["keep", "speed"] = Field(
@@ -53,8 +58,10 @@ class GrowConfig(Config):
 
     @model_validator(mode="after")
     def _grows_something(self) -> Self:
-        if not self.to and self.layers is None:
+        if not self.to and self.layers is None and self.tokenizer is None:
             raise ValueError("name an axis and its size in to, or the blocks in layers")
+        if self.tokenizer is not None and "vocab" in self.to:
+            raise ValueError("a tokenizer says how many rows there are; remove to.vocab")
         if self.layers is not None and ("layers" in self.to or self.depth != "auto"):
             raise ValueError(
                 f"layers {self.layers} says which blocks there are; remove to.layers and depth"
@@ -63,7 +70,7 @@ class GrowConfig(Config):
 
     @model_validator(mode="after")
     def _new_is_blocks(self) -> Self:
-        wider = sorted({*self.to} - {"layers"})
+        wider = [axis for axis in self.to if axis != "layers"]
         if self.train == "new" and wider:
             raise ValueError(
                 f"train new trains new blocks alone, and {wider[0]}={self.to[wider[0]]} puts new "

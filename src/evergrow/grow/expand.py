@@ -31,6 +31,14 @@ Make = Callable[[Line, Tensor], Tensor]
 PIECE = 1 << 18
 
 
+def read_shape(plan: GrowthPlan, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What the plan's tokenizer makes of a source tensor's shape."""
+    if plan.spelling is None:
+        return shape
+    rows = line_of(plan, name).vocabulary
+    return tuple(plan.spelling.after if d in rows else n for d, n in enumerate(shape))
+
+
 def target_names(plan: GrowthPlan, source_names: Iterable[str]) -> list[str]:
     """The grown model's tensors in the source's order, the blocks one after another.
 
@@ -93,13 +101,13 @@ def expand(plan: GrowthPlan, name: str, read: Read) -> Tensor:
     an undescribed tensor and for one whose shape is not what config.json says.
     """
     line, origin = line_of(plan, name), source_of(plan, name)
-    source = read(origin)
+    source = _respelt(plan, line, read(origin))
     shape = line.grown_shape(origin, tuple(source.shape))
     if _silent(plan, name):
         return source.new_full(shape, -line.offset)
     if not line.dimensions or not source.is_floating_point():
         return source  # a buffer
-    above = [read(upper) for upper in _above(plan, name)]
+    above = [_respelt(plan, line, read(upper)) for upper in _above(plan, name)]
     make = _maker(plan, name, line, source)
     if make is take and not above and (same := copied(line, source)) is not None:
         return same
@@ -114,6 +122,14 @@ def expand(plan: GrowthPlan, name: str, read: Read) -> Tensor:
         piece = make(here, given)
         grown.narrow(place, start, piece.shape[place]).copy_(piece)
     return grown
+
+
+def _respelt(plan: GrowthPlan, line: Line, tensor: Tensor) -> Tensor:
+    """The tensor with the rows of the plan's tokenizer."""
+    if plan.spelling is not None:
+        for place in line.vocabulary:
+            tensor = plan.spelling.applied(tensor, place)
+    return tensor
 
 
 def _maker(plan: GrowthPlan, name: str, line: Line, source: Tensor) -> Make:
@@ -164,6 +180,8 @@ def provenance(plan: GrowthPlan, name: str) -> dict[str, Any]:
         record["zero"] = "identity block"
     elif plan.noise and any(_noisy(dimension) for dimension in line.dimensions):
         record["noise"] = {"times_rms": plan.noise, "seed": _seed(plan, name)}
+    if plan.spelling is not None and line.vocabulary:
+        record["rows"] = {"kept": len(plan.spelling.kept), "blake2b": plan.spelling.digest}
     if place is not None:
         record["new_block"] = plan.blocks[place].new
     return record

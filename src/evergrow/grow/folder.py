@@ -18,14 +18,15 @@ from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.grow.card import grown_card
 from evergrow.grow.check import check_growth
-from evergrow.grow.companions import carried, carry, left_behind
+from evergrow.grow.companions import carried, carry, left_behind, take_tokenizer
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, cost_of
-from evergrow.grow.expand import expand, needed, target_names
+from evergrow.grow.expand import expand, needed, read_shape, target_names
 from evergrow.grow.layout import line_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import grown_node, growth_record, hashes_of, write_record
+from evergrow.grow.respell import Spelling, spelling
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
@@ -56,7 +57,7 @@ def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
     the family does not describe.
     """
     source = open_folder(folder)
-    plan = plan_growth(source.config, grow)
+    plan = plan_growth(source.config, grow, spelling_of(source, grow))
     small, large = skeleton(source.config), skeleton(plan.target)
     _check_fit(small, {n: slot.shape for n, slot in source.slots.items()})
     shapes = {name: _grown(plan, source, name) for name in target_names(plan, source.slots)}
@@ -65,9 +66,20 @@ def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
     return Outlook(source, plan, shapes, cost_of(small, width), cost_of(large, width))
 
 
+def spelling_of(source: Stored, grow: GrowConfig, tokenizer: Path | None = None) -> Spelling | None:
+    """How the rows of ``grow.tokenizer`` are made; ``tokenizer`` where it lies elsewhere by now."""
+    if grow.tokenizer is None:
+        return None
+    rows = source.config.get("vocab_size")
+    if not isinstance(rows, int):
+        raise InputError(f"tokenizer: config.json of {source.folder} says no vocab_size")
+    return spelling(source.folder, tokenizer or Path(grow.tokenizer).expanduser(), rows)
+
+
 def _grown(plan: GrowthPlan, source: Stored, name: str) -> Shape:
     first = source.slots[needed(plan, name)[0]]
-    return first.dtype, line_of(plan, name).grown_shape(name, first.shape)
+    shape = read_shape(plan, name, first.shape)
+    return first.dtype, line_of(plan, name).grown_shape(name, shape)
 
 
 def _check_fit(model: PreTrainedModel, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -87,12 +99,14 @@ def grow_folder(
     grow: GrowConfig,
     folder: Path,
     texts: Sequence[Batch] = (),
+    again: Sequence[Batch] = (),
     shard_bytes: int = SHARD_BYTES,
 ) -> dict[str, Any]:
     """Write the grown model to ``folder``, verify it there, and return what growth.json says.
 
     Only one tensor and what it is made from are in memory at a time; the verification reads the
-    weights a module at a time. ``texts`` add loss and KL on text. Raises InputError for a folder
+    weights a module at a time. ``texts`` add loss and KL on text; ``again`` is that text by
+    ``grow.tokenizer``. Raises InputError for a folder
     that is there, and EvergrowError for a full disk or for a grown model that is not what the plan
     says; then nothing is left.
     """
@@ -104,8 +118,11 @@ def grow_folder(
         hashes = beside.submit(hashes_of, outlook.source)
         write_grown(outlook, unfinished, shard_bytes)
         widths = outlook.plan.outputs
-        carry(source, unfinished, (widths.before, widths.after))
-        checked = check_growth(outlook.source, open_folder(unfinished), outlook.plan, texts)
+        carry(source, unfinished, (widths.before, widths.after), grow.tokenizer is None)
+        if grow.tokenizer is not None and outlook.plan.spelling is not None:
+            take_tokenizer(Path(grow.tokenizer).expanduser(), unfinished, outlook.plan.spelling)
+        grown = open_folder(unfinished)
+        checked = check_growth(outlook.source, grown, outlook.plan, texts, again=again)
         if checked["problems"]:
             raise EvergrowError(
                 f"{folder}: not written, because the grown model is not what the plan says: "
@@ -113,11 +130,11 @@ def grow_folder(
             )
         record = growth_record(
             outlook.source, folder, grow, outlook.plan, outlook.before, outlook.after,
-            list(outlook.shapes), checked, left_behind(source, outlook.source.files),
-            hashes.result(),
+            list(outlook.shapes), checked,
+            left_behind(source, outlook.source.files, grow.tokenizer is None), hashes.result(),
         )  # fmt: skip
         write_record(unfinished, record)
-        node = grown_node(source, grow, record).to_data()
+        node = grown_node(source, grow, record, outlook.plan.spelling).to_data()
         text = json.dumps(node, indent=2, sort_keys=True) + "\n"
         (unfinished / lineage.FILE).write_text(text, encoding="utf-8")
         card = grown_card(source, record)

@@ -25,6 +25,7 @@ class Weighed:
     """A model to be run: its modules, its parameters' stored names, and how to read those.
 
     parts     parameter that is stored in parts -> those (experts of a block)
+    ids       of the outputs that are compared, in order, where a tokenizer changed; after the loss
     readout   [features, features read] applied to hidden states of a grown encoder, so that they
               are what a reader of the source's sees; None for logits and for the source
     """
@@ -34,6 +35,7 @@ class Weighed:
     parts: Mapping[str, Iterable[str]]
     read: Read
     readout: Tensor | None = None
+    ids: Tensor | None = None
 
     def whole(self, name: str) -> Tensor:
         """A parameter by its stored name, put together where it is stored in parts."""
@@ -59,11 +61,13 @@ class Weighed:
 class Batch:
     """What the model is called with, and the ids that a language model's loss looks for [B, T].
 
-    ``targets`` is -100 where nothing is asked; None for models without a vocabulary.
+    ``targets`` is -100 where nothing is asked; None for models without a vocabulary. ``num_bytes``
+    of text are asked for, where somebody counts them.
     """
 
     inputs: dict[str, Tensor]
     targets: Tensor | None = None
+    num_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Passed:
 
     gradient_norm   L2 over all weights, of the mean loss; 0 without a backward pass
     rms             root mean square of each block's output
+    loss            the mean loss
     others          what a model with several heads says besides: next sentence, ends of answers
     """
 
@@ -79,6 +84,7 @@ class Passed:
     gradient_norm: float
     rms: list[float]
     others: tuple[Tensor, ...] = ()
+    loss: float = 0.0
 
 
 def is_language_model(model: PreTrainedModel) -> bool:
@@ -144,14 +150,17 @@ def run(
             weights_from(model, weighed.stored, weighed.whole, dtype, gradients),
         ):
             outputs = _readable(weighed, model(**inputs))
+            loss = _loss(outputs, batch.targets)
             if backward:
-                _loss(outputs, batch.targets).backward()
+                loss.backward()
     finally:
         for handle in handles:
             handle.remove()
     norm = 0.0 if gradients is None else gradients.norm()
     first, *others = [found.detach() for found in outputs]
-    return Passed(first, norm, rms, tuple(others))
+    if weighed.ids is not None:
+        first = first[..., weighed.ids]
+    return Passed(first, norm, rms, tuple(others), float(loss.detach()))
 
 
 def _measure(rms: list[float]) -> Any:

@@ -15,6 +15,7 @@ from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
 from evergrow.grow.plan import GrowthPlan
+from evergrow.grow.respell import Spelling
 from evergrow.grow.stored import Stored
 from evergrow.lineage import Node, read_node
 from evergrow.made import Made, chosen
@@ -112,7 +113,9 @@ def next_rate(folder: Path, grow: GrowConfig) -> dict[str, Any]:
 _INHERITED = ("schedule", "start", "stages", "corpora", "growth")
 
 
-def grown_node(source: Path, grow: GrowConfig, record: Mapping[str, Any]) -> Node:
+def grown_node(
+    source: Path, grow: GrowConfig, record: Mapping[str, Any], spelling: Spelling | None
+) -> Node:
     """What the grown folder is in the lineage: fed what its source was, scored nothing yet."""
     known = record["source"]["blake3"]
     content = model_key(source, lambda file: known.get(file.name) or checksum(file))
@@ -121,7 +124,9 @@ def grown_node(source: Path, grow: GrowConfig, record: Mapping[str, Any]) -> Nod
     details = {name: told[name] for name in _INHERITED if name in told}
     details["grown"] = {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]}
     details["source"] = record["source"]["path"]
-    made = Made(version=VERSION, settings=chosen(grow), inputs={"source": content})
+    inputs = {"source": content} | ({} if spelling is None else {"rows": spelling.digest})
+    settings = chosen(grow.model_copy(update={"tokenizer": None}))  # by content, not by its path
+    made = Made(version=VERSION, settings=settings, inputs=inputs)
     return Node(
         key=made.key[:16],
         kind="growth",

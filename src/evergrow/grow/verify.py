@@ -9,6 +9,7 @@ import torch
 from evergrow.grow.check import check_growth
 from evergrow.grow.cost import cost_of
 from evergrow.grow.expand import expand, target_names
+from evergrow.grow.folder import spelling_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import changed_files, cost_record, grow_config, plan_record, read_record
@@ -20,7 +21,11 @@ _BESIDE_THE_FUNCTION = {"transformers_version", "dtype", "torch_dtype", "_name_o
 
 
 def verify_folders(
-    source: Path, folder: Path, texts: Sequence[Batch] = (), tolerance: float | None = None
+    source: Path,
+    folder: Path,
+    texts: Sequence[Batch] = (),
+    tolerance: float | None = None,
+    again: Sequence[Batch] = (),
 ) -> dict[str, Any]:
     """What ``check_growth`` measures, the plan's verdicts and costs, and ``problems``.
 
@@ -31,8 +36,9 @@ def verify_folders(
     small, large = open_folder(source), open_folder(folder)
     record, plan = read_record(folder), None
     if record is not None:
-        plan = plan_growth(small.config, grow_config(record))
-    checked = check_growth(small, large, plan, texts, tolerance)
+        grow = grow_config(record)
+        plan = plan_growth(small.config, grow, spelling_of(small, grow, folder))
+    checked = check_growth(small, large, plan, texts, tolerance, again)
     if record is None or plan is None:
         found = checked.pop("problems")
         return {**_without_record(small, large), "verification": checked, "problems": found}

@@ -113,6 +113,15 @@ class StageConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_tokenizer(self) -> Self:
+        if self.grow is not None and self.grow.tokenizer is not None:
+            raise ValueError(
+                "grow.tokenizer: a run's data is made by one tokenizer, which never changes; grow "
+                "a release by evergrow grow apply --tokenizer, and begin a new run from it"
+            )
+        return self
+
     @property
     def weights(self) -> dict[str, float]:
         """The mixture, also for a stage of one source."""
