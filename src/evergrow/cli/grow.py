@@ -33,6 +33,11 @@ NewTokenizer = Annotated[
     str | None,
     typer.Option("--tokenizer", help="A folder with the tokenizer to read by from now on."),
 ]
+NumExperts = Annotated[
+    int | None, typer.Option("--experts", help="A dense model becomes a mixture of so many.")
+]
+PerToken = Annotated[int, typer.Option("--per-token", help="Experts a token goes through.")]
+Drop = Annotated[float, typer.Option(help="Share of each expert's neurons that is drawn anew.")]
 Method = Literal["auto", "fpi", "fpi_random", "aki", "lemon", "zero", "sqrt", "average"]
 Depth = Literal["auto", "identity", "stack"]
 Goal = Literal["keep", "speed"]
@@ -60,6 +65,12 @@ def _grow_config(to: str, **settings: Any) -> Any:
     return decode(GrowConfig, {"to": sizes, **settings}, "grow")
 
 
+def _experts(number: int | None, per_token: int, drop: float) -> dict[str, float] | None:
+    if number is None and (per_token, drop) != (2, 0.0):
+        raise InputError("--per-token and --drop belong to --experts; say how many there are")
+    return None if number is None else {"number": number, "per_token": per_token, "drop": drop}
+
+
 def _show_json(record: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
@@ -70,6 +81,9 @@ def grow_plan(
     to: To = "",
     layers: Layers = None,
     tokenizer: NewTokenizer = None,
+    experts: NumExperts = None,
+    per_token: PerToken = 2,
+    drop: Drop = 0.0,
     method: WidthMethod = "auto",
     depth: DepthMethod = "auto",
     goal: GrowGoal = "keep",
@@ -82,6 +96,7 @@ def grow_plan(
         to,
         layers=layers,
         tokenizer=tokenizer,
+        experts=_experts(experts, per_token, drop),
         method=method,
         depth=depth,
         goal=goal,
@@ -104,6 +119,9 @@ def grow_apply(
     to: To = "",
     layers: Layers = None,
     tokenizer: NewTokenizer = None,
+    experts: NumExperts = None,
+    per_token: PerToken = 2,
+    drop: Drop = 0.0,
     method: WidthMethod = "auto",
     depth: DepthMethod = "auto",
     goal: GrowGoal = "keep",
@@ -116,6 +134,7 @@ def grow_apply(
         to,
         layers=layers,
         tokenizer=tokenizer,
+        experts=_experts(experts, per_token, drop),
         method=method,
         depth=depth,
         goal=goal,

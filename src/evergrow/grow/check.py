@@ -51,13 +51,15 @@ def check_growth(
     texts: Sequence[Batch] = (),
     tolerance: float | None = None,
     again: Sequence[Batch] = (),
+    given: Stored | None = None,
 ) -> dict[str, Any]:
     """Every number of the verification, and under ``problems`` a sentence for each broken promise.
 
     Without ``plan`` (a folder that another tool grew) the function must be kept. ``tolerance``
     bounds the largest difference of the outputs in float32 in place of the noise's multiple. Where
     ids are new, what is said of the old ones must be kept; where the tokenizer is another, of the
-    pieces that both have, and ``again`` is the text by the grown model's.
+    pieces that both have, and ``again`` is the text by the grown model's. ``given`` is what the
+    plan grows, where that is not the source.
     """
     small, large = _weigh(source, grown, plan)
     batch, other = _random_batches(small, large, plan)
@@ -77,7 +79,7 @@ def check_growth(
     limit = tolerance if tolerance is not None else _limit(noise)
     unrounded = None
     if kept and (found.maximum > limit or _other_problems(others)):
-        unrounded = _before_rounding(source, grown, plan, large, other)
+        unrounded = _before_rounding(given or source, grown, plan, large, other)
     judged = difference(before.outputs, (unrounded or after).outputs, words)
     others = others if unrounded is None else _others(before, unrounded, exact)
     few = None if few_bits is None else _noise(before, few_bits, words)
@@ -111,7 +113,8 @@ def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weig
     if small.model.base_model is small.model:  # no head: hidden states are the output
         readout = _readout(plan)
     large = Weighed.of(grown.config, grown.slots, grown.read, readout)
-    if type(large.model) is not type(small.model):
+    mixed = plan is not None and any(verdict.axis == "experts" for verdict in plan.verdicts)
+    if type(large.model) is not type(small.model) and not mixed:
         raise InputError(
             f"{grown.folder}: a {type(large.model).__name__}, and {source.folder} a "
             f"{type(small.model).__name__}; compare a model with what it was grown from"
@@ -158,12 +161,12 @@ def _noise(before: Passed, other: Passed, words: bool) -> Difference:
 
 
 def _before_rounding(
-    source: Stored, grown: Stored, plan: GrowthPlan | None, large: Weighed, batch: Batch
+    given: Stored, grown: Stored, plan: GrowthPlan | None, large: Weighed, batch: Batch
 ) -> Passed | None:
     """A pass of the grown weights as they were before they were stored in few bits."""
     if plan is None or grown.bytes_per_weight >= 4:
         return None
-    wide = partial(expand, plan, read=source.read_wide)
+    wide = partial(expand, plan, read=given.read_wide)
     with undisturbed():
         return run(replace(large, read=wide), batch, torch.float32)
 

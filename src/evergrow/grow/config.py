@@ -4,13 +4,32 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from evergrow.config import Config, PositiveCount
+from evergrow.config import Config, Fraction, PositiveCount
 
 Axis = Literal["hidden", "heads", "kv_heads", "head_dim", "ffn", "layers", "vocab"]
 Method = Literal["auto", "fpi", "fpi_random", "aki", "lemon", "zero", "sqrt", "average"]
 Depth = Literal["auto", "identity", "stack"]
 
 AUTO_NOISE = 0.05  # 1e-3 beside weights of 0.02 broke every tie within 40 steps
+
+
+class Experts(Config):
+    """A mixture of copies of a dense model's feed-forward."""
+
+    number: int = Field(ge=2, le=4096, description="experts of each block")
+    per_token: int = Field(2, ge=1, description="how many of them a token goes through")
+    drop: Fraction = Field(
+        0.0, description="share of each expert's neurons that is drawn anew (arXiv 2502.19261)"
+    )
+
+    @model_validator(mode="after")
+    def _chosen_of_all(self) -> Self:
+        if self.per_token > self.number:
+            raise ValueError(
+                f"{self.per_token} experts a token of {self.number}: a token goes through as many "
+                "as there are at most"
+            )
+        return self
 
 
 class GrowConfig(Config):
@@ -30,6 +49,9 @@ class GrowConfig(Config):
         None,
         min_length=1,
         description="a folder with the tokenizer to read by from now on: of a model folder only",
+    )
+    experts: Experts | None = Field(
+        None, description="a dense model becomes a mixture of experts: of a model folder only"
     )
     method: Method = Field("auto", description="operator of the widths")
     depth: Depth = Field("auto", description="operator of layers: identity blocks or copies")
@@ -58,7 +80,8 @@ class GrowConfig(Config):
 
     @model_validator(mode="after")
     def _grows_something(self) -> Self:
-        if not self.to and self.layers is None and self.tokenizer is None:
+        others = (self.layers, self.tokenizer, self.experts)
+        if not self.to and all(setting is None for setting in others):
             raise ValueError("name an axis and its size in to, or the blocks in layers")
         if self.tokenizer is not None and "vocab" in self.to:
             raise ValueError("a tokenizer says how many rows there are; remove to.vocab")

@@ -28,6 +28,7 @@ from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import grown_node, growth_record, hashes_of, write_record
 from evergrow.grow.respell import Spelling, spelling
 from evergrow.grow.stored import Stored, open_folder
+from evergrow.grow.upcycle import upcycled
 from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
 
@@ -40,10 +41,12 @@ Shape = tuple[torch.dtype, tuple[int, ...]]
 class Outlook:
     """A growth judged and counted before any weight is read.
 
+    given    what the plan grows: the source, or the mixture that is made of it
     shapes   grown tensor -> its type and shape, in the order of writing
     """
 
     source: Stored
+    given: Stored
     plan: GrowthPlan
     shapes: dict[str, Shape]
     before: Cost
@@ -57,17 +60,27 @@ def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
     the family does not describe.
     """
     source = open_folder(folder)
-    plan = plan_growth(source.config, grow, spelling_of(source, grow))
+    given, plan = plan_of(source, grow)
     small, large = skeleton(source.config), skeleton(plan.target)
     _check_fit(small, {n: slot.shape for n, slot in source.slots.items()})
-    shapes = {name: _grown(plan, source, name) for name in target_names(plan, source.slots)}
+    shapes = {name: _grown(plan, given, name) for name in target_names(plan, given.slots)}
     _check_fit(large, {name: shape for name, (_, shape) in shapes.items()})
     width = source.bytes_per_weight
-    return Outlook(source, plan, shapes, cost_of(small, width), cost_of(large, width))
+    return Outlook(source, given, plan, shapes, cost_of(small, width), cost_of(large, width))
 
 
-def spelling_of(source: Stored, grow: GrowConfig, tokenizer: Path | None = None) -> Spelling | None:
-    """How the rows of ``grow.tokenizer`` are made; ``tokenizer`` where it lies elsewhere by now."""
+def plan_of(
+    source: Stored, grow: GrowConfig, tokenizer: Path | None = None
+) -> tuple[Stored, GrowthPlan]:
+    """What is grown, and how; ``tokenizer`` where that of ``grow`` lies elsewhere by now."""
+    found = _spelling_of(source, grow, tokenizer)
+    if grow.experts is None:
+        return source, plan_growth(source.config, grow, found)
+    given = upcycled(source, grow.experts, grow.seed)
+    return given, plan_growth(given.config, grow, found, source.config)
+
+
+def _spelling_of(source: Stored, grow: GrowConfig, tokenizer: Path | None) -> Spelling | None:
     if grow.tokenizer is None:
         return None
     rows = source.config.get("vocab_size")
@@ -122,7 +135,9 @@ def grow_folder(
         if grow.tokenizer is not None and outlook.plan.spelling is not None:
             take_tokenizer(Path(grow.tokenizer).expanduser(), unfinished, outlook.plan.spelling)
         grown = open_folder(unfinished)
-        checked = check_growth(outlook.source, grown, outlook.plan, texts, again=again)
+        checked = check_growth(
+            outlook.source, grown, outlook.plan, texts, again=again, given=outlook.given
+        )
         if checked["problems"]:
             raise EvergrowError(
                 f"{folder}: not written, because the grown model is not what the plan says: "
@@ -144,7 +159,7 @@ def grow_folder(
 
 def write_grown(outlook: Outlook, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
     """The grown weights and their config.json, nothing else, into a folder that is there."""
-    make = partial(expand, outlook.plan, read=outlook.source.read)
+    make = partial(expand, outlook.plan, read=outlook.given.read)
     write_weights(folder, outlook.shapes, make, shard_bytes)
     text = json.dumps(outlook.plan.target, indent=2, sort_keys=True) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")

@@ -22,6 +22,7 @@ from evergrow.grow.fields import (
 )
 from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
 from evergrow.grow.respell import Spelling, respelt
+from evergrow.grow.upcycle import verdict_of
 from evergrow.models.families import family_of
 from evergrow.models.family import Family
 
@@ -74,17 +75,22 @@ class GrowthPlan:
 
 
 def plan_growth(
-    config: Mapping[str, Any], grow: GrowConfig, spelling: Spelling | None = None
+    config: Mapping[str, Any],
+    grow: GrowConfig,
+    spelling: Spelling | None = None,
+    dense: Mapping[str, Any] | None = None,
 ) -> GrowthPlan:
     """Judge and solve a growth of the model that ``config`` (config.json) describes.
 
-    ``spelling`` is that of ``grow.tokenizer``.
+    ``spelling`` is that of ``grow.tokenizer``; with ``grow.experts``, ``config`` is that of the
+    mixture (evergrow.grow.upcycle) and ``dense`` the source's.
 
     Raises InputError for an architecture nobody described, a field nobody knows, a size that
     shrinks, does not divide or that the method cannot reach.
     """
     assert (spelling is None) == (grow.tokenizer is None), "a tokenizer is read before"
-    family, original = family_of(config), config
+    assert (dense is None) == (grow.experts is None), "a mixture is made before"
+    family, original = family_of(config), dense or config
     unread = unread_fields(family, config)
     config = config if spelling is None else respelt(config, spelling)
     before = sizes(family, config)
@@ -100,6 +106,8 @@ def plan_growth(
     upper = method.upper and before["layers"] > 1
     if upper:
         verdicts = [_lossy(v) if v.axis in ("hidden", "heads", "ffn") else v for v in verdicts]
+    if grow.experts is not None:
+        verdicts.append(verdict_of(grow.experts))
     if spelling is not None:
         verdicts.append(_respelt(spelling))
     target = grown_config(family, config, before, after, blocks)

@@ -9,9 +9,9 @@ import torch
 from evergrow.grow.check import check_growth
 from evergrow.grow.cost import cost_of
 from evergrow.grow.expand import expand, target_names
-from evergrow.grow.folder import spelling_of
+from evergrow.grow.folder import plan_of
 from evergrow.grow.passes import Batch
-from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.record import changed_files, cost_record, grow_config, plan_record, read_record
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.models.skeleton import skeleton
@@ -34,15 +34,14 @@ def verify_folders(
     (another tool's work) the function must be kept. Raises InputError for folders that are no pair.
     """
     small, large = open_folder(source), open_folder(folder)
-    record, plan = read_record(folder), None
+    record, plan, given = read_record(folder), None, small
     if record is not None:
-        grow = grow_config(record)
-        plan = plan_growth(small.config, grow, spelling_of(small, grow, folder))
-    checked = check_growth(small, large, plan, texts, tolerance, again)
+        given, plan = plan_of(small, grow_config(record), folder)
+    checked = check_growth(small, large, plan, texts, tolerance, again, given)
     if record is None or plan is None:
         found = checked.pop("problems")
         return {**_without_record(small, large), "verification": checked, "problems": found}
-    problems = _strangers(small, large, record, plan) + checked.pop("problems")
+    problems = _strangers(small, given, large, record, plan) + checked.pop("problems")
     costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         **plan_record(plan, *costs),
@@ -63,7 +62,9 @@ def _without_record(small: Stored, large: Stored) -> dict[str, Any]:
     }
 
 
-def _strangers(small: Stored, large: Stored, record: dict[str, Any], plan: GrowthPlan) -> list[str]:
+def _strangers(
+    small: Stored, given: Stored, large: Stored, record: dict[str, Any], plan: GrowthPlan
+) -> list[str]:
     """A sentence for each kind of thing that is not what growth.json says."""
     problems = []
     if files := changed_files(small, record):
@@ -75,7 +76,7 @@ def _strangers(small: Stored, large: Stored, record: dict[str, Any], plan: Growt
     ]
     if fields:
         problems.append(f"config.json differs from the plan in {_some(fields)}")
-    if tensors := altered(small, large, plan):
+    if tensors := altered(given, large, plan):
         problems.append(f"weights are not what the source gives: {_some(tensors)}")
     return problems
 

@@ -122,6 +122,15 @@ class StageConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_architecture(self) -> Self:
+        if self.grow is not None and self.grow.experts is not None:
+            raise ValueError(
+                "grow.experts: a run's model stays of one architecture; grow a release by evergrow "
+                "grow apply --experts, and begin a new run from it"
+            )
+        return self
+
     @property
     def weights(self) -> dict[str, float]:
         """The mixture, also for a stage of one source."""
