@@ -111,6 +111,27 @@ def test_killed_around_the_growth_it_gives_the_same_bytes(
         assert (again / path).read_bytes() == (grown / path).read_bytes()
 
 
+def test_block_expansion_trains_the_new_block_alone(base: Path, tmp_path: Path) -> None:
+    grow = {"to": {"layers": 3}, "train": "new", "warm_steps": 4}
+    run = run_of(carry(tiny(**FAMILY, stages__1__grow=grow), tmp_path, base))
+    before = load_file(run.folder / "checkpoints/00-one-trunk-000000012/model.safetensors")
+    after = load_file(run.folder / "checkpoints/01-two-trunk-000000024/model.safetensors")
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+    new = after.keys() - before.keys()
+    assert {name.split(".")[2] for name in new} == {"2"}
+    assert all(after[n].abs().max() > 0 for n in new)  # o_proj and down_proj were 0
+    line = next(line for line in run.read("evals") if line["stage"] == "two")
+    assert line["step"] == 12
+
+
+def test_what_trains_is_said_once_and_is_whole_blocks() -> None:
+    new = {"to": {"layers": 3}, "train": "new"}
+    with pytest.raises(InputError, match=r"grow\.train and depth both say which layers train"):
+        tiny(**FAMILY, stages__1__grow=new, stages__1__depth={"unfreeze": {"head": 0}})
+    with pytest.raises(InputError, match=r"hidden=32 puts new units into old ones"):
+        tiny(**FAMILY, stages__1__grow={"to": {"layers": 3, "hidden": 32}, "train": "new"})
+
+
 def test_new_parameters_start_slowly_and_old_ones_do_not(base: Path, tmp_path: Path) -> None:
     """One step after the growth, warming over 4 steps against not warming at all."""
     short = {"stages__1__tokens": PER_STEP, "schedule__anneal__fraction": 0.9}

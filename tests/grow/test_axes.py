@@ -82,9 +82,23 @@ def test_means_become_zeros_in_another_view() -> None:
     assert base.new.tolist() == [False, False, True]
 
 
-def test_pairs_are_found_only_where_all_is_doubled() -> None:
-    pairs = copies([1, 0, 0, 1], 2).pairs
-    assert pairs is not None
-    assert [places.tolist() for places in pairs] == [[1, 0], [2, 3]]
-    assert copies([0, 1, 0], 2).pairs is None
-    assert unchanged(2).pairs is None
+def test_doubled_are_found_only_where_one_or_two_copies_are_read_in_equal_parts() -> None:
+    found = copies([1, 0, 0, 1, 2], 3).doubled
+    assert found is not None
+    places = (found.single, found.first, found.second)
+    assert [p.tolist() for p in places] == [[4], [1, 0], [2, 3]]
+    assert copies([0, 1, 0, 0], 2).doubled is None
+    assert unchanged(2).doubled is None
+
+
+def test_runs_are_copies_that_lie_as_their_sources_do() -> None:
+    assert copies([0, 1, 2, 0, 1], 3).runs == [(0, 0, 3), (3, 0, 2)]
+    assert copies([1, 0], 2).runs == [(0, 1, 1), (1, 0, 1)]
+    padded = AxisMap(2, np.array([0, 1, ZERO]), np.ones(3), np.ones(3))
+    assert padded.runs == [(0, 0, 2)]
+
+
+def test_a_copy_holds_the_sources_coordinates_as_they_are() -> None:
+    assert unchanged(2).is_copy
+    assert not copies([0, 1, 0], 2).is_copy  # its readers get half
+    assert not AxisMap(2, np.array([0, 1, ZERO]), np.ones(3), np.ones(3)).is_copy

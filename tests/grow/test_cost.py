@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from evergrow.grow.cost import cost_of, ratios
+from evergrow.models.skeleton import skeleton
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -25,7 +26,7 @@ def test_a_llama_by_hand() -> None:
     # q 16x24, k and v 16x12, o 24x16, three of 16x40, two norms of 16
     block = 16 * 24 + 2 * 16 * 12 + 24 * 16 + 3 * 16 * 40 + 2 * 16
     table = 11 * 16
-    cost = cost_of(LLAMA, 2)
+    cost = cost_of(skeleton(LLAMA), 2)
     assert cost.num_parameters == 2 * block + 2 * table + 16
     multiplied = 2 * block + table + 16  # the input table is only looked up
     assert cost.flops_per_token == 6 * multiplied + 12 * 2 * 24 * 64
@@ -38,7 +39,10 @@ def test_a_llama_by_hand() -> None:
 
 
 def test_a_tied_table_counts_once_and_is_multiplied() -> None:
-    untied, tied = cost_of(LLAMA, 2), cost_of({**LLAMA, "tie_word_embeddings": True}, 2)
+    untied, tied = (
+        cost_of(skeleton(LLAMA), 2),
+        cost_of(skeleton({**LLAMA, "tie_word_embeddings": True}), 2),
+    )
     assert untied.num_parameters - tied.num_parameters == 11 * 16
     assert untied.flops_per_token == tied.flops_per_token
 
@@ -51,15 +55,15 @@ def test_an_encoder_keeps_no_keys_and_an_image_has_patches() -> None:
         "num_attention_heads": 4,
     }
     bert = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 11} | sizes
-    assert cost_of(bert, 4).kv_cache_bytes_per_token is None
+    assert cost_of(skeleton(bert), 4).kv_cache_bytes_per_token is None
     image = {"image_size": 32, "patch_size": 8}
     vit = {"model_type": "vit", "architectures": ["ViTModel"]} | sizes | image
-    assert cost_of(vit, 4).sequence_length == 17
+    assert cost_of(skeleton(vit), 4).sequence_length == 17
 
 
 def test_ratios_compare_what_both_have() -> None:
-    before = cost_of(LLAMA, 2)
-    after = cost_of({**LLAMA, "num_hidden_layers": 4}, 2)
+    before = cost_of(skeleton(LLAMA), 2)
+    after = cost_of(skeleton({**LLAMA, "num_hidden_layers": 4}), 2)
     found = ratios(before, after)
     assert found["kv_cache_bytes_per_token"] == 2
     assert found["num_parameters"] == pytest.approx(after.num_parameters / before.num_parameters)

@@ -23,7 +23,7 @@ def records(
     shapes = {name: tuple(weight.shape) for name, (weight, _) in matrices.items()}
     watched = Watched(shapes, axes, lambda name: matrices[name][0])
     for name, (_, gradient) in matrices.items():
-        watched(name, gradient)
+        watched(name, lambda gradient=gradient: gradient)
     sides = [f"{what}_{side}" for what in ("duplicate", "locked") for side in ("rows", "columns")]
     return {found["kind"]: tuple(found[side] for side in sides) for found in watched.records()}
 

@@ -1,5 +1,6 @@
 """A model run without ever being in memory: the same outputs and gradients as the plain one."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from transformers import (
 )
 
 from evergrow.errors import InputError
+from evergrow.models.gradients import GradientSquares
 from evergrow.models.quiet import undisturbed
 from evergrow.models.skeleton import skeleton, stored_names
-from evergrow.models.streamed import GradientSquares, weights_from
+from evergrow.models.streamed import weights_from
 from evergrow.models.weights import read_slots, read_tensor
 
 WIDTHS: dict[str, Any] = {
@@ -54,11 +56,15 @@ def models() -> dict[str, tuple[PreTrainedModel, dict[str, Tensor]]]:
     llama = LlamaConfig(**WIDTHS, **words, num_key_value_heads=2)
     tied = Olmo2Config(**WIDTHS, **words, tie_word_embeddings=True)
     gpt2 = GPT2Config(n_embd=16, n_layer=2, n_head=4, n_positions=8, **words)
+    wide = GPT2Config(n_embd=64, n_head=4, n_layer=2, n_positions=8, **words | {"vocab_size": 80})
+    wider = LlamaConfig(**WIDTHS | {"hidden_size": 64}, **words | {"vocab_size": 80})
     bert = BertConfig(**WIDTHS, vocab_size=11, pad_token_id=0)
     return {
         "llama": (LlamaForCausalLM(llama), text),
         "olmo2 tied": (Olmo2ForCausalLM(tied), text),
         "gpt2": (GPT2LMHeadModel(gpt2), text),
+        "gpt2, wide": (GPT2LMHeadModel(wide), text),
+        "llama in bfloat16": (LlamaForCausalLM(wider), text),
         "bert": (BertForMaskedLM(bert), text),
         "encoder": (BertModel(bert), text),
         "masked autoencoder": (
@@ -97,7 +103,12 @@ def test_outputs_and_gradients_are_those_of_the_plain_model(
     for module in plain.modules():
         if isinstance(module, nn.Embedding):
             module.padding_idx = None  # a row of the table without a gradient, in the plain model
-    save(plain, tmp_path)
+    if kind.endswith("bfloat16"):
+        for parameter in plain.parameters():
+            parameter.data = parameter.bfloat16().float()
+        save(copy.deepcopy(plain).bfloat16(), tmp_path)
+    else:
+        save(plain, tmp_path)
     expected = first(plain(**inputs))
     expected.square().sum().backward()
     squares = [float(p.grad.square().sum()) for p in plain.parameters() if p.grad is not None]

@@ -29,6 +29,15 @@ Layers = Annotated[
     str | None,
     typer.Option(help="The source's blocks in the order of the grown one's, such as 0-23,8-31."),
 ]
+NewTokenizer = Annotated[
+    str | None,
+    typer.Option("--tokenizer", help="A folder with the tokenizer to read by from now on."),
+]
+NumExperts = Annotated[
+    int | None, typer.Option("--experts", help="A dense model becomes a mixture of so many.")
+]
+PerToken = Annotated[int, typer.Option("--per-token", help="Experts a token goes through.")]
+Drop = Annotated[float, typer.Option(help="Share of each expert's neurons that is drawn anew.")]
 Method = Literal["auto", "fpi", "fpi_random", "aki", "lemon", "zero", "sqrt", "average"]
 Depth = Literal["auto", "identity", "stack"]
 Goal = Literal["keep", "speed"]
@@ -56,6 +65,12 @@ def _grow_config(to: str, **settings: Any) -> Any:
     return decode(GrowConfig, {"to": sizes, **settings}, "grow")
 
 
+def _experts(number: int | None, per_token: int, drop: float) -> dict[str, float] | None:
+    if number is None and (per_token, drop) != (2, 0.0):
+        raise InputError("--per-token and --drop belong to --experts; say how many there are")
+    return None if number is None else {"number": number, "per_token": per_token, "drop": drop}
+
+
 def _show_json(record: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
@@ -65,6 +80,10 @@ def grow_plan(
     source: Source,
     to: To = "",
     layers: Layers = None,
+    tokenizer: NewTokenizer = None,
+    experts: NumExperts = None,
+    per_token: PerToken = 2,
+    drop: Drop = 0.0,
     method: WidthMethod = "auto",
     depth: DepthMethod = "auto",
     goal: GrowGoal = "keep",
@@ -74,7 +93,15 @@ def grow_plan(
 ) -> None:
     """What a growth would do, axis by axis, and what it costs; touches no weights."""
     config = _grow_config(
-        to, layers=layers, method=method, depth=depth, goal=goal, noise=noise, seed=seed
+        to,
+        layers=layers,
+        tokenizer=tokenizer,
+        experts=_experts(experts, per_token, drop),
+        method=method,
+        depth=depth,
+        goal=goal,
+        noise=noise,
+        seed=seed,
     )
     from evergrow.flow.grow_folders import plan
 
@@ -91,6 +118,10 @@ def grow_apply(
     out: Annotated[Path, typer.Option(help="The new folder.")],
     to: To = "",
     layers: Layers = None,
+    tokenizer: NewTokenizer = None,
+    experts: NumExperts = None,
+    per_token: PerToken = 2,
+    drop: Drop = 0.0,
     method: WidthMethod = "auto",
     depth: DepthMethod = "auto",
     goal: GrowGoal = "keep",
@@ -100,7 +131,15 @@ def grow_apply(
 ) -> None:
     """Write the grown model, verify it, and keep what was done in its growth.json."""
     config = _grow_config(
-        to, layers=layers, method=method, depth=depth, goal=goal, noise=noise, seed=seed
+        to,
+        layers=layers,
+        tokenizer=tokenizer,
+        experts=_experts(experts, per_token, drop),
+        method=method,
+        depth=depth,
+        goal=goal,
+        noise=noise,
+        seed=seed,
     )
     from evergrow.flow.grow_folders import annealed, apply
     from evergrow.grow.companions import stays_behind
@@ -183,7 +222,7 @@ def show_verification(checked: dict[str, Any]) -> None:
     rows = {
         "grown against source, float32": checked["difference"],
         "the same before rounding": checked["difference_before_rounding"],
-        "on text": checked["text"],
+        "on text": checked["text"] if "maximum" in (checked["text"] or {}) else None,
         "source's own noise: float32": checked["noise"]["float32"],
         "source's own noise: bfloat16": checked["noise"]["bfloat16"],
     }
@@ -206,6 +245,9 @@ def _verified(checked: dict[str, Any]) -> Iterator[str]:
     text = checked["text"]
     if text is not None and "source_loss" in text:
         yield f"loss on text: {text['source_loss']:.4f} before, {text['grown_loss']:.4f} after"
+    if text is not None and "source_bits_per_byte" in text:
+        both = (text["source_bits_per_byte"], text["grown_bits_per_byte"])
+        yield f"bits per byte of text, each by its own tokenizer: {both[0]:.4f} and {both[1]:.4f}"
     if (mass := checked["difference"].get("new_token_mass")) is not None:
         yield f"new ids take {mass:.2%} of the probability"
     if (ratio := checked["gradient_norm"]["ratio"]) is not None:

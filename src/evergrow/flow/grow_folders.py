@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from evergrow.grow.companions import NEVER_FETCHED
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder, look_ahead
 from evergrow.grow.passes import Batch, rows_at_once
-from evergrow.grow.record import plan_record
+from evergrow.grow.record import grow_config, plan_record, read_record
 from evergrow.grow.stored import open_folder
 from evergrow.grow.verify import verify_folders
 from evergrow.models.kind import Kind, kind_of_architecture
@@ -41,7 +42,9 @@ def apply(
 ) -> dict[str, Any]:
     """Write the grown model to ``out`` and return its growth.json; see ``grow_folder``."""
     folder = find_model(source, without=NEVER_FETCHED)
-    return grow_folder(folder, grow, out, read_batches(folder, data))
+    other = None if grow.tokenizer is None else Path(grow.tokenizer).expanduser()
+    again = _again(folder, other, data)
+    return grow_folder(folder, grow, out, read_batches(folder, data), again)
 
 
 def annealed(source: str | Path) -> str | None:
@@ -59,14 +62,25 @@ def verify(
     source: str | Path, out: str | Path, data: Sequence[str] = (), tolerance: float | None = None
 ) -> dict[str, Any]:
     """Compare a grown model with its source; see ``verify_folders``."""
-    folder = find_model(source)
-    return verify_folders(folder, find_model(out), read_batches(folder, data), tolerance)
+    folder, grown = find_model(source), find_model(out)
+    record = read_record(grown)
+    other = None if record is None or grow_config(record).tokenizer is None else grown
+    again = _again(folder, other, data)
+    return verify_folders(folder, grown, read_batches(folder, data), tolerance, again)
 
 
-def read_batches(folder: Path, data: Sequence[str]) -> list[Batch]:
+def _again(folder: Path, tokenizer: Path | None, data: Sequence[str]) -> list[Batch]:
+    """The text by the tokenizer that a model grows into, none where it keeps its own."""
+    return [] if tokenizer is None else read_batches(folder, data, tokenizer)
+
+
+def read_batches(
+    folder: Path, data: Sequence[str], tokenizer_folder: Path | None = None
+) -> list[Batch]:
     """The first windows of the files that the globs match, as the model's own task asks for them.
 
-    A masked model sees 15 % of the tokens masked. Raises InputError for a model that reads no
+    A masked model sees 15 % of the tokens masked. ``tokenizer_folder`` holds the tokenizer if it is
+    not the model's. Raises InputError for a model that reads no
     text, for globs that match none, and for less text than one window.
     """
     if not data:
@@ -74,7 +88,7 @@ def read_batches(folder: Path, data: Sequence[str]) -> list[Batch]:
     config = open_folder(folder).config
     if config.get("vocab_size") is None:
         raise InputError(f"--data: {folder} reads no text; leave --data out")
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(tokenizer_folder or folder)
     texts = _some_texts(data)
     end = np.array([tokenizer.eos_token_id], dtype=np.uint32)
     pieces = [piece for ids in encode_documents(tokenizer, texts) for piece in (end, ids)]
@@ -88,7 +102,18 @@ def read_batches(folder: Path, data: Sequence[str]) -> list[Batch]:
     windows = tokens[: len(tokens) // window * window].reshape(-1, window)
     kind = kind_of_architecture((config.get("architectures") or [""])[0])
     rows = rows_at_once(config, max(1, BATCH_TOKENS // window))
-    return [_batch(ids, kind, tokenizer.mask_token_id) for ids in windows.split(rows)]
+    if tokenizer_folder is not None and kind != "causal":
+        raise InputError(
+            "--data: what a masked model loses depends on its pieces, so that two tokenizers "
+            "cannot be compared; leave --data out"
+        )
+    batches = [_batch(ids, kind, tokenizer.mask_token_id) for ids in windows.split(rows)]
+    parts = [
+        tokenizer.batch_decode(b.inputs["input_ids"][:, 1:], skip_special_tokens=True)
+        for b in batches
+    ]
+    sizes = [sum(len(text.encode()) for text in texts) for texts in parts]
+    return [replace(batch, num_bytes=size) for batch, size in zip(batches, sizes, strict=True)]
 
 
 def _some_texts(data: Sequence[str]) -> list[str]:

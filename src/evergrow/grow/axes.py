@@ -21,6 +21,15 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Doubled:
+    """Places of coordinates that are alone, and both places of those that have a copy."""
+
+    single: Indices
+    first: Indices
+    second: Indices
+
+
+@dataclass(frozen=True, eq=False)
 class AxisMap:
     """``before`` coordinates become ``len(source)``; see the module's equations."""
 
@@ -54,13 +63,34 @@ class AxisMap:
         return is_new
 
     @cached_property
-    def pairs(self) -> tuple[Indices, Indices] | None:
-        """The two places of each source coordinate where all have two, read half and half."""
-        halves = bool((self.scale == 1).all()) and bool((self.weight == 0.5).all())
-        if not halves or (self.source < 0).any() or (self.counts != 2).any():
+    def is_copy(self) -> bool:
+        """Whether every coordinate is one of the source's, held and read as it is."""
+        plain = bool((self.scale == 1).all()) and bool((self.weight == 1).all())
+        return plain and bool((self.source >= 0).all())
+
+    @cached_property
+    def doubled(self) -> "Doubled | None":
+        """Where each source coordinate has one copy or two, read half and half."""
+        if (self.source < 0).any() or not (self.scale == 1).all():
+            return None
+        counts = self.counts[self.source]
+        if counts.max() != 2 or not (self.weight == 1 / counts).all():
             return None
         order = np.argsort(self.source, kind="stable")
-        return order[::2], order[1::2]
+        twice = order[counts[order] == 2]
+        return Doubled(np.flatnonzero(counts == 1), twice[::2], twice[1::2])
+
+    @cached_property
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(first place, source coordinate, length) of copies that lie as their sources do."""
+        copies = np.flatnonzero(self.source >= 0)
+        places = self.source[copies]
+        breaks = np.flatnonzero((np.diff(copies) != 1) | (np.diff(places) != 1)) + 1
+        starts = np.concatenate([[0], breaks]) if len(copies) else breaks
+        lengths = np.diff(np.concatenate([starts, [len(copies)]]))
+        return [
+            (int(copies[i]), int(places[i]), int(n)) for i, n in zip(starts, lengths, strict=True)
+        ]
 
     def narrowed(self, start: int, stop: int) -> "AxisMap":
         """Grown coordinates ``start`` to ``stop`` of the same source."""

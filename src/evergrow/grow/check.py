@@ -7,6 +7,7 @@ differences).
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,11 +19,20 @@ from evergrow.errors import InputError
 from evergrow.grow.difference import Difference, Differences, difference, is_finite
 from evergrow.grow.expand import expand
 from evergrow.grow.freedom import Watched
-from evergrow.grow.passes import Batch, Passed, Weighed, is_language_model, random_batch, run
+from evergrow.grow.passes import (
+    Batch,
+    Passed,
+    Weighed,
+    is_language_model,
+    random_batch,
+    run,
+    targets_of,
+)
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.stored import Stored
 from evergrow.models.families import FAMILIES
 from evergrow.models.family import Family
+from evergrow.models.quiet import undisturbed
 
 # What is known of a folder that another tool grew and whose family nobody described.
 _NOBODYS = Family("", "", ("",), {}, "layer", {}, ())
@@ -40,33 +50,39 @@ def check_growth(
     plan: GrowthPlan | None,
     texts: Sequence[Batch] = (),
     tolerance: float | None = None,
+    again: Sequence[Batch] = (),
+    given: Stored | None = None,
 ) -> dict[str, Any]:
     """Every number of the verification, and under ``problems`` a sentence for each broken promise.
 
     Without ``plan`` (a folder that another tool grew) the function must be kept. ``tolerance``
-    bounds the largest difference of the outputs in float32 in place of the noise's multiple.
+    bounds the largest difference of the outputs in float32 in place of the noise's multiple. Where
+    ids are new, what is said of the old ones must be kept; where the tokenizer is another, of the
+    pieces that both have, and ``again`` is the text by the grown model's. ``given`` is what the
+    plan grows, where that is not the source.
     """
     small, large = _weigh(source, grown, plan)
-    batch = random_batch(small.model)
-    before = run(small, batch, torch.float32, backward=True)
+    batch, other = _random_batches(small, large, plan)
     shapes = {n: slot.shape for n, slot in grown.slots.items() if not _identity(plan, n)}
     family = FAMILIES.get(str(grown.config.get("model_type")), _NOBODYS)
     watched = Watched(shapes, family.axes_of, grown.read)
-    after = run(large, batch, torch.float32, backward=True, watch=watched)
-    exact = run(small, batch, torch.float64)
+    in_few_bits = source.bytes_per_weight < 4
+    with undisturbed(), ThreadPoolExecutor(1) as beside:
+        of_source = beside.submit(_source_passes, small, batch, in_few_bits)
+        after = run(large, other, torch.float32, backward=True, watch=watched)
+        before, exact, few_bits = of_source.result()
     words = _has_choices(small)
     found = difference(before.outputs, after.outputs, words)
     others = _others(before, after, exact)
-    kept = plan is None or plan.exactness == "exact"
+    kept = plan is None or plan.keeps_old_ids
     noise = _noise(before, exact, words)
     limit = tolerance if tolerance is not None else _limit(noise)
     unrounded = None
     if kept and (found.maximum > limit or _other_problems(others)):
-        unrounded = _before_rounding(source, grown, plan, large, batch)
+        unrounded = _before_rounding(given or source, grown, plan, large, other)
     judged = difference(before.outputs, (unrounded or after).outputs, words)
     others = others if unrounded is None else _others(before, unrounded, exact)
-    in_few_bits = source.bytes_per_weight < 4
-    few = _noise(before, run(small, batch, torch.bfloat16), words) if in_few_bits else None
+    few = None if few_bits is None else _noise(before, few_bits, words)
     ratio = _over(after.gradient_norm, before.gradient_norm)
     return {
         "exactness": "exact" if plan is None else plan.exactness,
@@ -80,7 +96,9 @@ def check_growth(
             "source": before.gradient_norm, "grown": after.gradient_norm, "ratio": ratio,
         },
         "activation_rms": _activations(before, after, plan),
-        "text": _on_text(small, large, texts, words),
+        "text": _by_both(small, large, texts, again)
+        if again
+        else _on_text(small, large, texts, words),
         "symmetry": watched.records(),
         "problems": [
             *_problems(found, judged, limit, ratio, kept, tolerance is not None),
@@ -95,7 +113,8 @@ def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weig
     if small.model.base_model is small.model:  # no head: hidden states are the output
         readout = _readout(plan)
     large = Weighed.of(grown.config, grown.slots, grown.read, readout)
-    if type(large.model) is not type(small.model):
+    mixed = plan is not None and any(verdict.axis == "experts" for verdict in plan.verdicts)
+    if type(large.model) is not type(small.model) and not mixed:
         raise InputError(
             f"{grown.folder}: a {type(large.model).__name__}, and {source.folder} a "
             f"{type(small.model).__name__}; compare a model with what it was grown from"
@@ -106,6 +125,9 @@ def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weig
             f"{grown.folder}: holds no growth.json, which says how its {sizes[1]} hidden features "
             f"stand for the source's {sizes[0]}; grow it again with evergrow"
         )
+    if plan is not None and plan.spelling is not None and is_language_model(small.model):
+        small = replace(small, ids=plan.spelling.old_ids)
+        large = replace(large, ids=plan.spelling.new_ids)
     return small, large
 
 
@@ -124,19 +146,29 @@ def _has_choices(weighed: Weighed) -> bool:
     return is_language_model(weighed.model) or (classes and several)
 
 
+def _source_passes(
+    small: Weighed, batch: Batch, in_few_bits: bool
+) -> tuple[Passed, Passed, Passed | None]:
+    """In float32, in float64, and in bfloat16 if asked."""
+    before = run(small, batch, torch.float32, backward=True)
+    few = run(small, batch, torch.bfloat16) if in_few_bits else None
+    return before, run(small, batch, torch.float64), few
+
+
 def _noise(before: Passed, other: Passed, words: bool) -> Difference:
     """What the source's own float32 outputs differ by when computed in another type."""
     return difference(before.outputs.double(), other.outputs.double(), words)
 
 
 def _before_rounding(
-    source: Stored, grown: Stored, plan: GrowthPlan | None, large: Weighed, batch: Batch
+    given: Stored, grown: Stored, plan: GrowthPlan | None, large: Weighed, batch: Batch
 ) -> Passed | None:
     """A pass of the grown weights as they were before they were stored in few bits."""
     if plan is None or grown.bytes_per_weight >= 4:
         return None
-    wide = partial(expand, plan, read=source.read_wide)
-    return run(replace(large, read=wide), batch, torch.float32)
+    wide = partial(expand, plan, read=given.read_wide)
+    with undisturbed():
+        return run(replace(large, read=wide), batch, torch.float32)
 
 
 def _others(before: Passed, after: Passed, exact: Passed) -> list[dict[str, float]]:
@@ -214,15 +246,51 @@ def _activations(
     ]
 
 
+def _random_batches(small: Weighed, large: Weighed, plan: GrowthPlan | None) -> tuple[Batch, Batch]:
+    """The same random input for both models: by pieces that both have, in each one's ids."""
+    batch = random_batch(small.model)
+    if plan is None or plan.spelling is None:
+        return batch, batch
+    drawn = batch.inputs["input_ids"] % len(plan.spelling.kept)
+    both = (plan.spelling.old_ids, plan.spelling.new_ids)
+    ids = [known[drawn] for known in both]
+    pairs = zip((small.model, large.model), ids, strict=True)
+    first, second = (Batch({"input_ids": own}, targets_of(model, own)) for model, own in pairs)
+    return first, second
+
+
+def _by_both(
+    small: Weighed, large: Weighed, texts: Sequence[Batch], again: Sequence[Batch]
+) -> dict[str, float | int]:
+    """Bits per byte of the same text, each model by its own tokenizer."""
+
+    def bits(weighed: Weighed, batches: Sequence[Batch]) -> float:
+        lost = 0.0
+        for batch in batches:
+            assert batch.targets is not None
+            asked = int((batch.targets != -100).sum())
+            lost += run(weighed, batch, torch.float32).loss * asked
+        return lost / math.log(2) / sum(batch.num_bytes for batch in batches)
+
+    with undisturbed(), torch.no_grad():
+        return {
+            "source_bits_per_byte": bits(small, texts),
+            "grown_bits_per_byte": bits(large, again),
+            "num_bytes": sum(batch.num_bytes for batch in texts),
+        }
+
+
 def _on_text(
     small: Weighed, large: Weighed, texts: Sequence[Batch], words: bool
 ) -> dict[str, float | int] | None:
     if not texts:
         return None
     sums = Differences(words)
-    for batch in texts:
-        outputs = [run(weighed, batch, torch.float32).outputs for weighed in (small, large)]
-        sums.add(outputs[0], outputs[1], batch.targets)
+    with undisturbed(), ThreadPoolExecutor(1) as beside:
+        for batch in texts:
+            of_source = beside.submit(run, small, batch, torch.float32)
+            grown = run(large, batch, torch.float32).outputs
+            sums.add(of_source.result().outputs, grown, batch.targets)
     record: dict[str, float | int] = {**sums.result().record()}
     record["num_tokens"] = sum(batch.inputs["input_ids"].numel() for batch in texts)
     return record

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from evergrow.grow.respell import Spelling
+
 _WRITTEN_ANEW = ("config.json", "README.md", "evergrow.json", "growth.json")
 _WEIGHTS = (
     "*.safetensors", "*.index.json", "*.bin", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data",
@@ -35,9 +37,21 @@ NEVER_FETCHED = (
 )  # fmt: skip
 
 
-def left_behind(folder: Path, weights: set[Path]) -> dict[str, str]:
-    """File -> why it does not come along; the ``weights`` that grow are not among them."""
-    reasons = ((file, _reason(file)) for file in _files(folder) if folder / file not in weights)
+# What a tokenizer is made of; a chat's template stays the model's own.
+TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+
+
+def left_behind(folder: Path, weights: set[Path], tokenizer: bool = True) -> dict[str, str]:
+    """File -> why it does not come along; the ``weights`` that grow are not among them.
+
+    ``tokenizer`` says whether the model goes on reading by its own.
+    """
+    files = [file for file in _files(folder) if folder / file not in weights]
+    reasons = ((file, _reason(file) or _old_tokenizer(file, tokenizer)) for file in files)
     return {str(file): reason for file, reason in reasons if reason is not None}
 
 
@@ -75,9 +89,27 @@ def carried(folder: Path) -> list[Path]:
     return [file for file in _files(folder) if _reason(file) is None]
 
 
-def carry(folder: Path, grown: Path, widths: tuple[int, int]) -> None:
+def _old_tokenizer(file: Path, kept: bool) -> str | None:
+    return None if kept or str(file) not in TOKENIZER else "of the tokenizer before"
+
+
+def take_tokenizer(folder: Path, grown: Path, found: Spelling) -> None:
+    """The tokenizer in ``folder`` for the model in ``grown``, which generates by its ids."""
+    for name in TOKENIZER:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, grown / name)
+    path = grown / "generation_config.json"
+    if path.is_file():
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        text = json.dumps(found.by_new_ids(settings), indent=2) + "\n"
+        path.write_text(text, encoding="utf-8")
+
+
+def carry(folder: Path, grown: Path, widths: tuple[int, int], tokenizer: bool = True) -> None:
     """Copy it all; a pooling of sentence-transformers is told the grown width (before, after)."""
     for file in carried(folder):
+        if _old_tokenizer(file, tokenizer):
+            continue
         (grown / file).parent.mkdir(parents=True, exist_ok=True)
         if file.name == "config.json":  # of a module, in a folder of its own
             (grown / file).write_text(_widened(folder / file, *widths), encoding="utf-8")

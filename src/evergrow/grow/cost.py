@@ -1,6 +1,5 @@
 """What a model costs, before and after growth, from its configuration alone."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +7,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from evergrow.models.describe import context_window
-from evergrow.models.skeleton import skeleton
 
 SEQUENCE_LENGTH = 2048  # tokens, for the attention's operations; less where the window is shorter
 TRAINING_BYTES = 16  # a parameter in fp32: weight, gradient and AdamW's two moments
@@ -19,7 +17,8 @@ class Cost:
     """Counts of one model; tied weights count once.
 
     flops_per_token            6 N + 12 L a T, forward and backward (PaLM, arXiv 2204.02311, app.
-                               B): N without tables that are only looked up, a the width of all
+                               B): N without tables that are only looked up and without
+                               experts that are not chosen, a the width of all
                                heads, T ``sequence_length``
     kv_cache_bytes_per_token   keys and values of all layers in the stored type; None for models
                                that keep none
@@ -38,11 +37,10 @@ class Cost:
         return asdict(self)
 
 
-def cost_of(config: Mapping[str, Any], bytes_per_weight: int) -> Cost:
-    """The cost of the model that config.json's content describes; builds it without weights."""
-    model = skeleton(config)
+def cost_of(model: PreTrainedModel, bytes_per_weight: int) -> Cost:
+    """The cost of a model; a skeleton will do."""
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    looked_up = num_parameters - sum(p.numel() for p in _multiplied(model))
+    multiplied = sum(_share(model, p) * p.numel() for p in _multiplied(model))
     settings: Any = model.config.get_text_config()
     layers, heads = settings.num_hidden_layers, settings.num_attention_heads
     # Families differ in which of these exist: head_dim only under rotary, kv heads only with GQA.
@@ -51,7 +49,7 @@ def cost_of(config: Mapping[str, Any], bytes_per_weight: int) -> Cost:
     tokens = _sequence_length(model)
     return Cost(
         num_parameters=num_parameters,
-        flops_per_token=6 * (num_parameters - looked_up) + 12 * layers * heads * width * tokens,
+        flops_per_token=6 * round(multiplied) + 12 * layers * heads * width * tokens,
         sequence_length=tokens,
         kv_cache_bytes_per_token=(
             2 * layers * kv_heads * width * bytes_per_weight if model.can_generate() else None
@@ -68,6 +66,12 @@ def _multiplied(model: nn.Module) -> list[nn.Parameter]:
     used = {id(p) for m in others for p in m.parameters(recurse=False)}
     only_looked_up = {id(m.weight) for m in tables} - used
     return [p for p in model.parameters() if id(p) not in only_looked_up]
+
+
+def _share(model: PreTrainedModel, parameter: nn.Parameter) -> float:
+    """The share of a parameter that a token meets: of all experts [experts, ...], the chosen."""
+    chosen = model.config.to_dict().get("num_experts_per_tok")
+    return chosen / parameter.shape[0] if chosen and parameter.ndim == 3 else 1.0
 
 
 def _sequence_length(model: PreTrainedModel) -> int:

@@ -63,9 +63,9 @@ class Watched:
         self._read = read
         self._found: dict[str, Freedom] = {}
 
-    def __call__(self, name: str, gradient: Tensor) -> None:
+    def __call__(self, name: str, gradient: Callable[[], Tensor]) -> None:
         if name in self._kinds:
-            self._found[name] = freedom_of(self._read(name).float(), gradient)
+            self._found[name] = freedom_of(self._read(name).float(), gradient())
 
     def records(self) -> list[dict[str, Any]]:
         """Plain data for growth.json, in the order of the weights: repeated units, locked units."""

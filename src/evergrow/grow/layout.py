@@ -62,6 +62,11 @@ class Line:
             return source
         return source.narrow(place, start, min(step, source.shape[place] - start))
 
+    @property
+    def vocabulary(self) -> list[int]:
+        """The dimensions that lie on the vocabulary."""
+        return [i for i, d in enumerate(self.dimensions) if d is not None and d.words == "vocab"]
+
     def grown_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The grown tensor's shape; raises InputError when the source's does not fit its line."""
         dimensions = self.dimensions[: len(shape)]

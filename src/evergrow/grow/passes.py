@@ -3,7 +3,7 @@
 B sequences, T positions, V ids or features of an output.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from evergrow.models.describe import context_window
-from evergrow.models.quiet import undisturbed
+from evergrow.models.gradients import GradientSquares, Watch
 from evergrow.models.skeleton import joined, skeleton, split_parts, stored_names
-from evergrow.models.streamed import GradientSquares, Read, weights_from
+from evergrow.models.streamed import Read, weights_from
 
-SEQUENCES, POSITIONS = 2, 16  # of random input
+POSITIONS = 16  # of random input: of one sequence, or of one picture all
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Weighed:
     """A model to be run: its modules, its parameters' stored names, and how to read those.
 
     parts     parameter that is stored in parts -> those (experts of a block)
+    ids       of the outputs that are compared, in order, where a tokenizer changed; after the loss
     readout   [features, features read] applied to hidden states of a grown encoder, so that they
               are what a reader of the source's sees; None for logits and for the source
     """
@@ -34,6 +35,7 @@ class Weighed:
     parts: Mapping[str, Iterable[str]]
     read: Read
     readout: Tensor | None = None
+    ids: Tensor | None = None
 
     def whole(self, name: str) -> Tensor:
         """A parameter by its stored name, put together where it is stored in parts."""
@@ -59,11 +61,13 @@ class Weighed:
 class Batch:
     """What the model is called with, and the ids that a language model's loss looks for [B, T].
 
-    ``targets`` is -100 where nothing is asked; None for models without a vocabulary.
+    ``targets`` is -100 where nothing is asked; None for models without a vocabulary. ``num_bytes``
+    of text are asked for, where somebody counts them.
     """
 
     inputs: dict[str, Tensor]
     targets: Tensor | None = None
+    num_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Passed:
 
     gradient_norm   L2 over all weights, of the mean loss; 0 without a backward pass
     rms             root mean square of each block's output
+    loss            the mean loss
     others          what a model with several heads says besides: next sentence, ends of answers
     """
 
@@ -79,6 +84,7 @@ class Passed:
     gradient_norm: float
     rms: list[float]
     others: tuple[Tensor, ...] = ()
+    loss: float = 0.0
 
 
 def is_language_model(model: PreTrainedModel) -> bool:
@@ -98,16 +104,15 @@ def random_batch(model: PreTrainedModel, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     settings: Any = model.config
     if model.main_input_name == "pixel_values":
-        shape = (SEQUENCES, settings.num_channels, settings.image_size, settings.image_size)
+        shape = (1, settings.num_channels, settings.image_size, settings.image_size)
         inputs = {"pixel_values": torch.randn(shape, generator=generator)}
         if settings.model_type == "vit_mae":
             patches = (settings.image_size // settings.patch_size) ** 2
-            inputs["noise"] = torch.rand(SEQUENCES, patches, generator=generator)
+            inputs["noise"] = torch.rand(1, patches, generator=generator)
         return Batch(inputs)
     window = context_window(model) or POSITIONS + 2
     length = max(1, min(POSITIONS, window - 2))  # RoBERTa's positions begin at 2
-    shape = (rows_at_once(settings.to_dict(), SEQUENCES), length)
-    ids = torch.randint(settings.get_text_config().vocab_size, shape, generator=generator)
+    ids = torch.randint(settings.get_text_config().vocab_size, (1, length), generator=generator)
     return Batch({"input_ids": ids}, targets_of(model, ids))
 
 
@@ -125,11 +130,12 @@ def run(
     batch: Batch,
     dtype: torch.dtype,
     backward: bool = False,
-    watch: Callable[[str, Tensor], None] | None = None,
+    watch: Watch | None = None,
 ) -> Passed:
     """One pass in ``dtype``; with ``backward`` the gradient's norm too. Leaves no weight behind.
 
-    ``watch`` sees the gradient of each stored weight that is used once.
+    ``watch`` sees how to get the gradient of each stored weight that is used once. Passes of two
+    models may run in two threads; transformers' log lines are the caller's to silence.
     """
     model, rms = weighed.model, []
     gradients = GradientSquares(weighed.stored, watch) if backward else None
@@ -140,19 +146,21 @@ def run(
     }
     try:
         with (
-            undisturbed(),
             torch.set_grad_enabled(backward),
             weights_from(model, weighed.stored, weighed.whole, dtype, gradients),
         ):
             outputs = _readable(weighed, model(**inputs))
+            loss = _loss(outputs, batch.targets)
             if backward:
-                _loss(outputs, batch.targets).backward()
+                loss.backward()
     finally:
         for handle in handles:
             handle.remove()
     norm = 0.0 if gradients is None else gradients.norm()
     first, *others = [found.detach() for found in outputs]
-    return Passed(first, norm, rms, tuple(others))
+    if weighed.ids is not None:
+        first = first[..., weighed.ids]
+    return Passed(first, norm, rms, tuple(others), float(loss.detach()))
 
 
 def _measure(rms: list[float]) -> Any:

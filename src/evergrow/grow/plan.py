@@ -21,6 +21,8 @@ from evergrow.grow.fields import (
     unread_fields,
 )
 from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
+from evergrow.grow.respell import Spelling, respelt
+from evergrow.grow.upcycle import verdict_of
 from evergrow.models.families import family_of
 from evergrow.models.family import Family
 
@@ -37,6 +39,7 @@ class GrowthPlan:
     tied     head and table share their weight
     changed  field of config.json -> (before, after)
     unread   fields of config.json that nothing reads, carried
+    spelling the rows of another tokenizer, made before anything grows
     """
 
     family: Family
@@ -48,6 +51,7 @@ class GrowthPlan:
     verdicts: tuple[AxisVerdict, ...]
     changed: dict[str, tuple[Any, Any]]
     unread: tuple[str, ...]
+    spelling: Spelling | None
     upper: bool
     tied: bool
     noise: float
@@ -59,24 +63,41 @@ class GrowthPlan:
         return self.views["hidden" if self.family.post else "logits"]
 
     @property
+    def keeps_old_ids(self) -> bool:
+        """Whether what the source says of its own ids stays, where new ids may have come."""
+        return all(v.exactness == "exact" for v in self.verdicts if v.axis != "vocab")
+
+    @property
     def exactness(self) -> Exactness:
         """The worst of the axes."""
         found = {verdict.exactness for verdict in self.verdicts}
         return next(exactness for exactness in _WORST if exactness in found)
 
 
-def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
+def plan_growth(
+    config: Mapping[str, Any],
+    grow: GrowConfig,
+    spelling: Spelling | None = None,
+    dense: Mapping[str, Any] | None = None,
+) -> GrowthPlan:
     """Judge and solve a growth of the model that ``config`` (config.json) describes.
+
+    ``spelling`` is that of ``grow.tokenizer``; with ``grow.experts``, ``config`` is that of the
+    mixture (evergrow.grow.upcycle) and ``dense`` the source's.
 
     Raises InputError for an architecture nobody described, a field nobody knows, a size that
     shrinks, does not divide or that the method cannot reach.
     """
-    family = family_of(config)
+    assert (spelling is None) == (grow.tokenizer is None), "a tokenizer is read before"
+    assert (dense is None) == (grow.experts is None), "a mixture is made before"
+    family, original = family_of(config), dense or config
     unread = unread_fields(family, config)
+    config = config if spelling is None else respelt(config, spelling)
     before = sizes(family, config)
     order = _order(grow, before["layers"])
     listed = {} if order is None else {"layers": len(order)}
-    after = grown_sizes(family, before, {**grow.to, **listed})
+    to = {**grow.to, **listed}
+    after = grown_sizes(family, before, to) if to else before
     check_bound(family, config, before, after)
     tied = _tied(family, config)
     views, verdicts = _widths(family, config, before, after, grow, tied)
@@ -85,20 +106,25 @@ def plan_growth(config: Mapping[str, Any], grow: GrowConfig) -> GrowthPlan:
     upper = method.upper and before["layers"] > 1
     if upper:
         verdicts = [_lossy(v) if v.axis in ("hidden", "heads", "ffn") else v for v in verdicts]
+    if grow.experts is not None:
+        verdicts.append(verdict_of(grow.experts))
+    if spelling is not None:
+        verdicts.append(_respelt(spelling))
     target = grown_config(family, config, before, after, blocks)
-    fields = sorted(config.keys() | target.keys())
+    fields = sorted(original.keys() | target.keys())
     return GrowthPlan(
         family=family,
-        source=dict(config),
+        source=dict(original),
         target=target,
         views=views,
         blocks=blocks,
         num_source_blocks=before["layers"],
         verdicts=tuple(verdicts + depth_verdict),
         changed={
-            f: (config.get(f), target.get(f)) for f in fields if config.get(f) != target.get(f)
+            f: (original.get(f), target.get(f)) for f in fields if original.get(f) != target.get(f)
         },
         unread=tuple(unread),
+        spelling=spelling,
         upper=upper,
         tied=tied,
         noise=grow.noise_ratio,
@@ -167,6 +193,18 @@ def _widths(
         if grows(axis) and (axis != "kv_heads" or axis in family.fields)
     ]
     return views, verdicts
+
+
+def _respelt(found: Spelling) -> AxisVerdict:
+    lost = found.before - len(set(found.kept.values()))
+    reason = (
+        f"{len(found.kept):,} pieces keep their rows, {found.num_spelt:,} get the mean of the old "
+        f"ones that spell them, {found.num_unspelt:,} the mean of all, and {lost:,} old rows go; "
+        "the same text is cut otherwise, so that its loss changes"
+    )
+    return AxisVerdict(
+        "vocab", found.before, found.after, "rows of another tokenizer", "approximate", reason
+    )
 
 
 _SPLITS = {

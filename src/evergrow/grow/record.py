@@ -15,12 +15,13 @@ from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
 from evergrow.grow.plan import GrowthPlan
+from evergrow.grow.respell import Spelling
 from evergrow.grow.stored import Stored
 from evergrow.lineage import Node, read_node
 from evergrow.made import Made, chosen
 from evergrow.models.load import model_key
 
-VERSION = 1  # raise by hand when the same growth of the same source gives other weights
+VERSION = 2  # raise by hand when the same growth of the same source gives other weights
 FORMAT = 1
 FILE = "growth.json"
 NO_OPTIMIZER = "a model folder holds no optimiser state; grow: in a recipe carries a run's"
@@ -42,10 +43,12 @@ def growth_record(
     names: Sequence[str],
     checked: Mapping[str, Any],
     left: Mapping[str, str],
+    hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """What growth.json holds of a model grown into ``folder``; the same growth, the same bytes.
 
-    ``names`` are the grown tensors; ``left`` is file -> why it stayed behind. Paths are relative
+    ``names`` are the grown tensors; ``left`` is file -> why it stayed behind; ``hashes`` those of
+    the source's files. Paths are relative
     to ``folder``.
     """
     return {
@@ -53,7 +56,7 @@ def growth_record(
         "evergrow": version("evergrow"),
         "source": {
             "path": Path(os.path.relpath(source.folder.absolute(), folder.absolute())).as_posix(),
-            "blake3": _hashes(source),
+            "blake3": dict(hashes),
         },
         "grow": grow.model_dump(mode="json"),
         **plan_record(plan, before, after),
@@ -83,7 +86,8 @@ def cost_record(before: Cost, after: Cost) -> dict[str, Any]:
     return {**both, "ratios": ratios(before, after)}
 
 
-def _hashes(source: Stored) -> dict[str, str]:
+def hashes_of(source: Stored) -> dict[str, str]:
+    """blake3 of the files that a model is grown from, by name."""
     files = source.files | {source.folder / "config.json"}
     return {file.name: checksum(file) for file in sorted(files)}
 
@@ -109,14 +113,20 @@ def next_rate(folder: Path, grow: GrowConfig) -> dict[str, Any]:
 _INHERITED = ("schedule", "start", "stages", "corpora", "growth")
 
 
-def grown_node(source: Path, grow: GrowConfig, record: Mapping[str, Any]) -> Node:
+def grown_node(
+    source: Path, grow: GrowConfig, record: Mapping[str, Any], spelling: Spelling | None
+) -> Node:
     """What the grown folder is in the lineage: fed what its source was, scored nothing yet."""
-    before, content = read_node(source), model_key(source)
+    known = record["source"]["blake3"]
+    content = model_key(source, lambda file: known.get(file.name) or checksum(file))
+    before = read_node(source)
     told = {} if before is None else before.details
     details = {name: told[name] for name in _INHERITED if name in told}
     details["grown"] = {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]}
     details["source"] = record["source"]["path"]
-    made = Made(version=VERSION, settings=chosen(grow), inputs={"source": content})
+    inputs = {"source": content} | ({} if spelling is None else {"rows": spelling.digest})
+    settings = chosen(grow.model_copy(update={"tokenizer": None}))  # by content, not by its path
+    made = Made(version=VERSION, settings=settings, inputs=inputs)
     return Node(
         key=made.key[:16],
         kind="growth",
@@ -160,5 +170,5 @@ def grow_config(record: Mapping[str, Any]) -> GrowConfig:
 
 def changed_files(source: Stored, record: Mapping[str, Any]) -> list[str]:
     """Names of source files that are not those the model was grown from."""
-    known, found = record["source"]["blake3"], _hashes(source)
+    known, found = record["source"]["blake3"], hashes_of(source)
     return sorted(n for n in known.keys() | found.keys() if known.get(n) != found.get(n))

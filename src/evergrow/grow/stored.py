@@ -1,7 +1,8 @@
 """A model folder as growth sees it: config.json, and weights that are read one at a time."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from evergrow.models.weights import Slot, read_slots, read_tensor
 
 @dataclass(frozen=True)
 class Stored:
-    """``slots`` are the headers' entries by tensor name."""
+    """``slots`` are the headers' entries by tensor name; ``made`` tensors are not in the file."""
 
     folder: Path
     config: dict[str, Any]
     slots: dict[str, Slot]
+    made: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
 
     def read(self, name: str) -> Tensor:
         """A tensor in its stored type."""
+        if name in self.made:
+            return self.made[name]()
         return read_tensor(self.slots[name])
 
     def read_wide(self, name: str) -> Tensor:

@@ -9,17 +9,23 @@ import torch
 from evergrow.grow.check import check_growth
 from evergrow.grow.cost import cost_of
 from evergrow.grow.expand import expand, target_names
+from evergrow.grow.folder import plan_of
 from evergrow.grow.passes import Batch
-from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.record import changed_files, cost_record, grow_config, plan_record, read_record
 from evergrow.grow.stored import Stored, open_folder
+from evergrow.models.skeleton import skeleton
 
 # Fields that say how weights are stored or by what, not what the model computes.
 _BESIDE_THE_FUNCTION = {"transformers_version", "dtype", "torch_dtype", "_name_or_path"}
 
 
 def verify_folders(
-    source: Path, folder: Path, texts: Sequence[Batch] = (), tolerance: float | None = None
+    source: Path,
+    folder: Path,
+    texts: Sequence[Batch] = (),
+    tolerance: float | None = None,
+    again: Sequence[Batch] = (),
 ) -> dict[str, Any]:
     """What ``check_growth`` measures, the plan's verdicts and costs, and ``problems``.
 
@@ -28,15 +34,15 @@ def verify_folders(
     (another tool's work) the function must be kept. Raises InputError for folders that are no pair.
     """
     small, large = open_folder(source), open_folder(folder)
-    record, plan = read_record(folder), None
+    record, plan, given = read_record(folder), None, small
     if record is not None:
-        plan = plan_growth(small.config, grow_config(record))
-    checked = check_growth(small, large, plan, texts, tolerance)
+        given, plan = plan_of(small, grow_config(record), folder)
+    checked = check_growth(small, large, plan, texts, tolerance, again, given)
     if record is None or plan is None:
         found = checked.pop("problems")
         return {**_without_record(small, large), "verification": checked, "problems": found}
-    problems = _strangers(small, large, record, plan) + checked.pop("problems")
-    costs = [cost_of(s.config, s.bytes_per_weight) for s in (small, large)]
+    problems = _strangers(small, given, large, record, plan) + checked.pop("problems")
+    costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         **plan_record(plan, *costs),
         "optimizer": record["optimizer"],
@@ -49,14 +55,16 @@ def verify_folders(
 def _without_record(small: Stored, large: Stored) -> dict[str, Any]:
     fields = sorted(small.config.keys() | large.config.keys())
     pairs = {field: [small.config.get(field), large.config.get(field)] for field in fields}
-    costs = [cost_of(s.config, s.bytes_per_weight) for s in (small, large)]
+    costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         "config": {field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
         "cost": cost_record(*costs),
     }
 
 
-def _strangers(small: Stored, large: Stored, record: dict[str, Any], plan: GrowthPlan) -> list[str]:
+def _strangers(
+    small: Stored, given: Stored, large: Stored, record: dict[str, Any], plan: GrowthPlan
+) -> list[str]:
     """A sentence for each kind of thing that is not what growth.json says."""
     problems = []
     if files := changed_files(small, record):
@@ -68,7 +76,7 @@ def _strangers(small: Stored, large: Stored, record: dict[str, Any], plan: Growt
     ]
     if fields:
         problems.append(f"config.json differs from the plan in {_some(fields)}")
-    if tensors := altered(small, large, plan):
+    if tensors := altered(given, large, plan):
         problems.append(f"weights are not what the source gives: {_some(tensors)}")
     return problems
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +203,11 @@ def kind_in(folder: Path, of_pictures: bool) -> Kind:
     return kind_of_architecture(_check_config(folder)) or "causal"
 
 
-def model_key(folder: Path) -> str:
-    """A hash of what a model folder computes: weights, configuration and tokenizer."""
+def model_key(folder: Path, checksum: Callable[[Path], str] = checksum) -> str:
+    """A hash of what a model folder computes: weights, configuration and tokenizer.
+
+    ``checksum`` may know the hashes of files that were hashed already.
+    """
     files = [folder / name for name in ("config.json", "tokenizer.json")]
     found = [*(path for path in files if path.exists()), *weight_files(folder)]
     parts = "".join(f"{path.name} {checksum(path)}\n" for path in found)

@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers.core_model_loading import revert_weight_conversion
+from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
@@ -66,8 +67,9 @@ def skeleton(config: Mapping[str, Any]) -> PreTrainedModel:
             settings: Any = settings_of(config)
             settings._attn_implementation = None  # SDPA, where the architecture has it
             settings._experts_implementation = "eager"  # the others have no float64
-            with undisturbed(), _parameters_on_meta():
+            with undisturbed(), no_init_weights(), _parameters_on_meta():
                 model = auto.from_config(settings, dtype=torch.float32)
+                model.tie_weights()  # what is not drawn is not tied either
             for module in model.modules():
                 if isinstance(module, nn.Embedding):
                     module.padding_idx = None  # as in training, that row has a gradient

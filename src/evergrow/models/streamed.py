@@ -12,46 +12,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
+from evergrow.models.gradients import GradientSquares, factors_of, is_factored
+
 Read = Callable[[str], Tensor]
-
-
-class GradientSquares:
-    """Sums of squares of each stored weight's gradient, kept instead of the gradients.
-
-    ``watch`` sees each gradient before it is forgotten, but those of tied weights.
-    """
-
-    def __init__(
-        self, stored: Mapping[str, str], watch: Callable[[str, Tensor], None] | None = None
-    ) -> None:
-        self._watch = watch
-        uses = list(stored.values())
-        self._shared = {name for name in uses if uses.count(name) > 1}
-        self._whole: dict[str, Tensor] = {}
-        self._squares: dict[str, float] = {}
-
-    def take(self, name: str, parameter: Tensor) -> None:
-        """Count and forget a parameter's gradient; that of a tied weight is the sum of its uses."""
-        gradient, parameter.grad = parameter.grad, None
-        assert gradient is not None
-        if name in self._shared:
-            known = self._whole.get(name)
-            self._whole[name] = gradient if known is None else known.add_(gradient)
-        else:
-            assert name not in self._squares, f"{name} has two gradients"
-            self._squares[name] = _square(gradient)
-            if self._watch is not None:
-                self._watch(name, gradient)
-
-    def norm(self) -> float:
-        """The L2 norm over all weights; in float64."""
-        whole = sum(_square(gradient) for gradient in self._whole.values())
-        return (sum(self._squares.values()) + whole) ** 0.5
-
-
-def _square(tensor: Tensor) -> float:
-    parts = tensor.flatten().split(1 << 20)  # sums of a million in its own type, theirs in float64
-    return sum(float(torch.dot(part, part)) for part in parts)
 
 
 class _Reread(NamedTuple):
@@ -73,7 +36,7 @@ def weights_from(
 ) -> Iterator[None]:
     """Inside, ``model`` (a skeleton) runs with ``read(stored[parameter])`` in ``dtype``.
 
-    What ``read`` returns is given up to the model: it must be memory of its own.
+    What ``read`` returns is given up to the model, and written to by nobody else.
     With ``gradients`` a backward pass inside the block is counted into it, and weights are read
     once more where it needs them.
     """
@@ -102,6 +65,11 @@ def weights_from(
             module._parameters.update(own)
 
 
+# Elements of the largest matrix that is converted into memory which the next one uses again: new
+# memory costs more than the conversion. A vocabulary's head has its own, for as long as it runs.
+_SCRATCH = 1 << 24
+
+
 class _Stream:
     def __init__(
         self,
@@ -113,9 +81,18 @@ class _Stream:
         self._stored, self._read, self._dtype = stored, read, dtype
         self._gradients = gradients
         self._alive: dict[int, str] = {}  # storage -> stored name, while a module runs
+        self._forward: list[Tensor] = []
+        self._backward: list[Tensor] = []
 
-    def _load(self, name: str) -> Tensor:
-        return self._read(name).to(self._dtype)
+    def _load(self, name: str, scratch: list[Tensor] | None) -> Tensor:
+        """In the pass's type; a matrix that is converted goes to ``scratch``, which is one."""
+        stored = self._read(name)
+        few = stored.ndim == 2 and stored.numel() <= _SCRATCH
+        if stored.dtype == self._dtype or scratch is None or not few:
+            return stored.to(self._dtype)
+        if not scratch or scratch[0].numel() < stored.numel():
+            scratch[:] = [torch.empty(stored.numel(), dtype=self._dtype)]
+        return scratch[0][: stored.numel()].view(stored.shape).copy_(stored)
 
     def hooks(
         self, module_name: str, empty: Mapping[str, nn.Parameter]
@@ -123,25 +100,52 @@ class _Stream:
         """What runs before and after a module's forward pass."""
         prefix = f"{module_name}." if module_name else ""
 
-        def before(module: nn.Module, _: Any) -> None:
+        def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            factored = is_factored(module, inputs)
             for own, shape in empty.items():
                 name = self._stored[prefix + own]
                 trained = self._gradients is not None and shape.requires_grad
-                weight = nn.Parameter(self._load(name), requires_grad=trained)
+                trained &= not (factored and own == "weight")
+                if factored and isinstance(module, nn.Embedding):
+                    loaded = self._read(name)  # only the rows that are looked up are converted
+                else:
+                    loaded = self._load(name, self._forward if factored else None)
+                weight = nn.Parameter(loaded, requires_grad=trained)
                 if trained:
                     weight.register_post_accumulate_grad_hook(self._taken(name))
                 self._alive[weight.untyped_storage()._cdata] = name
                 module._parameters[own] = weight
 
-        def after(module: nn.Module, *_: Any) -> None:
+        def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
             for own, parameter in empty.items():
-                storage = module._parameters[own].untyped_storage()  # pyright: ignore
-                self._alive.pop(storage._cdata, None)
-                if self._gradients is not None:  # autograd's leaf holds it until the backward pass
-                    storage.resize_(0)
+                weight = module._parameters[own]
+                assert weight is not None
+                self._alive.pop(weight.untyped_storage()._cdata, None)
+                if weight.requires_grad:  # autograd's leaf stays until the backward pass, empty
+                    weight.data = weight.new_empty(1).expand(weight.shape)
                 module._parameters[own] = parameter
+            if output is None or not is_factored(module, inputs):
+                return output
+            output = output.to(self._dtype)
+            if self._gradients is None:
+                return output
+            return self._factored(module, self._stored[f"{prefix}weight"], inputs[0], output)
 
         return before, after
+
+    def _factored(self, module: nn.Module, name: str, entered: Tensor, output: Tensor) -> Tensor:
+        """``output``, whose gradient gives that of the module's weight when it comes back."""
+        version = entered._version
+        if not output.requires_grad:  # the first of the model: the graph begins here
+            output = output.requires_grad_().clone()
+
+        def returned(gradient: Tensor) -> None:
+            assert self._gradients is not None
+            assert entered._version == version, f"{name}: what it read was overwritten"
+            self._gradients.take_factors(name, factors_of(module, entered, gradient))
+
+        output.register_hook(returned)
+        return output
 
     def _taken(self, name: str) -> Callable[[Tensor], None]:
         def taken(parameter: Tensor) -> None:
@@ -161,7 +165,7 @@ class _Stream:
         """The tensor that was packed."""
         if isinstance(kept, Tensor):
             return kept
-        return self._load(kept.name).as_strided(kept.size, kept.stride, kept.offset)
+        return self._load(kept.name, self._backward).as_strided(kept.size, kept.stride, kept.offset)
 
 
 class StaysWide(TorchFunctionMode):

@@ -1,15 +1,15 @@
 """Weights on disk, a tensor at a time: safetensors without a whole model in memory.
 
 The file: 8 bytes length of the header (little-endian), a JSON header, the tensors one after
-another (https://huggingface.co/docs/safetensors, "Format"). The safetensors library maps files
-into memory, whose pages count as the process's own, and has no writer that works piece by piece.
+another (https://huggingface.co/docs/safetensors, "Format"). The safetensors library maps whole
+files, whose pages count as the process's own, and has no writer that works piece by piece.
 """
 
 import json
 import math
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from ctypes import c_byte
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -103,21 +103,26 @@ def _parse_header(file: Path) -> dict[str, Slot]:
 
 
 def read_tensor(slot: Slot) -> Tensor:
-    """The tensor at ``slot`` in memory of its own, in its stored type."""
-    tensor = torch.empty(slot.shape, dtype=slot.dtype)
+    """The tensor at ``slot`` in its stored type; what is written to it stays in memory.
+
+    A part of the file mapped for this tensor alone, unmapped when it goes: nothing is copied, and
+    no more of the file than that counts as the process's memory.
+    """
     if not slot.num_bytes:
-        return tensor
-    # Through numpy, torch could not give the memory back before the tensor itself goes.
-    view, filled = memoryview((c_byte * slot.num_bytes).from_address(tensor.data_ptr())), 0
-    view = view.cast("B")
-    with slot.file.open("rb", buffering=0) as stream:
-        stream.seek(slot.start)
-        while filled < slot.num_bytes:
-            count = stream.readinto(view[filled:])
-            if not count:
-                raise InputError(f"{slot.file}: truncated; copy the file again")
-            filled += count
-    return tensor
+        return torch.empty(slot.shape, dtype=slot.dtype)
+    before = slot.start % mmap.ALLOCATIONGRANULARITY
+    try:
+        with slot.file.open("rb") as stream:
+            mapped = mmap.mmap(
+                stream.fileno(), before + slot.num_bytes, access=mmap.ACCESS_COPY,
+                offset=slot.start - before,
+            )  # fmt: skip
+    except ValueError as error:
+        raise InputError(f"{slot.file}: truncated; copy the file again") from error
+    flat = torch.frombuffer(mapped, dtype=torch.uint8, offset=before)
+    if slot.start % slot.dtype.itemsize:
+        flat = flat.clone()  # numbers lie at multiples of their size
+    return flat.view(slot.dtype).view(slot.shape)
 
 
 def write_weights(

@@ -78,6 +78,12 @@ class StageConfig(Config):
     def _one_plan_of_layers(self) -> Self:
         if self.depth is not None and self.two_stage is not None:
             raise ValueError("depth and two_stage both say which layers train; keep one of them")
+        other = "depth" if self.depth is not None else "two_stage"
+        new = self.grow is not None and self.grow.train == "new"
+        if new and getattr(self, other) is not None:
+            raise ValueError(
+                f"grow.train and {other} both say which layers train; keep one of them"
+            )
         return self
 
     @model_validator(mode="after")
@@ -104,6 +110,24 @@ class StageConfig(Config):
                 "a stage that grows says in grow.optimizer_state what becomes of the optimiser "
                 f"(asymmetric, copy or drop), got optimizer_state {self.optimizer_state!r}; "
                 "remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_tokenizer(self) -> Self:
+        if self.grow is not None and self.grow.tokenizer is not None:
+            raise ValueError(
+                "grow.tokenizer: a run's data is made by one tokenizer, which never changes; grow "
+                "a release by evergrow grow apply --tokenizer, and begin a new run from it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_architecture(self) -> Self:
+        if self.grow is not None and self.grow.experts is not None:
+            raise ValueError(
+                "grow.experts: a run's model stays of one architecture; grow a release by evergrow "
+                "grow apply --experts, and begin a new run from it"
             )
         return self
 

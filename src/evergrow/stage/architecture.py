@@ -13,6 +13,7 @@ from evergrow.grow.expand import new_parameters
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.recipe import Recipe
 from evergrow.run import Run
+from evergrow.train.config import DepthConfig
 from evergrow.train.own_clock import OwnClock
 
 
@@ -75,6 +76,15 @@ def read_growth(run: Run, stage: str) -> dict[str, Any]:
     """What growth.json says of the growth before ``stage``."""
     path = run.folder / "growth" / stage / "growth.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def layers_by_depth(run: Run, recipe: Recipe, index: int) -> DepthConfig | None:
+    """Which layers train when, as the stage says: by ``depth``, or by ``grow.train: new``."""
+    stage = recipe.stages[index]
+    if stage.grow is None or stage.grow.train == "all":
+        return stage.depth
+    blocks = plan_before(run, recipe, index).blocks
+    return DepthConfig(unfreeze={str(i): 0.0 for i, block in enumerate(blocks) if block.new})
 
 
 def own_clock(run: Run, recipe: Recipe, index: int, model: nn.Module) -> OwnClock | None:

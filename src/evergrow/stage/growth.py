@@ -20,6 +20,7 @@ from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.record import FORMAT, plan_record
 from evergrow.grow.stored import Stored
 from evergrow.models.load import empty_model
+from evergrow.models.skeleton import skeleton
 from evergrow.models.weights import read_slots
 from evergrow.run import load_checkpoint, read_checkpoint_state
 from evergrow.scores.measure import measure_part
@@ -54,12 +55,13 @@ def grow(work: Work, parent: Mark) -> None:
     with _on_disk(folder / ".weights", plan, weights) as large:
         checked = check_growth(_checkpoint(work, parent), large, plan)
     problems = checked.pop("problems")
+    costs = [cost_of(skeleton(config), FP32) for config in (plan.source, plan.target)]
     record = {
         "format": FORMAT,
         "evergrow": package_version(),
         "source": _origin(work, parent),
         "grow": growth.model_dump(mode="json"),
-        **plan_record(plan, cost_of(plan.source, FP32), cost_of(plan.target, FP32)),
+        **plan_record(plan, *costs),
         "tensors": {name: provenance(plan, name) for name in weights},
         "optimizer": actions,
         "verification": checked,

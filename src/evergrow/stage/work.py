@@ -21,7 +21,7 @@ from evergrow.objectives.objective import Objective
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
 from evergrow.scores.opening import Opened
-from evergrow.stage.architecture import architecture, lay_out, own_clock
+from evergrow.stage.architecture import architecture, lay_out, layers_by_depth, own_clock
 from evergrow.stage.versions import environment
 from evergrow.stream.plan import SampleStream
 from evergrow.train.background import BackgroundWriter
@@ -121,7 +121,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     model.to(device)
     if train.activation_checkpointing:
         model.gradient_checkpointing_enable()
-    depth = depth_plan(recipe, index, manifest.stages[index], model)
+    depth = depth_plan(run, recipe, index, model)
     optimizer = build_optimizer(
         model,
         train.optimizer,
@@ -169,11 +169,9 @@ def _describe_first(
         record_dtype(unfinished, getattr(torch, asked) if asked else dtype)
 
 
-def depth_plan(
-    recipe: Recipe, index: int, record: StageRecord, model: nn.Module
-) -> DepthPlan | None:
+def depth_plan(run: Run, recipe: Recipe, index: int, model: nn.Module) -> DepthPlan | None:
     """Which layers train when in a stage; None when all do, all of the time, at one rate."""
-    config = recipe.stages[index].depth
+    config, record = layers_by_depth(run, recipe, index), run.manifest.stages[index]
     return None if config is None else DepthPlan(model, config, record.first_step, record.num_steps)
 
 
