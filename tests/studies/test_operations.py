@@ -49,9 +49,9 @@ def test_a_reading_is_the_mean_of_three_in_a_row() -> None:
     ]
 
 
-def test_the_target_is_the_loss_at_four_fifths_from_scratch() -> None:
+def test_the_target_is_the_loss_at_three_fifths_from_scratch() -> None:
     scratch = Scratch.of([(0.0, 3.0), (10.0, 2.0), (20.0, 1.0)])
-    assert (scratch.target, scratch.operations) == (pytest.approx(1.4), pytest.approx(16.0))
+    assert (scratch.target, scratch.operations) == (pytest.approx(1.8), pytest.approx(12.0))
     uneven = Scratch.of([(0.0, 3.0), (10.0, 1.0), (20.0, 1.0)])  # it was there before
     assert (uneven.target, uneven.operations) == (1.0, 10.0)
 
@@ -80,25 +80,25 @@ def written(
 def test_costs_are_counted_with_and_without_the_source(
     tmp_path: Path, write_run: Callable[..., Run]
 ) -> None:
-    """By hand: scratch falls from 4 to 2 over 200 steps, the grown arm from 2.8 to 2.3 over 100."""
+    """By hand: scratch falls from 4 to 2 over 200 steps, the grown arm from 3.2 to 2.7 over 100."""
     scratch = written(
         tmp_path / "scratch/seed-0", write_run, [lambda x: 4.0 - x, lambda x: 3.0 - x]
     )
-    grown = written(tmp_path / "aki/seed-0", write_run, [lambda x: 3.0, lambda x: 2.8 - x / 2])
+    grown = written(tmp_path / "aki/seed-0", write_run, [lambda x: 3.4, lambda x: 3.2 - x / 2])
 
     assert [cost / STEP for cost, _ in curve_of(scratch)] == [20.0 * i for i in range(11)]
     assert [cost / STEP for cost, _ in curve_of(grown)] == [20.0 * i for i in range(6)]
-    # a straight line's mean of three is what it was 20 steps before: the target is 2.6, met at 160
+    # a straight line's mean of three is what it was 20 steps before: the target is 3.0, met at 120
     assert cost_to_target(counted=False)(scratch) == pytest.approx(1.0)
-    # 2.8 - x/2 is 2.6 at 40 steps, its mean of three at 60
-    assert cost_to_target(counted=False)(grown) == pytest.approx(60 / 160)
-    assert cost_to_target(counted=True)(grown) == pytest.approx(160 / 160)
-    assert spent(counted=False)(grown) == pytest.approx(100 / 160)
-    assert spent(counted=True)(grown) == pytest.approx(200 / 160)
-    assert spent(counted=True)(scratch) == pytest.approx(200 / 160)  # it has no source
-    # it ends at 2.4, which scratch's mean of three reaches at 180
-    assert at_the_end(grown) == pytest.approx(2.4)
-    assert scratch_needs(grown) == pytest.approx(180 / 160)
+    # 3.2 - x/2 is 3.0 at 40 steps, its mean of three at 60
+    assert cost_to_target(counted=False)(grown) == pytest.approx(60 / 120)
+    assert cost_to_target(counted=True)(grown) == pytest.approx(160 / 120)
+    assert spent(counted=False)(grown) == pytest.approx(100 / 120)
+    assert spent(counted=True)(grown) == pytest.approx(200 / 120)
+    assert spent(counted=True)(scratch) == pytest.approx(200 / 120)  # it has no source
+    # it ends at 2.8, which scratch's mean of three reaches at 140
+    assert at_the_end(grown) == pytest.approx(2.8)
+    assert scratch_needs(grown) == pytest.approx(140 / 120)
 
 
 def test_what_scratch_or_the_arm_never_reached_is_infinite(
@@ -106,7 +106,7 @@ def test_what_scratch_or_the_arm_never_reached_is_infinite(
 ) -> None:
     written(tmp_path / "scratch/seed-0", write_run, [lambda x: 4.0 - x, lambda x: 3.0 - x])
     better = written(tmp_path / "aki/seed-0", write_run, [lambda x: 3.0, lambda x: 1.0])
-    worse = written(tmp_path / "fpi/seed-0", write_run, [lambda x: 3.0, lambda x: 2.9])
+    worse = written(tmp_path / "fpi/seed-0", write_run, [lambda x: 3.5, lambda x: 3.4])
     assert (cost_to_target(False)(better), scratch_needs(better)) == (0.0, math.inf)
     assert cost_to_target(False)(worse) == math.inf
 

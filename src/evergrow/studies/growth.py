@@ -188,7 +188,7 @@ def claims(operators: list[str]) -> list[Claim]:
     saves = [
         Claim(f"{arm} {text}", (arm, measure), "below", (other or arm, needed))
         for measure, other, needed, text in (
-            (SUNK, SCRATCH, SUNK, "comes to scratch's end with fewer operations, its source sunk"),
+            (SUNK, SCRATCH, SUNK, "comes to the target with fewer operations, its source sunk"),
             (COUNTED, SCRATCH, COUNTED, "does with its source counted"),
             (ALL_SPENT, None, NEEDS, "spends less to its own end than scratch, source counted"),
         )
@@ -206,13 +206,13 @@ def claims(operators: list[str]) -> list[Claim]:
 
 
 QUESTION = "How many operations does a grown model need to a loss, beside one from scratch?"
-UNIT = "operations as a share of scratch's, losses in bits per byte"
+UNIT = "operations as a share of scratch's to the target, losses in bits per byte"
 LEGEND = [
     "A loss is the mean of three readings in a row, on the trunk. rate: of the target's stage over "
     "the source's, the best of 1, 1/2 and 1/4 for each arm on a seed that is not reported.",
-    "cost: operations to scratch's end, the source sunk as the paper counts, or counted (with "
-    "source); ∞: never there. scratch needs: operations from scratch to the arm's own end, beside "
-    "spent, what the arm took to it, and all spent, its source counted.",
+    "cost: operations to the target, scratch's loss at three fifths of its own; the source sunk as "
+    "the paper counts, or counted (with source); ∞: never there. scratch needs: operations from "
+    "scratch to the arm's own end, beside what the arm spent to it, and all spent with its source.",
     "birth: the growth's own rise of the loss. free: the lowest share of units of a matrix that "
     "are not tied to another at the end, as evergrow grow counts them.",
 ]
