@@ -5,7 +5,7 @@ from evergrow.studies.harness import study_recipe
 def test_the_papers_setting_has_no_arm_for_another_norm() -> None:
     recipe = study_recipe(STUDY_BERT, 2, {})
     assert recipe.model.preset == "bert"
-    assert set(recipe.arms) == {"scratch", "fpi", "fpi-noise", "lemon", "aki", "stack", "two-stage"}
+    assert set(recipe.arms) == {"scratch", "fpi", "fpi-noise", "aki", "stack", "two-stage"}
 
 
 def test_the_large_scale_is_bert_small_to_base() -> None:

@@ -42,7 +42,7 @@ def study(
     with watching() as listener:
         findings = carry_out_study(asked, recipe, runs, listener, fresh)
     console.print(numbers_table(findings), claims_table(findings), sep="\n")
-    for note in findings["notes"]:
+    for note in findings.notes:
         console.print(note)
     if sentence := what_is_missing(findings):
         console.print(sentence, soft_wrap=True)

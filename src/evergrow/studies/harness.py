@@ -1,11 +1,10 @@
 """A study: one question, arms that differ in one thing, seeds that pair them, a verdict a claim."""
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from evergrow.disk import write_file
 from evergrow.errors import InputError, Stopped
@@ -13,14 +12,22 @@ from evergrow.flow.recipes import carry_out
 from evergrow.flow.units import unfold
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe, decode_recipe
-from evergrow.run import FORMAT, Run
+from evergrow.run import Run
 from evergrow.stage.summary import runs_below
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG, Comparison, compare, holm
+from evergrow.studies.dial import Dial, choose, dialled
+from evergrow.studies.findings import (
+    Arms,
+    Difference,
+    Expected,
+    Findings,
+    Judged,
+    Number,
+    Settings,
+    Values,
+)
 
 Measure = Callable[[Run], float | None]
-Number = tuple[str, str]  # an arm, a measure
-Expected = Literal["below", "above", "equal"]
-Values = dict[str, dict[str, dict[int, float]]]  # arm -> measure -> seed
 
 
 @dataclass(frozen=True)
@@ -44,22 +51,24 @@ class Study:
     ``recipe`` is plain data without arms and seeds; ``arms`` makes the arms from it once the user's
     overrides are in, so that they follow its rates and budgets. A measure is None where a Run has
     no such number, and infinite where it never came to what is measured. ``unit`` is that of the
-    measures, ``notes`` are lines to read them by, ``scales`` are other sizes as overrides.
+    measures, ``notes`` are lines to read them by, ``scales`` are other sizes as overrides; ``dial``
+    is what every arm chooses for itself first.
     """
 
     question: str
     paper: str
-    recipe: Mapping[str, Any]
-    arms: Callable[[Recipe], dict[str, dict[str, Any]]]
+    recipe: Settings
+    arms: Callable[[Recipe], Arms]
     measures: Mapping[str, Measure]
     claims: Sequence[Claim]
     unit: str = "bits per byte"
     notes: Sequence[str] = ()
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scales: Mapping[str, Settings] = field(default_factory=dict)
+    dial: Dial | None = None
 
 
 def study_recipe(
-    study: Study, num_seeds: int, overrides: Mapping[str, Any], scale: str | None = None
+    study: Study, num_seeds: int, overrides: Settings, scale: str | None = None
 ) -> Recipe:
     """The recipe that answers ``study`` over seeds 0 to ``num_seeds`` - 1.
 
@@ -78,44 +87,47 @@ def study_recipe(
             f"{min(taken)}: a study has its own arms, and --seeds says how many seeds; "
             "for other arms write a recipe"
         )
-    settings = {k: v for k, v in overrides.items() if not k.startswith("data.")}
-    data = {**study.recipe, "seeds": list(range(num_seeds))}
-    for path, glob in overrides.items():
-        if path.startswith("data."):
-            data = _with_files(data, path.removeprefix("data."), str(glob))
-    recipe = decode_recipe(data, settings)
+    sources = decode_recipe({**study.recipe}).sources
+    settings: dict[str, object] = {"seeds": list(range(num_seeds))}
+    for path, value in overrides.items():
+        is_data = path.startswith("data.")
+        settings |= _from_files(sources, path, str(value)) if is_data else {path: value}
+    recipe = decode_recipe({**study.recipe}, settings)
     return decode_recipe({**recipe.to_data(), "arms": study.arms(recipe)})
 
 
-def _with_files(data: dict[str, Any], source: str, glob: str) -> dict[str, Any]:
-    """The recipe with a source read from files; what else is said of the source stays."""
-    if source not in data["sources"]:
-        known = ", ".join(f"data.{name}" for name in data["sources"])
-        raise InputError(f"data.{source}: the study has no such source; it has {known}")
-    kept = {k: v for k, v in data["sources"][source].items() if k != "installed"}
-    files = [str(Path.cwd() / Path(glob).expanduser())]
-    return {**data, "sources": {**data["sources"], source: {**kept, "files": files}}}
+def _from_files(sources: Collection[str], path: str, glob: str) -> Settings:
+    """Overrides that read a source from files; what else is said of the source stays."""
+    source = path.removeprefix("data.")
+    if source not in sources:
+        known = ", ".join(f"data.{name}" for name in sources)
+        raise InputError(f"{path}: the study has no such source; it has {known}")
+    files = str(Path.cwd() / Path(glob).expanduser())
+    return {f"sources.{source}.installed": None, f"sources.{source}.files": [files]}
 
 
 def carry_out_study(
     study: Study, recipe: Recipe, runs: Path, listener: Listener, fresh: bool = False
-) -> dict[str, Any]:
+) -> Findings:
     """Train what is not trained yet, judge every claim, write ``study.json``; returns its content.
 
     Running again with more seeds adds theirs. Every seed finished in the folder counts, whatever
     is asked for now, so that seeds are never chosen after their results. Raises Stopped after a
     signal (the seeds finished so far are judged and written), and what carrying out raises.
     """
-    root = runs / recipe.name
+    root, chosen = runs / recipe.name, {}
+    if study.dial is not None:
+        chosen = choose(recipe, study.dial, runs, listener, fresh)
+        recipe = dialled(recipe, study.dial, chosen)
     if not fresh:
         listener.say(_remaining(root, recipe))
     try:
         carry_out(recipe, runs, Path.cwd(), listener, fresh)
     except Stopped:
-        write_findings(study, recipe, root, "stopped")
+        write_findings(study, recipe, root, "stopped", chosen)
         listener.say(_remaining(root, recipe))
         raise
-    return write_findings(study, recipe, root, "done")
+    return write_findings(study, recipe, root, "done", chosen)
 
 
 def _remaining(root: Path, recipe: Recipe) -> str:
@@ -129,35 +141,31 @@ def _is_done(folder: Path) -> bool:
     return (folder / "manifest.json").exists() and Run(folder).manifest.status == "done"
 
 
-def write_findings(study: Study, recipe: Recipe, root: Path, status: str) -> dict[str, Any]:
+def write_findings(
+    study: Study,
+    recipe: Recipe,
+    root: Path,
+    status: Literal["done", "stopped"],
+    chosen: Mapping[str, float] | None = None,
+) -> Findings:
     """Judge the claims by the finished Runs below ``root``; writes and returns ``study.json``."""
     done = [run for run in runs_below(root, list(recipe.arms)) if run.manifest.status == "done"]
     numbers = read_numbers(study.measures, done)
-    findings = {
-        "format": FORMAT,
-        "study": recipe.name,
-        "status": status,
-        "question": study.question,
-        "paper": study.paper,
-        "unit": study.unit,
-        "notes": list(study.notes),
-        "seeds": sorted({run.manifest.seed for run in done}),
-        "arms": recipe.arms,
-        "numbers": numbers,
-        "claims": judge(study.claims, numbers),
-    }
-    text = json.dumps(_without_infinity(findings), indent=1, allow_nan=False)
-    write_file(root / "study.json", text + "\n")
+    findings = Findings(
+        study=recipe.name,
+        status=status,
+        question=study.question,
+        paper=study.paper,
+        unit=study.unit,
+        notes=list(study.notes),
+        seeds=sorted({run.manifest.seed for run in done}),
+        arms=recipe.arms,
+        chosen=dict(chosen or {}),
+        numbers=numbers,
+        claims=judge(study.claims, numbers),
+    )
+    write_file(root / "study.json", findings.model_dump_json(indent=1) + "\n")
     return findings
-
-
-def _without_infinity(value: Any) -> Any:
-    """The same data as JSON can hold it: "infinity" for what was never reached."""
-    if isinstance(value, dict):
-        return {key: _without_infinity(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_infinity(v) for v in value]
-    return "infinity" if value == math.inf else value
 
 
 def read_numbers(measures: Mapping[str, Measure], runs: Sequence[Run]) -> Values:
@@ -172,80 +180,75 @@ def read_numbers(measures: Mapping[str, Measure], runs: Sequence[Run]) -> Values
     return numbers
 
 
-def judge(claims: Sequence[Claim], numbers: Values) -> list[dict[str, Any]]:
-    """A record a claim: its paired difference, interval and verdict.
-
-    ``p_holm`` is corrected for all the claims of a difference that could be compared.
-    """
-    judged = []
-    for claim in claims:
-        first, second = (numbers.get(a, {}).get(m, {}) for a, m in (claim.first, claim.second))
-        seeds = sorted(first.keys() & second.keys())
-        found = None
-        if never := _never(claim, first, second, seeds):
-            judged.append({**_said(claim, seeds), "never": never, "verdict": "never reached"})
-            continue
-        if len(seeds) > 1:
-            pairs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
-            found = compare(*pairs, ", ".join(claim.first), ", ".join(claim.second))
-        judged.append(_judged(claim, seeds, found))
-    different = [j for j in judged if j["expected"] != "equal" and "p_value" in j]
-    for record, p in zip(different, holm([j["p_value"] for j in different]), strict=True):
-        record["p_holm"] = p
+def judge(claims: Sequence[Claim], numbers: Values) -> list[Judged]:
+    """A record a claim: its paired difference, interval and verdict."""
+    judged = [_judged(claim, numbers) for claim in claims]
+    values = {
+        i: found.difference.p_value
+        for i, found in enumerate(judged)
+        if found.difference is not None and found.expected != "equal"
+    }
+    for i, p in zip(values, holm(list(values.values())), strict=True):
+        difference = judged[i].difference
+        assert difference is not None
+        corrected = difference.model_copy(update={"p_holm": p})
+        judged[i] = judged[i].model_copy(update={"difference": corrected})
     return judged
+
+
+def _judged(claim: Claim, numbers: Values) -> Judged:
+    first, second = (numbers.get(a, {}).get(m, {}) for a, m in (claim.first, claim.second))
+    seeds = sorted(first.keys() & second.keys())
+    never, found = _never(claim, first, second, seeds), None
+    if never is None and len(seeds) > 1:
+        pairs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+        found = compare(*pairs, ", ".join(claim.first), ", ".join(claim.second))
+    return Judged(
+        claim=claim.text,
+        first=claim.first,
+        expected=claim.expected,
+        second=claim.second,
+        margin=claim.margin,
+        seeds=seeds,
+        never=never,
+        difference=None if found is None else _difference(found),
+        verdict="never reached" if never else verdict(claim, found),
+    )
 
 
 def _never(
     claim: Claim, first: dict[int, float], second: dict[int, float], seeds: list[int]
-) -> str:
-    """Which number is infinite on how many of ``seeds``; "" when all are finite."""
+) -> str | None:
+    """Which number is infinite on how many of ``seeds``; None when all are finite."""
     sides = ((claim.first[0], first), (claim.second[0], second))
     counts = [(arm, sum(found[s] == math.inf for s in seeds)) for arm, found in sides]
-    return ", ".join(f"{arm} on {n} of {len(seeds)} seeds" for arm, n in counts if n)
+    return ", ".join(f"{arm} on {n} of {len(seeds)} seeds" for arm, n in counts if n) or None
 
 
-def _said(claim: Claim, seeds: list[int]) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "claim": claim.text,
-        "first": claim.first,
-        "expected": claim.expected,
-        "second": claim.second,
-        "seeds": seeds,
-    }
-    if claim.expected == "equal":
-        record["margin"] = claim.margin
-    return record
+def _difference(found: Comparison) -> Difference:
+    return Difference(
+        mean=found.mean_difference,
+        interval=(found.interval.low, found.interval.high),
+        p_value=found.p_value,
+        detectable=found.detectable,
+        comparison=found.verdict,
+    )
 
 
-def _judged(claim: Claim, seeds: list[int], found: Comparison | None) -> dict[str, Any]:
-    record = _said(claim, seeds)
-    if found is None:
-        return {**record, "verdict": "too few seeds"}
-    return {
-        **record,
-        "mean_difference": found.mean_difference,
-        "interval": [found.interval.low, found.interval.high],
-        "p_value": found.p_value,
-        "detectable": found.detectable,
-        "comparison": found.verdict,
-        "verdict": verdict(claim, found),
-    }
-
-
-def verdict(claim: Claim, found: Comparison) -> str:
+def verdict(claim: Claim, found: Comparison | None) -> str:
     """What the 95 % interval of first - second says of the claim.
 
     "equal" needs the whole interval inside the margin: a difference that was not found is not
     equality. Three seeds suggest; six are the fewest that reproduce or contradict.
     """
+    if found is None or found.num_pairs < SEEDS_FOR_THE_LOG:
+        return "too few seeds"
     low, high, margin = found.interval.low, found.interval.high, claim.margin
     holds, opposite = {
         "below": (high < 0, low > 0),
         "above": (low > 0, high < 0),
         "equal": (-margin < low and high < margin, high < -margin or low > margin),
     }[claim.expected]
-    if found.num_pairs < SEEDS_FOR_THE_LOG:
-        return "too few seeds"
     if not holds and not opposite:
         return "not shown"
     if found.num_pairs < SEEDS_FOR_A_CLAIM:

@@ -5,7 +5,6 @@ three streams, over seeds. Every number is a release's: annealed on a fork, or a
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from evergrow.errors import InputError
 from evergrow.recipe import Recipe
@@ -13,14 +12,15 @@ from evergrow.run import Run
 from evergrow.schedules import Infinite
 from evergrow.stage.summary import summarise_run
 from evergrow.stage.work import root_of
-from evergrow.studies.harness import Claim, Expected, Study
+from evergrow.studies.findings import Arms, Expected, Settings
+from evergrow.studies.harness import Claim, Study
 
 REPLAY = 0.25
 # An infinite schedule's mean rate up to its first release is 1.17 times a cosine's of the same peak
 # (0.642 against 0.55 of it); a little model is better for that alone.
 MATCHED = 0.55 / 0.642
 
-RECIPE = {
+RECIPE: Settings = {
     "name": "infinite",
     "description": "Infinite against repeated cosine, after Singh et al. 2025.",
     "workers": 2,
@@ -39,7 +39,7 @@ RECIPE = {
 }
 
 
-def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def arms(recipe: Recipe) -> Arms:
     """Two schedules of one peak, each without and with replay; a control of equal mean rate."""
     if not isinstance(recipe.schedule, Infinite):
         raise InputError(

@@ -6,13 +6,13 @@ Every number is a release's: annealed on a fork, or at the cosine's end.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from evergrow.recipe import Recipe
+from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Run
 from evergrow.stage.summary import summarise_run
 from evergrow.stage.work import root_of
 from evergrow.studies import infinite
+from evergrow.studies.findings import Arms, Settings
 from evergrow.studies.harness import Study
 from evergrow.studies.infinite import both, cell, measure, replay
 from evergrow.studies.readings import scores_of
@@ -25,7 +25,7 @@ TASKS = {
     "eight-nine": ["8", "9"],
 }
 
-RECIPE: dict[str, Any] = {
+RECIPE: Settings = {
     "name": "infinite-image",
     "description": "Infinite against repeated cosine on pictures, after Singh et al. 2025.",
     "workers": 2,
@@ -44,7 +44,7 @@ SIZE = 28  # pixels; digits are enlarged to it beside a user's pictures
 def study_of(data: str | None) -> Study:
     """The study on digits, or with the pictures that the glob ``data`` names between them."""
     recipe = RECIPE if data is None else _between_digits(data)
-    streams = [stage["name"] for stage in recipe["stages"]]
+    streams = [stage.name for stage in decode_recipe({**recipe}).stages]
     return Study(
         question="Does a masked autoencoder forget less on an infinite schedule than on repeated "
         "cosine, and what does replay do?",
@@ -70,7 +70,7 @@ def study_of(data: str | None) -> Study:
     )
 
 
-def _between_digits(data: str) -> dict[str, Any]:
+def _between_digits(data: str) -> Settings:
     """Digits 0 to 4, the user's pictures, digits 5 to 9, all of one size."""
     files = str(Path.cwd() / Path(data).expanduser())
     halves = {"digits-low": ["0", "1", "2", "3", "4"], "digits-high": ["5", "6", "7", "8", "9"]}
@@ -90,7 +90,7 @@ def _between_digits(data: str) -> dict[str, Any]:
     }
 
 
-def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def arms(recipe: Recipe) -> Arms:
     """Those on text but the control, whose factor is of another constant."""
     return {name: arm for name, arm in infinite.arms(recipe).items() if name != "matched-replay"}
 

@@ -4,18 +4,17 @@ Gupta et al. 2023, How to (re)warm your model? (2308.04014): Pythia 410M, the Pi
 Here: English of installed packages, then the standard library of Python.
 """
 
-from typing import Any
-
 from evergrow.errors import InputError
 from evergrow.recipe import Recipe
 from evergrow.schedules import Cosine
+from evergrow.studies.findings import Arms, Settings
 from evergrow.studies.harness import Claim, Study
 from evergrow.studies.readings import at_start, early_peak, released
 
 EARLY = 0.05  # of the stage
 NO_MATTER = 0.029  # bits per byte: 0.02 nats
 
-RECIPE = {
+RECIPE: Settings = {
     "name": "rewarm",
     "description": "A finished model re-warmed on new data, after Gupta et al. 2023.",
     "workers": 2,
@@ -41,7 +40,7 @@ RECIPE = {
 }
 
 
-def arms(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def arms(recipe: Recipe) -> Arms:
     """Re-warming as the recipe says, and what differs from it in one thing."""
     if not isinstance(recipe.schedule, Cosine):
         raise InputError(

@@ -1,22 +1,19 @@
 """What a terminal shows of a study: the numbers of its arms, then its claims with verdicts."""
 
 import math
-from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG
+from evergrow.studies.findings import Findings, Judged
 
 
-def numbers_table(findings: dict[str, Any]) -> Table:
+def numbers_table(findings: Findings) -> Table:
     """An arm a line, a measure a column: the mean over its seeds."""
-    arms = findings["numbers"]
+    arms = findings.numbers
     measures = list(dict.fromkeys(name for found in arms.values() for name in found))
-    title = (
-        f"{findings['question']}\n{findings['paper']}; {findings['unit']}, "
-        f"means of {_seeds(findings)}"
-    )
+    title = f"{findings.question}\n{findings.paper}; {findings.unit}, means of {_seeds(findings)}"
     table = Table(title=title, title_justify="left")
     table.add_column("arm")
     for name in measures:
@@ -33,45 +30,45 @@ def _mean(by_seed: dict[int, float]) -> str:
     return f"{np.mean(values):.3f}" if values else ""
 
 
-def claims_table(findings: dict[str, Any]) -> Table:
+def claims_table(findings: Findings) -> Table:
     """Two lines a claim, with its verdict before them: what it says, and what was compared."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
-    for claim in findings["claims"]:
-        table.add_row(claim["verdict"], claim["claim"])
-        table.add_row("", f"{_expected(claim)}: {_found(claim, findings['seeds'])}")
+    for claim in findings.claims:
+        table.add_row(claim.verdict, claim.claim)
+        table.add_row("", f"{_expected(claim)}: {_found(claim, findings.seeds)}")
     return table
 
 
-def _found(claim: dict[str, Any], seeds: list[int]) -> str:
+def _found(claim: Judged, seeds: list[int]) -> str:
     """The mean paired difference and its interval; the seeds when they are not all of them."""
-    num_seeds = len(claim["seeds"])
+    num_seeds = len(claim.seeds)
     over = "" if num_seeds == len(seeds) else f" over {num_seeds} seeds"
-    if "never" in claim:
-        return f"never: {claim['never']}{over}"
-    if "interval" not in claim:
+    if claim.never is not None:
+        return f"never: {claim.never}{over}"
+    if claim.difference is None:
         return f"nothing to pair{over}"
-    low, high = claim["interval"]
-    return f"{claim['mean_difference']:+.3f} ({low:+.3f} to {high:+.3f}){over}"
+    low, high = claim.difference.interval
+    return f"{claim.difference.mean:+.3f} ({low:+.3f} to {high:+.3f}){over}"
 
 
-def _expected(claim: dict[str, Any]) -> str:
-    (arm, measure), (other, other_measure) = claim["first"], claim["second"]
+def _expected(claim: Judged) -> str:
+    (arm, measure), (other, other_measure) = claim.first, claim.second
     if measure == other_measure:
         names = f"{measure}: {arm}", other
     elif arm == other:
         names = f"{arm}: {measure}", other_measure
     else:
         names = f"{arm}: {measure}", f"{other}: {other_measure}"
-    if claim["expected"] == "equal":
-        return f"{names[0]} within {claim['margin']} of {names[1]}"
-    return f"{names[0]} {claim['expected']} {names[1]}"
+    if claim.expected == "equal":
+        return f"{names[0]} within {claim.margin} of {names[1]}"
+    return f"{names[0]} {claim.expected} {names[1]}"
 
 
-def what_is_missing(findings: dict[str, Any]) -> str | None:
+def what_is_missing(findings: Findings) -> str | None:
     """How many more seeds the word "reproduced" needs; None when there are enough."""
-    have = len(findings["seeds"])
+    have = len(findings.seeds)
     if have >= SEEDS_FOR_A_CLAIM:
         return None
     return (
@@ -80,5 +77,5 @@ def what_is_missing(findings: dict[str, Any]) -> str | None:
     )
 
 
-def _seeds(findings: dict[str, Any]) -> str:
-    return f"{len(findings['seeds'])} seeds"
+def _seeds(findings: Findings) -> str:
+    return f"{len(findings.seeds)} seeds"
