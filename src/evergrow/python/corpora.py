@@ -43,7 +43,7 @@ def curate(
 
 
 def _shown(told: Tried) -> Record:
-    return Record(to_jsonable_python(told), lambda: show_what_if(told))
+    return Record(told, lambda: show_what_if(told))
 
 
 def _waterfall(corpus: Corpus) -> Record:
@@ -69,6 +69,6 @@ def why(
         raise InputError("why: name either a document, or with rule= what dropped others")
     if rule is not None:
         dropped = dropped_by(Path(corpus), rule, limit)
-        return Record(to_jsonable_python(dropped), lambda: show_dropped(dropped))
+        return Record(dropped, lambda: show_dropped(dropped))
     answer = told_of(Path(corpus), str(document), Path(runs))
-    return Record(to_jsonable_python(answer), lambda: show_why(answer))
+    return Record(answer, lambda: show_why(answer))

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Generic, TypeVar, final
 
+from pydantic_core import to_jsonable_python
+
 from evergrow.errors import InputError
 from evergrow.lineage import Node, read_node
 from evergrow.python.screen import as_html, as_text
@@ -138,10 +140,10 @@ class Rows(list[Row], Generic[Row]):
 
 @final
 class Record(dict[str, Any]):
-    """Plain data, such as ``--json`` prints, that shows itself as the command line does."""
+    """A record as plain data, as ``--json`` prints it, that shows itself as the screen does."""
 
-    def __init__(self, data: dict[str, Any], show: Callable[[], None]) -> None:
-        super().__init__(data)
+    def __init__(self, record: object, show: Callable[[], None]) -> None:
+        super().__init__(to_jsonable_python(record))
         self._show = show
 
     def __repr__(self) -> str:

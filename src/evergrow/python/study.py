@@ -1,7 +1,6 @@
 """The verb study: a question of a paper, its numbers and its claims."""
 
 from pathlib import Path
-from typing import Any
 
 from evergrow.cli.terminal import console
 from evergrow.listener import Listener
@@ -9,6 +8,7 @@ from evergrow.python.bar import watched
 from evergrow.python.results import PathLike, Record
 from evergrow.python.run import Settings
 from evergrow.studies import find_study
+from evergrow.studies.findings import Findings
 from evergrow.studies.harness import carry_out_study, study_recipe
 from evergrow.studies.table import claims_table, numbers_table
 
@@ -37,5 +37,5 @@ def study(
     return Record(findings, lambda: _show(findings))
 
 
-def _show(findings: dict[str, Any]) -> None:
+def _show(findings: Findings) -> None:
     console.print(numbers_table(findings), claims_table(findings), sep="\n")
