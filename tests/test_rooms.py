@@ -133,8 +133,9 @@ def test_files_and_functions_are_small() -> None:
     [
         ([f"evergrow.{name}" for name in CONFIGS], {"torch", "transformers"}),
         (["evergrow", "evergrow.cli"], {"torch", "transformers", "numpy", "pydantic"}),
+        (["evergrow.corpus.curate.manifest"], {"torch", "numpy", "pyarrow", "polars"}),
     ],
-    ids=["settings", "command line"],
+    ids=["settings", "command line", "what corpora say"],
 )
 def test_light_modules_import_nothing_heavy(modules: list[str], heavy: set[str]) -> None:
     code = f"import sys, {', '.join(modules)}; print(*(set(sys.modules) & {heavy!r}))"

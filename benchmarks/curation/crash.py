@@ -23,6 +23,7 @@ from pathlib import Path
 
 import psutil
 
+from evergrow.config import Record
 from evergrow.corpus.curate.units import recorded
 
 RECIPE = """\
@@ -135,7 +136,7 @@ def full_disk(folder: Path, most: int) -> None:
         for sidecar in corpus.rglob("*.json"):
             name = sidecar.relative_to(corpus).as_posix()
             data = json.loads(sidecar.read_text(encoding="utf-8"))
-            if "counts" in data and (done := recorded(corpus, name)) is not None:
+            if "counts" in data and (done := recorded(corpus, name, Record)) is not None:
                 marked += 1
                 wrong += not all(file.is_whole(corpus) for file in done.files)
     hidden = len(list((folder / ROOT).rglob(".*.writing-*")))

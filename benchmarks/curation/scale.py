@@ -148,7 +148,7 @@ def child(folder: Path, workers: int) -> None:
     recipe = load_corpus_recipe(folder / "scale.yaml", {"workers": workers})
     runs = folder / f"runs-{workers}"
     [corpus] = curate(recipe, runs, folder, Listener(progress))
-    answer = {"stages": seconds, "waterfall": corpus.manifest["waterfall"]}
+    answer = {"stages": seconds, "waterfall": corpus.manifest.waterfall.model_dump()}
     sys.stdout.write(json.dumps(answer))
 
 

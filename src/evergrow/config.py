@@ -25,6 +25,15 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def damage(error: Exception) -> str:
+    """What is wrong with a file that cannot be read into its record, on one line."""
+    if not isinstance(error, ValidationError):
+        return f"damaged ({error})"
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"damaged at {place or 'its start'}: {first['msg']}"
+
+
 _COUNT = re.compile(
     r"((?:0|[1-9][0-9]{0,2}(?:,[0-9]{3})+|[1-9][0-9]*(?:_[0-9]+)*)(?:\.[0-9]+)?)"
     r"(?:[eE]\+?([0-9]{1,2}))?\s?([kMBT]?)"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, JsonValue
 
@@ -122,7 +122,7 @@ class Node(Config):
     scores: list[Measured] = []
     details: dict[str, JsonValue] = {}
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, JsonValue]:
         """Plain data, as evergrow.json holds it."""
         return self.model_dump(mode="json")
 

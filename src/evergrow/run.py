@@ -6,16 +6,19 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue
 
-from evergrow.config import Config, Count, decode
+from evergrow.config import Config, Count, Record, damage, decode
 from evergrow.disk import append_file, checksum, new_folder, write_file
 from evergrow.errors import EvergrowError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 2
 RECORDS = ("metrics", "evals", "timing")
@@ -166,6 +169,23 @@ class Manifest(Config):
     error: str | None = None
 
 
+class StoredTensors(Record):
+    """A file of a checkpoint."""
+
+    bytes: int
+    blake3: str
+
+
+class CheckpointState(Record):
+    """What ``state.json`` says of a checkpoint: its files, how far the clock had come, the lengths
+    of the records in bytes, and the schedule in force."""
+
+    files: dict[str, StoredTensors]
+    passed: int
+    offsets: dict[str, int]
+    schedule: list[dict[str, JsonValue]]
+
+
 class Run:
     """The folder of one arm with one seed."""
 
@@ -188,7 +208,7 @@ class Run:
         stages[index] = stages[index].model_copy(update=changes)
         self.save(stages=stages)
 
-    def append(self, record: str, lines: list[dict[str, Any]]) -> None:
+    def append(self, record: str, lines: Sequence[Mapping[str, Any]]) -> None:
         """Add lines to one of RECORDS; keys are sorted, so that bytes repeat."""
         text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
         append_file(self.folder / f"{record}.jsonl", text)
@@ -319,9 +339,9 @@ def _taken(file: IO[str]) -> bool:
 
 
 def save_checkpoint(
-    folder: Path, tensors: Mapping[str, Mapping[str, Any]], state: Mapping[str, Any]
+    folder: Path, tensors: Mapping[str, Mapping[str, "Tensor"]], state: Mapping[str, Any]
 ) -> None:
-    """Write each group of torch tensors as a safetensors file; ``state.json`` has checksums."""
+    """Write each group of tensors as a safetensors file; ``state.json`` has checksums."""
     from safetensors.torch import save_file
 
     with new_folder(folder) as temporary:
@@ -335,7 +355,7 @@ def save_checkpoint(
         (temporary / "state.json").write_text(text + "\n")
 
 
-def read_checkpoint_state(folder: Path) -> dict[str, Any]:
+def read_checkpoint_state(folder: Path) -> CheckpointState:
     """The ``state.json`` of a checkpoint; raises InputError when missing or of a newer format.
 
     Raises EvergrowError when it is damaged.
@@ -344,25 +364,25 @@ def read_checkpoint_state(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{folder}: no checkpoint here (state.json is missing)")
     try:
-        state = json.loads(path.read_bytes())
+        data = json.loads(path.read_bytes())
+        refuse_newer(data.get("format"), FORMAT, path)
+        return CheckpointState.model_validate(data)
     except ValueError as error:
-        raise EvergrowError(f"{path}: damaged ({error}); {_way_back(folder)}") from error
-    refuse_newer(state.get("format"), FORMAT, path)
-    return state
+        raise EvergrowError(f"{path}: {damage(error)}; {_way_back(folder)}") from error
 
 
-def load_checkpoint(folder: Path) -> dict[str, dict[str, Any]]:
+def load_checkpoint(folder: Path) -> dict[str, dict[str, "Tensor"]]:
     """The tensors of a checkpoint by file; raises EvergrowError for a missing or changed one."""
     from safetensors.torch import load_file
 
     groups = {}
-    for name, facts in read_checkpoint_state(folder)["files"].items():
+    for name, stored in read_checkpoint_state(folder).files.items():
         path = folder / name
         if not path.exists():
             raise EvergrowError(f"{path}: missing; {_way_back(folder)}")
-        if checksum(path) != facts["blake3"]:
+        if checksum(path) != stored.blake3:
             raise EvergrowError(
-                f"{path}: damaged ({path.stat().st_size} of {facts['bytes']} bytes, and the "
+                f"{path}: damaged ({path.stat().st_size} of {stored.bytes} bytes, and the "
                 f"checksum differs); {_way_back(folder)}"
             )
         groups[path.stem] = load_file(path)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from evergrow.config import Record
+from evergrow.config import Record, damage
 from evergrow.corpus.records import Facts, FileRecord
 from evergrow.errors import EvergrowError, InputError
 from evergrow.made import Made, Settings, changes
+from evergrow.stream.proof import read_data_manifest
 
 SCRATCH = ".documents"
 WAYS_OUT = "give the recipe a new name, or start over with --fresh"
@@ -142,10 +143,10 @@ def stands(
 
 
 def _origin(folder: Path) -> Origin:
-    path = folder / "manifest.json"
     try:
-        return Origin.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return Origin.model_validate(read_data_manifest(folder))
+    except ValidationError as error:
         raise EvergrowError(
-            f"{path}: cannot be read ({error}); delete {folder} and prepare the data again"
+            f"{folder / 'manifest.json'}: {damage(error)}; delete {folder} and prepare the data "
+            "again"
         ) from error

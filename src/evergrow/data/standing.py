@@ -87,7 +87,7 @@ def standing_corpora(
     root: Path,
     base: Path,
     say: Callable[[str], None],
-    read: Collection[str] = (),
+    read: Collection[str],
 ) -> dict[str, Corpus]:
     """The finished corpora in ``root`` that are not made again, by name.
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 from transformers import PreTrainedTokenizerFast
 
-from evergrow.config import Config
+from evergrow.config import Config, damage
 from evergrow.corpus.config import HeldOutConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.document import Document
@@ -235,7 +235,7 @@ def _recorded(path: Path) -> TokenizerRecord:
         return TokenizerRecord.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise EvergrowError(
-            f"{path}: damaged ({error!r}); restore it from a copy, {WAYS_OUT}"
+            f"{path}: {damage(error)}; restore it from a copy, {WAYS_OUT}"
         ) from error
 
 

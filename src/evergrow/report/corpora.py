@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evergrow.config import damage
 from evergrow.corpus.curate.manifest import finished_corpora, read_manifest
 from evergrow.corpus.records import CARD, CARD_FORMAT, Card, Length, Size, SourceRecord, Step
 from evergrow.errors import InputError
@@ -67,5 +68,5 @@ def _read(folder: Path) -> CorpusCard:
         refuse_newer(data.get("format"), CARD_FORMAT, path)
         card = Card.model_validate(data)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); run 'evergrow curate' again") from error
+        raise InputError(f"{path}: {damage(error)}; run 'evergrow curate' again") from error
     return CorpusCard(folder.name, card, read_manifest(folder).sources)

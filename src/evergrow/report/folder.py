@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evergrow.config import Record
+from evergrow.config import Record, damage
 from evergrow.errors import InputError
 from evergrow.images.records import Audit
 from evergrow.lineage import Measured
@@ -293,15 +293,7 @@ def _read_json(path: Path, kind: type[RecordType]) -> RecordType | None:
         refuse_newer(json.loads(text).get("format"), FORMAT, path)
         return kind.model_validate_json(text)
     except (json.JSONDecodeError, ValidationError) as error:
-        raise InputError(f"{path}: {_damage(error)}; run the recipe again") from error
-
-
-def _damage(error: ValidationError | json.JSONDecodeError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"damaged: {error}"
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"damaged at {place or 'its start'}: {first['msg']}"
+        raise InputError(f"{path}: {damage(error)}; run the recipe again") from error
 
 
 def _find_runs(path: Path) -> dict[str, list[Path]]:

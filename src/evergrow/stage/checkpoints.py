@@ -124,7 +124,7 @@ def newest_of_branch(
     """
     for mark in marks(run, index, leg):
         folder = run.checkpoints / mark.name
-        if read_checkpoint_state(folder)["schedule"] != schedule:
+        if read_checkpoint_state(folder).schedule != schedule:
             drop_checkpoint(folder)
     return newest(run, index, leg)
 

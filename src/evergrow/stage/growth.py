@@ -50,7 +50,7 @@ def grow(work: Work, parent: Mark) -> None:
     moments, actions = grow_moments(plan, tensors["optimizer"], growth.optimizer_state)
     weights = grow_state(plan, tensors["model"])
     grown = {"model": weights, "optimizer": moments, "guard": tensors["guard"]}
-    passed = read_checkpoint_state(work.run.checkpoints / parent.name)["passed"]
+    passed = read_checkpoint_state(work.run.checkpoints / parent.name).passed
     work.state.load(grown, parent.step, passed)
     with _on_disk(folder / ".weights", plan, weights) as large:
         checked = check_growth(_checkpoint(work, parent), large, plan)
@@ -94,8 +94,8 @@ def _on_disk(folder: Path, plan: GrowthPlan, weights: Mapping[str, Tensor]) -> I
 
 
 def _origin(work: Work, mark: Mark) -> dict[str, Any]:
-    files = read_checkpoint_state(work.run.checkpoints / mark.name)["files"]
-    hashes = {name: facts["blake3"] for name, facts in files.items()}
+    files = read_checkpoint_state(work.run.checkpoints / mark.name).files
+    hashes = {name: stored.blake3 for name, stored in files.items()}
     return {"path": f"checkpoints/{mark.name}", "blake3": hashes}
 
 

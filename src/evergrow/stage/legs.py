@@ -114,7 +114,7 @@ def train_release(work: Work) -> None:
     if begun is None:
         trunk_end = Mark(work.index, record.name, "trunk", end)
         restore(work, Mark(work.index, record.name, "trunk", record.fork_step))
-        work.run.cut(read_checkpoint_state(work.run.checkpoints / trunk_end.name)["offsets"])
+        work.run.cut(read_checkpoint_state(work.run.checkpoints / trunk_end.name).offsets)
     else:
         restore(work, begun, cut=True)
     train_branch(work, "anneal", record.release_schedule, record.fork_step, end)
@@ -192,7 +192,7 @@ def _take_weights(work: Work) -> None:
         parent = work.run.manifest.stages[begin.stage]
         folder = work.run.folder / str(parent.release)
         end = Mark(begin.stage, parent.name, "trunk", parent.last_step)
-        passed = read_checkpoint_state(work.run.checkpoints / end.name)["passed"]
+        passed = read_checkpoint_state(work.run.checkpoints / end.name).passed
         work.state.step, work.state.passed = parent.last_step, passed
     else:
         folder = find_model(str(begin.model))
@@ -214,9 +214,9 @@ def restore(work: Work, mark: Mark, cut: bool = False) -> None:
     """Load a checkpoint; with ``cut`` also drop what was recorded after it."""
     folder = work.run.checkpoints / mark.name
     state = read_checkpoint_state(folder)
-    work.state.load(load_checkpoint(folder), mark.step, state["passed"])
+    work.state.load(load_checkpoint(folder), mark.step, state.passed)
     if cut:
-        work.run.cut(state["offsets"])
+        work.run.cut(state.offsets)
 
 
 def save(work: Work, leg: str, schedule: Schedule) -> None:

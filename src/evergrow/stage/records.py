@@ -1,12 +1,11 @@
 """The lines that a stage appends while it trains, as those who read them know them."""
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from evergrow.config import Record
+from evergrow.config import Record, damage
 from evergrow.errors import InputError
 
 
@@ -59,16 +58,8 @@ def parse_lines(text: str, kind: type[LineType], path: Path) -> list[LineType]:
     try:
         rows: Any = TypeAdapter(list[kind])  # pyright: ignore[reportInvalidTypeForm]
         return rows.validate_json(f"[{','.join(text.split(chr(10))[:-1])}]")
-    except (ValidationError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: {_damage(error)}; run the recipe again") from error
-
-
-def _damage(error: ValidationError | json.JSONDecodeError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"damaged: {error}"
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"damaged at {place or 'its start'}: {first['msg']}"
+    except ValidationError as error:
+        raise InputError(f"{path}: {damage(error)}; run the recipe again") from error
 
 
 def read_lines(path: Path, kind: type[LineType]) -> list[LineType]:

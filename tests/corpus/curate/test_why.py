@@ -12,7 +12,8 @@ from corpus.plain import corpus_of
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.dropped import Dropped, dropped_by
-from evergrow.corpus.curate.why import Repeat, Told, _gone, why
+from evergrow.corpus.curate.partners import Repeat
+from evergrow.corpus.curate.why import Told, _gone, why
 from evergrow.corpus.document import document_id
 from evergrow.errors import InputError
 

@@ -11,6 +11,7 @@ from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.earlier import Parent
+from evergrow.corpus.curate.index import INDEX
 from evergrow.corpus.curate.manifest import FORMAT, MANIFEST, read_manifest
 from evergrow.corpus.curate.measure import Shard
 from evergrow.corpus.curate.units import Done
@@ -137,7 +138,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
         duplicates=settled.duplicates,
         near=settled.near,
         warnings=settled.warnings,
-        index=parts.settled_file("index.parquet"),
+        index=parts.settled_file(INDEX),
         card=parts.settled_file(CARD),
         read=[file for done in parts.ingested for file in done.files],
         documents=[ShardFile(shard=s.name, source=s.source, **dict(s.text)) for s in parts.shards],

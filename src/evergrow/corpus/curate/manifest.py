@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from evergrow.config import damage
 from evergrow.corpus.records import Manifest
 from evergrow.errors import InputError
 
@@ -52,7 +53,7 @@ def parse_manifest(text: bytes, path: Path) -> Manifest:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); {again}") from error
+        raise InputError(f"{path}: {damage(error)}; {again}") from error
     number = data.get("format") if isinstance(data, dict) else None
     if not isinstance(number, int):
         raise InputError(f"{path}: damaged (it does not say its format); {again}")
@@ -68,6 +69,4 @@ def parse_manifest(text: bytes, path: Path) -> Manifest:
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: damaged ({place}: {first['msg']}); {again}") from error
+        raise InputError(f"{path}: {damage(error)}; {again}") from error

@@ -27,7 +27,6 @@ from evergrow.disk import new_file
 
 VERSION = 2  # raised by hand when other pieces would be found or cut
 Unit = Literal["line", "paragraph"]
-HASHES_A_SLICE = 1 << 24  # 128 MiB, and about five times that while a slice is sorted
 _BREAKS = {"line": re.compile(r"\n"), "paragraph": re.compile(r"\n[^\S\n]*\n(?:[^\S\n]*\n)*")}
 _CODE = re.compile(  # a fence closes itself, or with the text; prompts of Python and of a shell
     r"^ {0,3}(`{3,}|~{3,})[^`\n]*\n[\s\S]*?(?:^ {0,3}\1[`~]*[^\S\n]*$|\Z)"
@@ -150,7 +149,7 @@ def write_piece_hashes(
     _write(path, hashes)
 
 
-def num_slices(shards: Sequence[Path], hashes_a_slice: int = HASHES_A_SLICE) -> int:
+def num_slices(shards: Sequence[Path], hashes_a_slice: int) -> int:
     """How many slices of the hash range the merge takes; at least one."""
     total = sum(len(np.load(path, mmap_mode="r")) for path in shards)
     return max(1, -(-total // hashes_a_slice))

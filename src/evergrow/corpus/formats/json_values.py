@@ -4,7 +4,9 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple, final
+from typing import BinaryIO, NamedTuple, final
+
+from pydantic import JsonValue
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
@@ -55,7 +57,7 @@ class _Value(NamedTuple):
 
     offset: int
     text: str
-    value: Any
+    value: JsonValue
     has_twice: bool
 
 
@@ -90,7 +92,7 @@ class _Values:
         self.offset = 0
         self.rest = b""
 
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def _object(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         found = dict(pairs)
         self._has_twice |= len(found) < len(pairs)
         return found

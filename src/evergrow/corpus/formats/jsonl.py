@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+from pydantic import JsonValue
 
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.document import Document
@@ -40,7 +42,7 @@ def line_documents(
             quarantine.add(file.name, line.offset, bad.reason, bad.way_out, line.data, size)
 
 
-def _parse(line: Line, config: SourceConfig) -> dict[str, Any]:
+def _parse(line: Line, config: SourceConfig) -> dict[str, JsonValue]:
     if line.is_too_long:
         raise BadRow(TOO_LONG, SPLIT)
     try:
@@ -55,7 +57,7 @@ def _parse(line: Line, config: SourceConfig) -> dict[str, Any]:
     return row
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     """Of a key given twice, readers of JSON take the one or the other."""
     found = dict(pairs)
     if len(found) < len(pairs):

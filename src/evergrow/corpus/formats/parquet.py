@@ -109,7 +109,7 @@ def damaged(file: SourceFile, error: Exception) -> InputError:
 
 def _python_row(
     columns: Sequence[str], values: Sequence[pa.Scalar], config: SourceConfig
-) -> dict[str, Any]:
+) -> dict[str, object]:
     row = {}
     for column, value in zip(columns, values, strict=True):
         try:
