@@ -96,6 +96,7 @@ def test_a_fresh_run_keeps_the_corpora(made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == [".lock", "corpora"]
 
 
+@pytest.mark.usefixtures("with_pages")
 def test_a_report_of_corpora_alone_can_be_written_again(made: Path) -> None:
     (made / "report.html").unlink()
     result = CliRunner().invoke(app, ["report", str(made)])
