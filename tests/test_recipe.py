@@ -542,7 +542,7 @@ def test_settings_of_a_stage_are_merged_into_those_of_the_recipe() -> None:
         (
             {"stages.1.train": {"objective": {"kind": "frob"}}},
             "stages[1].train.objective.kind: expected one of causal, masked, masked_patches, "
-            "classification, sft, got 'frob'",
+            "classification, findings, sft, got 'frob'",
         ),
         (
             {"stages.1.train": {"objective": {"kind": "sft"}}},

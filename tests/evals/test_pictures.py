@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, ViTModel
 
 from evergrow.errors import InputError
 from evergrow.evals.pictures import (
-    class_probabilities,
+    chances_of,
     features,
     grad_cam,
     linear_probe,
@@ -86,9 +86,13 @@ def test_cached_features_probe_like_fresh_ones() -> None:
     assert np.abs(one - two).max() < 1e-5
 
 
-def test_probabilities_sum_to_one() -> None:
+def test_chances_sum_to_one_unless_outputs_are_findings() -> None:
     model = resnet(PictureForm(8, 1), [8, 16], [1, 1], ["a", "b"], 0)
-    assert np.allclose(class_probabilities(model, PIXELS).sum(1), 1)
+    assert np.allclose(chances_of(model, PIXELS).sum(1), 1)
+    model.config.problem_type = "multi_label_classification"
+    with torch.no_grad():
+        logits = model(PIXELS).logits
+    assert np.allclose(chances_of(model, PIXELS), logits.sigmoid().numpy(), atol=1e-6)
 
 
 def test_the_map_of_a_resnet_is_its_last_stage_weighed_by_the_head() -> None:
@@ -141,7 +145,7 @@ def test_every_measure_feeds_a_model_the_pixels_that_it_was_trained_on() -> None
     classifier = resnet(PictureForm(8, 1), [8, 16], [1, 1], ["a", "b"], 0)
     autoencoder = vit_mae(PictureForm(8, 1), SIZES, 0)
     same = partial(np.allclose, rtol=1e-4, atol=1e-5)
-    for measure in (features, class_probabilities):
+    for measure in (features, chances_of):
         assert same(measure(scaled(classifier), PIXELS), measure(classifier, by_hand))
     assert same(features(scaled(autoencoder), PIXELS), features(autoencoder, by_hand))
     errors = [reconstruction_errors(m, p, NOISE) for m, p in

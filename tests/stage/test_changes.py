@@ -80,6 +80,14 @@ def test_means_need_every_part() -> None:
     assert (mean.first, mean.last) == (None, Moment(loss=3.0))
 
 
+def test_a_classifier_that_is_too_sure_has_learnt_all_the_same() -> None:
+    first = Moment(loss=0.69, beside={"auroc": 0.72})
+    for area, is_better in ((0.95, True), (0.71, False)):
+        films = change("films", 0, first, [Moment(loss=0.78, beside={"auroc": area})])
+        assert films.is_better == is_better
+    assert not films.model_copy(update={"has_failed": True}).is_better
+
+
 def test_what_was_not_learnt_is_neither_called_learnt_nor_forgotten() -> None:
     films = change("films", 0, Moment(loss=2.6), at(1.0, 1.5))
     films = films.model_copy(update={"has_failed": True})

@@ -53,10 +53,17 @@ class Change(Config):
 
     @property
     def is_better(self) -> bool:
-        """Whether its best release is better than the model before, and than any constant."""
-        if self.has_failed or self.reached is None:
+        """Whether its best release is better than the model before, and than any constant.
+
+        By its loss, or by its ranking of labels: what is surer than it may be has the worse loss.
+        """
+        first, reached = self.first, self.reached
+        if self.has_failed or reached is None:
             return False
-        return self.first is None or self.reached.loss < self.first.loss
+        if first is None or reached.loss < first.loss:
+            return True
+        areas = [one.beside.get("auroc") for one in (first, reached)]
+        return areas[0] is not None and areas[1] is not None and areas[1] > areas[0]
 
     @property
     def reached(self) -> Moment | None:
