@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evergrow.lineage import SHARES
 from evergrow.report.arms_table import changes_of
 from evergrow.report.folder import Arm, RunFolder
 from evergrow.report.words import DASH, bits, fine, listing, reach, signed
-from evergrow.stage.changes import SHARES, UNMEASURED, Change, Moment
+from evergrow.stage.changes import UNMEASURED, Change, Moment
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG, Comparison, compare
 
 ARROW = "\u2192"
