@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evergrow.errors import InputError
-from evergrow.lineage import FILE, FORMAT, Measured, Node, read_node
+from evergrow.lineage import FILE, FORMAT, Measured, Node, numbers_beside, read_node
 
 NODE = Node(
     key="0f" * 32,
@@ -86,3 +86,11 @@ def test_a_strange_node_names_what_is_strange(
     with pytest.raises(InputError) as caught:
         read_node(tmp_path)
     assert str(caught.value) == f"{tmp_path / FILE}{said}"
+
+
+def test_what_was_measured_with_a_loss_has_its_name() -> None:
+    line = Measured(
+        source="films", unit="log loss", loss=0.5, low=0.4, high=0.6, accuracy=0.875, floor=0.69,
+        counts={"num_pictures": 40},
+    )  # fmt: skip
+    assert numbers_beside(line) == {"accuracy": 0.875, "floor": 0.69}

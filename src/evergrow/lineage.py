@@ -1,6 +1,7 @@
 """A node of the lineage: what one release is, where it comes from, what it was fed and scores."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -142,3 +143,26 @@ def read_node(folder: Path) -> Node | None:
     if not isinstance(data, dict) or data.get("format") != FORMAT or "kind" not in data:
         return None
     return decode(Node, data, str(path))
+
+
+# What a classifier tells, as its scores record it, and in words; what no model needs comes last.
+SHARES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "majority": "the commonest class alone",
+}
+
+
+def numbers_beside(line: Measured) -> dict[str, float]:
+    """What was measured with a loss, by name (accuracy, floor); of a share its value."""
+    return dict(_numbers(line.model_dump(exclude={"loss", "low", "high"})))
+
+
+def _numbers(data: Mapping[str, JsonValue]) -> Iterator[tuple[str, float]]:
+    for name, value in data.items():
+        if isinstance(value, float):
+            yield name, value
+        elif isinstance(value, dict):
+            share = value.get("value")
+            yield from [(name, share)] if isinstance(share, float) else _numbers(value)

@@ -150,3 +150,15 @@ def test_a_vision_model_is_read_otherwise_and_counted_in_pictures() -> None:
     ):
         assert line in text.splitlines()
     assert "Tokenizer" not in text
+
+
+def test_a_classifier_stands_beside_what_needs_no_model() -> None:
+    line = Measured(
+        source="films", unit="log loss", loss=0.5, low=0.4, high=0.6, accuracy=0.875, floor=0.69
+    )
+    bare = Measured(source="more", unit="log loss", loss=0.7, low=0.6, high=0.8)
+    node = Node(key="0", kind="stage", name="n", parents=[], scores=[line, bare])
+    text = model_card(node, "classes", FACTS, None)
+    assert "| stream | log loss | 95 % interval | the best constant | accuracy |" in text
+    assert "| films | 0.500 | 0.400 to 0.600 | 0.690 | 0.875 |" in text
+    assert "| more | 0.700 | 0.600 to 0.800 |  |  |" in text

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from evergrow.lineage import Measured, Node
+from evergrow.lineage import SHARES, Measured, Node, numbers_beside
 from evergrow.models.describe import ModelFacts
 from evergrow.models.kind import KINDS, Kind
 
@@ -20,6 +20,10 @@ _READING = {
     "releases can be compared.",
     "classes": "In nats.",
 }
+
+
+# What the hub shows of a classifier, by the name in its scores; what no model needs is no result.
+RESULTS = {name: words for name, words in SHARES.items() if name != "majority"}
 
 
 def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) -> str:
@@ -38,10 +42,7 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
         "\n".join(f"- {phrase(segment, node.counted)}" for segment in schedule),
         f"## {unit.capitalize()} on held-out data",
         *([_READING[kind]] if kind in _READING else []),
-        _table(
-            ("stream", unit, "95 % interval"),
-            [(s.source, f"{s.loss:.3f}", f"{s.low:.3f} to {s.high:.3f}") for s in node.scores],
-        ),
+        _scores(node.scores, unit),
         "## How to load it",
         _loading(kind),
         "## Licence",
@@ -70,15 +71,27 @@ def _is_hub_id(source: str) -> bool:
 
 def _result(score: Measured, pipeline: str) -> dict[str, Any]:
     """A score in the hub's form; the held-out part of a source is no data set of the hub."""
-    metrics = [_metric(score.unit, score.loss)]
-    if score.accuracy is not None:
-        metrics.append(_metric("accuracy", score.accuracy))
+    told = {name: n for name, n in numbers_beside(score).items() if name in RESULTS}
+    metrics = [_metric(score.unit, score.loss), *(_metric(RESULTS[k], n) for k, n in told.items())]
     held_out = {"name": f"{score.source}, held out", "type": score.source}
     return {"task": {"type": pipeline}, "dataset": held_out, "metrics": metrics}
 
 
 def _metric(name: str, value: float) -> dict[str, Any]:
     return {"name": name, "type": name.replace(" ", "-"), "value": round(value, 4)}
+
+
+def _scores(scores: Sequence[Measured], unit: str) -> str:
+    """A row each; of a classifier also what it tells, beside what needs no model."""
+    beside = [numbers_beside(score) for score in scores]
+    known = {"floor": "the best constant", **SHARES}
+    names = [name for name in known if any(name in numbers for numbers in beside)]
+    rows = [
+        (s.source, f"{s.loss:.3f}", f"{s.low:.3f} to {s.high:.3f}",
+         *(f"{numbers[name]:.3f}" if name in numbers else "" for name in names))
+        for s, numbers in zip(scores, beside, strict=True)
+    ]  # fmt: skip
+    return _table(("stream", unit, "95 % interval", *(known[name] for name in names)), rows)
 
 
 def phrase(segment: dict[str, Any], counted: str) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evergrow.lineage import SHARES
 from evergrow.report.arms_table import changes_of
 from evergrow.report.folder import Arm, RunFolder
 from evergrow.report.words import DASH, bits, fine, listing, reach, signed
-from evergrow.stage.changes import SHARES, UNMEASURED, Change, Moment
+from evergrow.stage.changes import UNMEASURED, Change, Moment
 from evergrow.statistics import SEEDS_FOR_A_CLAIM, SEEDS_FOR_THE_LOG, Comparison, compare
 
 ARROW = "\u2192"
-MOST_ROWS = 5
+MOST_ROWS = 6
 NOT_LEARNT = "Not all was learnt, so nothing is said of what was forgotten."
 NOTHING_YET = "Nothing has been released yet, so there is nothing to judge."
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
@@ -72,7 +73,10 @@ def learnt_tile(folder: RunFolder) -> Tile:
     for stream in dict.fromkeys(c.stream for c in _learnt(folder)):
         same = [c for c in _learnt(folder) if c.stream == stream]
         failed = not any(c.is_better for c in same)
-        rows += [Row(stream + " (not learnt)" * failed, _way(same), failed), *_shares(same)]
+        shares = _shares(same)
+        of = f", {folder.unit}" if shares else ""
+        name = f"{stream}{of}" + " (not learnt)" * failed
+        rows += [Row(name, _way(same), failed), *shares]
     if not rows:
         return Tile("Learnt", DASH, NOTHING_YET, [])
     arm = best_arm(folder)

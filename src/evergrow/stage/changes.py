@@ -4,13 +4,12 @@ The page, the terminal and `evergrow compare` say these sentences, so that none 
 what another one shows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from pydantic import JsonValue
 
 from evergrow.config import Config
-from evergrow.lineage import Measured
+from evergrow.lineage import SHARES, Measured, numbers_beside
 
 UNMEASURED = "Nothing older was measured, so nothing is said of forgetting."
 SMALLEST = 0.005  # a rise that still shows with two decimals
@@ -76,23 +75,7 @@ def moment(line: Measured | None) -> Moment | None:
     """What a score says of one moment."""
     if line is None:
         return None
-    return Moment(loss=line.loss, beside=_beside(line))
-
-
-def _beside(line: Measured) -> dict[str, float]:
-    """The other numbers of a score, by name; its interval is not one of them."""
-    data = line.model_dump(exclude={"loss", "low", "high"})
-    return dict(_numbers(data))
-
-
-def _numbers(data: Mapping[str, JsonValue]) -> Iterator[tuple[str, float]]:
-    """Numbers by their names; of a share with an interval its value."""
-    for name, value in data.items():
-        if isinstance(value, float):
-            yield name, value
-        elif isinstance(value, dict):
-            share = value.get("value")
-            yield from [(name, share)] if isinstance(share, float) else _numbers(value)
+    return Moment(loss=line.loss, beside=numbers_beside(line))
 
 
 def mean_moment(moments: Sequence[Moment | None], weights: Sequence[float]) -> Moment | None:
@@ -185,15 +168,6 @@ def forgotten_sentence(changes: Sequence[Change], arrow: str = "->") -> str:
         told = [f"{c.stream} {_from_to(c.lowest, c.last, arrow)}" for c in known]
         return f"Forgot nothing of {', '.join(told)}."
     return UNMEASURED if any(c.reached and not c.has_failed for c in changes) else ""
-
-
-# What a classifier tells, as its scores record it, and in words; what no model needs comes last.
-SHARES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "auroc": "AUROC",
-    "majority": "the commonest class alone",
-}
 
 
 def _from_to(first: Moment | None, last: Moment | None, arrow: str) -> str:
