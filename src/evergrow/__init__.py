@@ -12,6 +12,7 @@ from types import ModuleType
 TYPE_CHECKING = False  # type checkers know the name; typing takes twice as long as all the rest
 if TYPE_CHECKING:
     from evergrow.listener import Listener
+    from evergrow.python.compare import compare, open_
     from evergrow.python.corpora import curate, why
     from evergrow.python.grow import grow_apply, grow_plan, grow_verify
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
@@ -32,6 +33,8 @@ _HOMES = {
     "report": "look",
     "list_": "look",
     "log": "look",
+    "compare": "compare",
+    "open_": "compare",
     "curate": "corpora",
     "why": "corpora",
     "prune": "look",
@@ -45,6 +48,7 @@ _HOMES = {
 __all__ = [
     "Listener",
     "anneal",
+    "compare",
     "continue_",
     "curate",
     "eval_",
@@ -55,6 +59,7 @@ __all__ = [
     "list_",
     "load",
     "log",
+    "open_",
     "plan",
     "prune",
     "report",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ STUDY = {
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that the pages speak of, in the current folder."""
+    """The files that the pages speak of, in the current folder; no browser opens."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(webbrowser, "open", lambda address: True)
     write_text(tmp_path / "notes", 30, ".md")
     write_text(tmp_path / "old", 8)
     write_text(tmp_path / "letters", 3)

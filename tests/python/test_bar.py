@@ -1,6 +1,7 @@
 """The bar by default: the terminal's, or one that a notebook shows without widgets."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +18,7 @@ class Display:
     def __init__(self) -> None:
         self.drawn: list[str] = []
 
-    def display(self, html: str, display_id: bool) -> "Display":
-        assert display_id
+    def display(self, html: str, display_id: bool = False) -> "Display":
         self.drawn.append(html)
         return self
 
@@ -68,12 +68,24 @@ def test_it_is_drawn_a_few_times_a_second_and_at_each_end(notebook: Display) -> 
     assert "loss" not in drawn[0]
 
 
+def test_a_notebook_leads_to_the_page_while_it_trains(
+    notebook: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with bar.watched(None) as listener:
+        listener.page(Path("runs/life/report.html"))
+    assert notebook.drawn[1].startswith('<p><a href="runs/life/report.html"')
+
+
 def test_elsewhere_it_is_the_command_lines_and_a_listener_is_taken_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    said: list[str] = []
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    monkeypatch.setattr(bar, "watching", lambda: "the terminal's")
-    assert bar.watched(None) == "the terminal's"
+    monkeypatch.setattr(bar, "watching", lambda: nullcontext(Listener(say=said.append)))
+    with bar.watched(None) as listener:
+        listener.page(Path("runs/life/report.html"))
+    assert said == ["page, written anew while it trains: runs/life/report.html"]
     mine = Listener()
     with bar.watched(mine) as listener:
         assert listener is mine

@@ -1,6 +1,7 @@
 """What results show of themselves: the command line's own words, as text and as HTML."""
 
 import os
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,25 @@ def test_a_release_shows_its_scores_and_where_it_is(lived: Path) -> None:
     assert AutoConfig.from_pretrained(release).hidden_size == 16
     assert f"<code>{release.folder}</code>" in release._repr_html_()
     assert evergrow.sample(release, "wave", tokens=3, seed=1)
+
+
+def test_runs_are_compared_and_pages_opened(
+    base: Path, lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    other = evergrow.run(
+        base / "tiny.yaml", {"name": "other", "replay.fraction": 0}, runs=tmp_path, listener=SILENT
+    )
+    compared = evergrow.compare(lived, other)
+    assert [each["key"] for each in compared["differences"]] == ["replay.fraction"]
+    assert {row["stream"] for row in compared["rows"]} == {"one", "two"}
+    assert Path(compared["page"]) == lived.parent / "compare.html"
+    assert "replay.fraction" in str(compared)
+    assert compared._repr_html_().endswith('target="_blank">The whole page</a></p>')
+    assert evergrow.open_(other) == other.report
+    assert evergrow.open_(runs=tmp_path).parent == tmp_path
+    assert opened[0] == other.report.as_uri()
 
 
 def test_the_schema_and_the_page_are_what_the_commands_give(lived: Path) -> None:

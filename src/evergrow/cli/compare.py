@@ -27,17 +27,24 @@ def compare(
     csv: Annotated[bool, typer.Option("--csv", help="For machines: only the streams.")] = False,
 ) -> None:
     """Runs beside one another: recipes, what each learnt and forgot, and a page of their curves."""
-    from evergrow.flow.find import find_root
-    from evergrow.report.comparison import as_csv, read_comparison, write_comparison
+    from evergrow.report.comparison import as_csv, write_comparison
 
-    roots = [find_root(run) for run in runs]
-    places = [(root, _arm_of(run, root)) for run, root in zip(runs, roots, strict=True)]
-    found = read_comparison(list(dict.fromkeys(places)))
+    found, folder = comparison_of(runs)
     if csv:
         sys.stdout.write(as_csv(found))
         return
     show_comparison(found)
-    console.print(f"page: {write_comparison(found, roots[0].parent)}", soft_wrap=True)
+    console.print(f"page: {write_comparison(found, folder)}", soft_wrap=True)
+
+
+def comparison_of(runs: Sequence[Path]) -> "tuple[Comparison, Path]":
+    """The runs beside one another, and the folder that their page belongs into."""
+    from evergrow.flow.find import find_root
+    from evergrow.report.comparison import read_comparison
+
+    roots = [find_root(run) for run in runs]
+    places = [(root, _arm_of(run, root)) for run, root in zip(runs, roots, strict=True)]
+    return read_comparison(list(dict.fromkeys(places))), roots[0].parent
 
 
 def _arm_of(run: Path, root: Path) -> str | None:
@@ -95,17 +102,22 @@ def open_(
     runs: Runs = RUNS,
 ) -> None:
     """Open a run's report in the browser, or a page of all runs that sorts and filters."""
+    page = page_of(run, runs)
+    console.print(f"page: {page}", soft_wrap=True)
+    webbrowser.open(page.resolve().as_uri())
+
+
+def page_of(run: Path | None, runs: Path) -> Path:
+    """A run's report; or the page of all ``runs``, written anew."""
     if run is not None:
         from evergrow.flow.find import find_reported
 
         page = find_reported(run) / "report.html"
         if not page.exists():
             raise InputError(f"{page}: no report yet; 'evergrow report {run}' writes it")
-    else:
-        from evergrow.report.index import write_index
+        return page
+    from evergrow.report.index import write_index
 
-        if not runs.is_dir():
-            raise InputError(f"{runs}: no such folder; --runs says where runs are kept")
-        page = write_index(runs)
-    console.print(f"page: {page}", soft_wrap=True)
-    webbrowser.open(page.resolve().as_uri())
+    if not runs.is_dir():
+        raise InputError(f"{runs}: no such folder; --runs says where runs are kept")
+    return write_index(runs)

@@ -6,26 +6,30 @@ rich draws bars in a notebook with ipywidgets alone; ``<progress>`` is HTML that
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from html import escape
 from importlib import import_module
+from pathlib import Path
 
-from evergrow.cli.live import watching
+from evergrow.cli.live import tell_page, watching
 from evergrow.listener import Listener, Progress
+from evergrow.python.screen import link
 
 BETWEEN = 0.2  # seconds between two drawings
 
 
-def watched(listener: Listener | None) -> AbstractContextManager[Listener]:
+@contextmanager
+def watched(listener: Listener | None) -> Iterator[Listener]:
     """The caller's listener; by default one that draws a bar where the process runs."""
     if listener is not None:
-        return _given(listener)
-    return in_notebook() if _is_notebook() else watching()
-
-
-@contextmanager
-def _given(listener: Listener) -> Iterator[Listener]:
-    yield listener
+        yield listener
+    elif _is_notebook():
+        with in_notebook() as own:
+            yield own
+    else:
+        with watching() as own:
+            tell_page(own, opens=False)
+            yield own
 
 
 def _is_notebook() -> bool:
@@ -46,8 +50,12 @@ def in_notebook() -> Iterator[Listener]:
             drawn = time.monotonic()
             handle.update(display.HTML(bar(progress)))
 
+    def page(path: Path) -> None:
+        words = "The page, written anew while it trains"
+        display.display(display.HTML(link(path, words)))
+
     try:
-        yield Listener(draw, _say)
+        yield Listener(draw, _say, page=page)
     finally:
         handle.update(display.HTML(""))
 

@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from evergrow.errors import InputError
 from evergrow.lineage import Node, read_node
-from evergrow.python.screen import as_html, as_text
+from evergrow.python.screen import as_html, as_text, link
 from evergrow.stage.summary import ArmSummary, Summary
 
 Row = TypeVar("Row")
@@ -62,7 +62,7 @@ class Result:
         return f"{as_text(self._show)}\nreport: {self.report}"
 
     def _repr_html_(self) -> str:
-        return f"{as_html(self._show)}\n<p>{_link(self.report, 'The whole report')}</p>"
+        return f"{as_html(self._show)}\n{link(self.report, 'The whole report')}"
 
     def _show(self) -> None:
         from evergrow.cli.run import show_summary
@@ -80,14 +80,6 @@ def _measures(arm: ArmSummary) -> dict[str, Any]:
         "transient_peak": arm.transient_peak,
     }
     return numbers | dict(zip(arm.streams, last, strict=False))
-
-
-def _link(path: Path, words: str) -> str:
-    """From the folder where the notebook runs, because its server shows no other files."""
-    there = path.absolute()
-    is_below = there.is_relative_to(Path.cwd())
-    target = there.relative_to(Path.cwd()).as_posix() if is_below else there.as_uri()
-    return f'<a href="{escape(target)}" target="_blank">{escape(words)}</a>'
 
 
 @final
@@ -140,17 +132,21 @@ class Rows(list[Row], Generic[Row]):
 
 @final
 class Record(dict[str, Any]):
-    """A record as plain data, as ``--json`` prints it, that shows itself as the screen does."""
+    """A record as plain data, as ``--json`` prints it, that shows itself as the screen does.
 
-    def __init__(self, record: object, show: Callable[[], None]) -> None:
+    A notebook shows a link to its page, where it has one.
+    """
+
+    def __init__(self, record: object, show: Callable[[], None], page: Path | None = None) -> None:
         super().__init__(to_jsonable_python(record))
-        self._show = show
+        self._show, self._page = show, page
 
     def __repr__(self) -> str:
         return as_text(self._show)
 
     def _repr_html_(self) -> str:
-        return as_html(self._show)
+        html = as_html(self._show)
+        return html if self._page is None else f"{html}\n{link(self._page, 'The whole page')}"
 
 
 PathLike = str | os.PathLike[str]

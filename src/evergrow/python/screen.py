@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import final
 
 from rich.console import Console, ConsoleRenderable, RenderHook
@@ -52,6 +53,14 @@ def _text(parts: Sequence[ConsoleRenderable]) -> str:
 def as_html(show: Callable[[], None]) -> str:
     """The same for a notebook: tables as tables, sentences as paragraphs, trees as they are."""
     return "\n".join(_html(part) for part in kept(show))
+
+
+def link(path: Path, words: str) -> str:
+    """To a file, from the folder where the notebook runs: its server shows no other files."""
+    there = path.absolute()
+    is_below = there.is_relative_to(Path.cwd())
+    target = there.relative_to(Path.cwd()).as_posix() if is_below else there.as_uri()
+    return f'<p><a href="{escape(target)}" target="_blank">{escape(words)}</a></p>'
 
 
 def _html(part: ConsoleRenderable) -> str:
