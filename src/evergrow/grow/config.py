@@ -58,7 +58,6 @@ class GrowConfig(Config):
     goal: Literal["keep", "speed"] = Field(
         "keep", description="what depth: auto serves, old knowledge or the speed of pre-training"
     )
-    vocab_rows: Literal["mean", "zero"] = Field("mean", description="rows of new ids")
     noise: float | None = Field(
         None,
         ge=0,
