@@ -72,17 +72,17 @@ def test_a_model_against_itself_and_a_disturbed_one(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / "b")
     a, b = open_folder(tmp_path / "a"), open_folder(tmp_path / "b")
     same = check_growth(a, a, None)
-    assert same["difference"]["maximum"] == 0
-    assert same["problems"] == []
-    assert same["gradient_norm"]["ratio"] == 1
-    assert [block["ratio"] for block in same["activation_rms"]] == [1, 1, 1]
-    assert 0 < same["noise"]["float32"]["maximum"] < 1e-4
-    assert same["noise"]["bfloat16"] is None  # nothing is stored in it
+    assert same.difference.maximum == 0
+    assert same.problems == []
+    assert same.gradients.ratio == 1
+    assert [block.ratio for block in same.activations] == [1, 1, 1]
+    assert 0 < same.noise.maximum < 1e-4
+    assert same.bfloat16 is None  # nothing is stored in it
     other = check_growth(a, b, None)
-    assert other["difference"]["maximum"] > 0.1
-    assert "outputs differ by" in other["problems"][0]
-    assert check_growth(a, b, None, tolerance=100.0)["problems"] == []
-    assert "more than --tolerance 0.01" in check_growth(a, b, None, tolerance=0.01)["problems"][0]
+    assert other.difference.maximum > 0.1
+    assert "outputs differ by" in other.problems[0]
+    assert check_growth(a, b, None, tolerance=100.0).problems == []
+    assert "more than --tolerance 0.01" in check_growth(a, b, None, tolerance=0.01).problems[0]
 
 
 def test_loss_on_text_is_that_of_the_plain_model(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_loss_on_text_is_that_of_the_plain_model(tmp_path: Path) -> None:
     ids = torch.arange(40).reshape(2, 20)
     targets = torch.cat([ids[:, 1:], torch.full((2, 1), -100)], dim=1)
     a = open_folder(tmp_path / "a")
-    text: Any = check_growth(a, a, None, [Batch({"input_ids": ids}, targets)])["text"]
+    text: Any = check_growth(a, a, None, [Batch({"input_ids": ids}, targets)]).text
     with torch.no_grad():
         expected = float(model(input_ids=ids, labels=ids).loss)
     assert text["source_loss"] == pytest.approx(expected, rel=1e-5)

@@ -120,20 +120,21 @@ def test_whole_numbers_stay_as_they_are() -> None:
 def test_provenance_says_all_that_made_a_tensor() -> None:
     plan, _ = planned("llama", to=DOUBLE | {"layers": 4})
     record = provenance(plan, DOWN)
-    assert record["source"] == DOWN
-    assert record["line"] == "hidden <- ffn"
-    gives, reads = record["dimensions"]
-    assert (gives["side"], gives["after"], gives["coefficients"]) == ("gives", 96, "M")
-    assert (reads["side"], reads["after"], reads["coefficient_range"]) == ("reads", 224, [0.5, 0.5])
-    assert record["noise"]["times_rms"] == 0.05
+    assert record.source == DOWN
+    assert record.line == "hidden <- ffn"
+    gives, reads = record.dimensions
+    assert gives is not None and reads is not None
+    assert (gives.side, gives.after, gives.coefficients) == ("gives", 96, "M")
+    assert (reads.side, reads.after, reads.coefficient_range) == ("reads", 224, (0.5, 0.5))
+    assert record.noise is not None and record.noise[0] == 0.05
     silent = provenance(plan, DOWN.replace(".0.", ".3."))
-    assert silent["zero"] == "identity block"
-    assert silent["source"] == DOWN.replace(".0.", ".2.")
-    assert silent["new_block"] and "noise" not in silent
-    small = provenance(plan, "model.layers.0.self_attn.k_proj.weight")["dimensions"][0]
-    assert small["index"] == [*range(24)] * 2
+    assert silent.zero == "identity block"
+    assert silent.source == DOWN.replace(".0.", ".2.")
+    assert silent.new_block and silent.noise is None and "noise" not in silent.record()
+    small = provenance(plan, "model.layers.0.self_attn.k_proj.weight").dimensions[0]
+    assert small is not None and small.index == [*range(24)] * 2
     upper, _ = planned("llama", to=DOUBLE, method="aki")
-    assert provenance(upper, DOWN)["new_units_from"] == DOWN.replace(".0.", ".1.")
+    assert provenance(upper, DOWN).new_units_from == DOWN.replace(".0.", ".1.")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def records(
     for name, (_, gradient) in matrices.items():
         watched(name, lambda gradient=gradient: gradient)
     sides = [f"{what}_{side}" for what in ("duplicate", "locked") for side in ("rows", "columns")]
-    return {found["kind"]: tuple(found[side] for side in sides) for found in watched.records()}
+    return {found.kind: tuple(getattr(found, side) for side in sides) for found in watched.locked()}
 
 
 def alone(name: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder
-from evergrow.grow.record import grow_config, next_rate, read_record
+from evergrow.grow.record import next_rate, read_record
 from evergrow.lineage import Node
 
 TO: Any = {"hidden": 96, "heads": 8, "layers": 4}
@@ -23,9 +23,11 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     save(path / "source", "gpt_neox")
     grow = GrowConfig(to=TO, noise=0.01, seed=3)
     returned = grow_folder(path / "source", grow, path / "deep" / "grown")
-    written = read_record(path / "deep" / "grown")
+    written = json.loads((path / "deep" / "grown" / "growth.json").read_text())
     assert written == json.loads(json.dumps(returned))
-    assert grow_config(written) == grow
+    read = read_record(path / "deep" / "grown")
+    assert read is not None
+    assert (read.grow, read.source.blake3) == (grow, written["source"]["blake3"])
     hashes = written["source"]["blake3"]
     assert written["source"]["path"] == "../../source"
     assert hashes["model.safetensors"] == checksum(path / "source" / "model.safetensors")
@@ -69,8 +71,8 @@ def test_the_next_rate_is_the_one_the_source_stopped_at(
     node = Node(key="k", kind="stage", name="one", parents=[], details=details)
     (tmp_path / "evergrow.json").write_text(json.dumps(node.to_data()))
     found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7))
-    assert (found["next"], found["rho"], found["warm_steps"]) == (rate, 2.0, 7)
-    assert found["new_parameters"] == (None if rate is None else 2 * rate)
+    assert (found.next, found.rho, found.warm_steps) == (rate, 2.0, 7)
+    assert found.new_parameters == (None if rate is None else 2 * rate)
 
 
 @pytest.mark.parametrize(

@@ -204,14 +204,11 @@ def test_the_last_block_has_no_block_above() -> None:
 
 def test_new_ids_take_probability_and_old_ones_keep_their_logits() -> None:
     source = tiny("llama")
-    for rows, low, high in (("mean", 0.01, 0.05), ("zero", 0.01, 0.05)):
-        larger, _ = grown(source, GrowConfig(to={"vocab": 112}, vocab_rows=rows))
-        before, after = logits(source), logits(larger)
-        assert (before - after[..., :101]).abs().max() < 1e-12
-        mass = after.softmax(-1)[..., 101:].sum(-1).mean().item()
-        assert low < mass < high
-        if rows == "zero":
-            assert after[..., 101:].abs().max() == 0
+    larger, _ = grown(source, GrowConfig(to={"vocab": 112}))
+    before, after = logits(source), logits(larger)
+    assert (before - after[..., :101]).abs().max() < 1e-12
+    mass = after.softmax(-1)[..., 101:].sum(-1).mean().item()
+    assert 0.01 < mass < 0.05
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt_neox"])

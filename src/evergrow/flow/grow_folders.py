@@ -17,7 +17,7 @@ from evergrow.grow.companions import NEVER_FETCHED
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder, look_ahead
 from evergrow.grow.passes import Batch, rows_at_once
-from evergrow.grow.record import grow_config, plan_record, read_record
+from evergrow.grow.record import plan_record, read_record
 from evergrow.grow.stored import open_folder
 from evergrow.grow.verify import verify_folders
 from evergrow.models.kind import Kind, kind_of_architecture
@@ -64,7 +64,7 @@ def verify(
     """Compare a grown model with its source; see ``verify_folders``."""
     folder, grown = find_model(source), find_model(out)
     record = read_record(grown)
-    other = None if record is None or grow_config(record).tokenizer is None else grown
+    other = None if record is None or record.grow.tokenizer is None else grown
     again = _again(folder, other, data)
     return verify_folders(folder, grown, read_batches(folder, data), tolerance, again)
 

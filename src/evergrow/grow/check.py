@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from evergrow.errors import InputError
+from evergrow.grow.checked import Activation, Checked, Gradients, Other
 from evergrow.grow.difference import Difference, Differences, difference, is_finite
 from evergrow.grow.expand import expand
 from evergrow.grow.freedom import Watched
@@ -52,8 +52,8 @@ def check_growth(
     tolerance: float | None = None,
     again: Sequence[Batch] = (),
     given: Stored | None = None,
-) -> dict[str, Any]:
-    """Every number of the verification, and under ``problems`` a sentence for each broken promise.
+) -> Checked:
+    """Verify that ``grown`` is what ``source`` becomes by ``plan``.
 
     Without ``plan`` (a folder that another tool grew) the function must be kept. ``tolerance``
     bounds the largest difference of the outputs in float32 in place of the noise's multiple. Where
@@ -82,29 +82,27 @@ def check_growth(
         unrounded = _before_rounding(given or source, grown, plan, large, other)
     judged = difference(before.outputs, (unrounded or after).outputs, words)
     others = others if unrounded is None else _others(before, unrounded, exact)
-    few = None if few_bits is None else _noise(before, few_bits, words)
     ratio = _over(after.gradient_norm, before.gradient_norm)
-    return {
-        "exactness": "exact" if plan is None else plan.exactness,
-        "inputs": {name: list(value.shape) for name, value in batch.inputs.items()},
-        "difference": found.record(),
-        "difference_before_rounding": None if unrounded is None else judged.record(),
-        "other_outputs": others,
-        "noise": {"float32": noise.record(), "bfloat16": few and few.record()},
-        "limit": limit if kept or tolerance is not None else None,
-        "gradient_norm": {
-            "source": before.gradient_norm, "grown": after.gradient_norm, "ratio": ratio,
-        },
-        "activation_rms": _activations(before, after, plan),
-        "text": _by_both(small, large, texts, again)
+    return Checked(
+        exactness="exact" if plan is None else plan.exactness,
+        inputs={name: list(value.shape) for name, value in batch.inputs.items()},
+        difference=found,
+        unrounded=None if unrounded is None else judged,
+        others=others,
+        noise=noise,
+        bfloat16=None if few_bits is None else _noise(before, few_bits, words),
+        limit=limit if kept or tolerance is not None else None,
+        gradients=Gradients(before.gradient_norm, after.gradient_norm, ratio),
+        activations=_activations(before, after, plan),
+        text=_by_both(small, large, texts, again)
         if again
         else _on_text(small, large, texts, words),
-        "symmetry": watched.records(),
-        "problems": [
+        symmetry=watched.locked(),
+        problems=[
             *_problems(found, judged, limit, ratio, kept, tolerance is not None),
             *(_other_problems(others) if kept and tolerance is None else []),
         ],
-    }  # fmt: skip
+    )
 
 
 def _weigh(source: Stored, grown: Stored, plan: GrowthPlan | None) -> tuple[Weighed, Weighed]:
@@ -171,23 +169,22 @@ def _before_rounding(
         return run(replace(large, read=wide), batch, torch.float32)
 
 
-def _others(before: Passed, after: Passed, exact: Passed) -> list[dict[str, float]]:
-    """The largest difference of every further output, and what an exact growth may have."""
+def _others(before: Passed, after: Passed, exact: Passed) -> list[Other]:
     return [
-        {
-            "maximum": difference(small, large, words=False).maximum,
-            "limit": _limit(difference(small.double(), wide.double(), words=False)),
-        }
+        Other(
+            maximum=difference(small, large, words=False).maximum,
+            limit=_limit(difference(small.double(), wide.double(), words=False)),
+        )
         for small, large, wide in zip(before.others, after.others, exact.others, strict=True)
     ]
 
 
-def _other_problems(others: list[dict[str, float]]) -> list[str]:
+def _other_problems(others: list[Other]) -> list[str]:
     return [
-        f"output {place} differs by {found['maximum']:.2g}, and an exact growth by at most "
-        f"{found['limit']:.2g}"
+        f"output {place} differs by {found.maximum:.2g}, and an exact growth by at most "
+        f"{found.limit:.2g}"
         for place, found in enumerate(others, start=2)
-        if not found["maximum"] <= found["limit"]
+        if not found.maximum <= found.limit
     ]
 
 
@@ -224,23 +221,20 @@ def _problems(
     return problems
 
 
-def _activations(
-    before: Passed, after: Passed, plan: GrowthPlan | None
-) -> list[dict[str, float | int | None]]:
-    """Each grown block's output beside that of the source block it stands for."""
+def _activations(before: Passed, after: Passed, plan: GrowthPlan | None) -> list[Activation]:
     if plan is None:
         same = len(before.rms) == len(after.rms)
         pairs = [(i, i) for i in range(len(after.rms))] if same else []
     else:
         pairs = [(place, block.source) for place, block in enumerate(plan.blocks)]
     return [
-        {
-            "block": place,
-            "source_block": block,
-            "source": before.rms[block],
-            "grown": after.rms[place],
-            "ratio": _over(after.rms[place], before.rms[block]),
-        }
+        Activation(
+            block=place,
+            source_block=block,
+            source=before.rms[block],
+            grown=after.rms[place],
+            ratio=_over(after.rms[place], before.rms[block]),
+        )
         for place, block in pairs
         if place < len(after.rms) and block < len(before.rms)
     ]

@@ -58,7 +58,6 @@ class GrowConfig(Config):
     goal: Literal["keep", "speed"] = Field(
         "keep", description="what depth: auto serves, old knowledge or the speed of pre-training"
     )
-    vocab_rows: Literal["mean", "zero"] = Field("mean", description="rows of new ids")
     noise: float | None = Field(
         None,
         ge=0,
@@ -93,7 +92,7 @@ class GrowConfig(Config):
 
     @model_validator(mode="after")
     def _new_is_blocks(self) -> Self:
-        wider = [axis for axis in self.to if axis != "layers"]
+        wider: list[Axis] = [axis for axis in self.to if axis != "layers"]
         if self.train == "new" and wider:
             raise ValueError(
                 f"train new trains new blocks alone, and {wider[0]}={self.to[wider[0]]} puts new "

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evergrow.errors import InputError
-from evergrow.grow.layout import Dimension, Line, line_of
+from evergrow.grow.layout import Dimension, Line, Side, line_of
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.widen import (
     add_free_noise,
@@ -166,49 +167,92 @@ def new_parameters(plan: GrowthPlan, name: str, shape: tuple[int, ...]) -> Tenso
     return new_along(line_of(plan, name), tuple(shape), ("gives", "reads"))
 
 
-def provenance(plan: GrowthPlan, name: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Along:
+    """A tensor's dimension that grew: the map's hashes, and its index where that is short."""
+
+    words: str
+    side: Side
+    before: int
+    after: int
+    coefficients: Literal["M", "R"]
+    coefficient_range: tuple[float, float]
+    index_blake2b: str
+    coefficient_blake2b: str
+    index: list[int] | None
+
+    @classmethod
+    def of(cls, dimension: Dimension) -> "Along":
+        """From the dimension of a line."""
+        axis, gives = dimension.map, dimension.side == "gives"
+        factors = axis.scale if gives else axis.weight
+        return cls(
+            words=dimension.words,
+            side=dimension.side,
+            before=axis.before,
+            after=axis.after,
+            coefficients="M" if gives else "R",
+            coefficient_range=(float(factors.min()), float(factors.max())),
+            index_blake2b=_digest(axis.source),
+            coefficient_blake2b=_digest(factors),
+            index=axis.source.tolist() if axis.after <= 64 else None,
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a grown tensor comes from; None is left out of growth.json.
+
+    dimensions      None for one that did not grow
+    new_units_from  the tensor of the block above (AKI)
+    noise           its deviation over the tensor's root mean square, and its seed
+    rows            kept by another tokenizer, and the hash of what all are made of
+    """
+
+    source: str
+    line: str | None
+    dimensions: tuple[Along | None, ...]
+    new_units_from: str | None
+    zero: str | None
+    noise: tuple[float, int] | None
+    rows: tuple[int, str] | None
+    new_block: bool | None
+
+    def record(self) -> dict[str, object]:
+        """Plain data for growth.json."""
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        told["dimensions"] = [
+            "unchanged" if d is None else {k: v for k, v in asdict(d).items() if v is not None}
+            for d in self.dimensions
+        ]
+        if self.noise is not None:
+            told["noise"] = dict(zip(("times_rms", "seed"), self.noise, strict=True))
+        if self.rows is not None:
+            told["rows"] = dict(zip(("kept", "blake2b"), self.rows, strict=True))
+        return told
+
+
+def provenance(plan: GrowthPlan, name: str) -> Origin:
     """Where the grown tensor ``name`` comes from: sources and shares, index maps, coefficients."""
     line, place = line_of(plan, name), plan.family.block_of(name)
-    record: dict[str, Any] = {
-        "source": source_of(plan, name),
-        "line": plan.family.spec_of(name),
-        "dimensions": [_described(dimension) for dimension in line.dimensions],
-    }
-    if above := _above(plan, name):
-        record["new_units_from"] = above[0]
-    if _silent(plan, name):
-        record["zero"] = "identity block"
-    elif plan.noise and any(_noisy(dimension) for dimension in line.dimensions):
-        record["noise"] = {"times_rms": plan.noise, "seed": _seed(plan, name)}
-    if plan.spelling is not None and line.vocabulary:
-        record["rows"] = {"kept": len(plan.spelling.kept), "blake2b": plan.spelling.digest}
-    if place is not None:
-        record["new_block"] = plan.blocks[place].new
-    return record
+    silent, found = _silent(plan, name), plan.spelling
+    noisy = plan.noise and not silent and any(_noisy(d) for d in line.dimensions)
+    return Origin(
+        source=source_of(plan, name),
+        line=plan.family.spec_of(name),
+        dimensions=tuple(
+            None if d is None or d.map.is_identity else Along.of(d) for d in line.dimensions
+        ),
+        new_units_from=next(iter(_above(plan, name)), None),
+        zero="identity block" if silent else None,
+        noise=(plan.noise, _seed(plan, name)) if noisy else None,
+        rows=(len(found.kept), found.digest) if found is not None and line.vocabulary else None,
+        new_block=None if place is None else plan.blocks[place].new,
+    )
 
 
 def _noisy(dimension: Dimension | None) -> bool:
     return dimension is not None and dimension.side == "reads" and not dimension.map.is_identity
-
-
-def _described(dimension: Dimension | None) -> dict[str, Any] | str:
-    if dimension is None or dimension.map.is_identity:
-        return "unchanged"
-    axis = dimension.map
-    factors = axis.scale if dimension.side == "gives" else axis.weight
-    record: dict[str, Any] = {
-        "words": dimension.words,
-        "side": dimension.side,
-        "before": axis.before,
-        "after": axis.after,
-        "coefficients": "M" if dimension.side == "gives" else "R",
-        "coefficient_range": [float(factors.min()), float(factors.max())],
-        "index_blake2b": _digest(axis.source),
-        "coefficient_blake2b": _digest(factors),
-    }
-    if axis.after <= 64:
-        record["index"] = axis.source.tolist()
-    return record
 
 
 def _digest(array: NDArray[Any]) -> str:

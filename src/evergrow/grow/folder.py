@@ -138,10 +138,10 @@ def grow_folder(
         checked = check_growth(
             outlook.source, grown, outlook.plan, texts, again=again, given=outlook.given
         )
-        if checked["problems"]:
+        if checked.problems:
             raise EvergrowError(
                 f"{folder}: not written, because the grown model is not what the plan says: "
-                + "; ".join(checked["problems"])
+                + "; ".join(checked.problems)
             )
         record = growth_record(
             outlook.source, folder, grow, outlook.plan, outlook.before, outlook.after,

@@ -9,7 +9,7 @@ shares, zero fan-out), which only the gradient shows; the rank of one matrix say
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -43,6 +43,23 @@ def freedom_of(weight: Tensor, gradient: Tensor) -> Freedom:
     )
 
 
+@dataclass(frozen=True)
+class Locked:
+    """One kind of matrix, by the one of its middle block.
+
+    duplicate  rows and columns that repeat another by their weights
+    locked     units that every matrix of their axis holds and moves alike: alike for ever
+    """
+
+    kind: str
+    tensor: str
+    shape: tuple[int, int]
+    duplicate_rows: int
+    duplicate_columns: int
+    locked_rows: int
+    locked_columns: int
+
+
 @final
 class Watched:
     """Sees each gradient of a backward pass, and keeps the freedom of one matrix of each kind.
@@ -67,25 +84,19 @@ class Watched:
         if name in self._kinds:
             self._found[name] = freedom_of(self._read(name).float(), gradient())
 
-    def records(self) -> list[dict[str, Any]]:
-        """Plain data for growth.json, in the order of the weights: repeated units, locked units."""
+    def locked(self) -> list[Locked]:
+        """Repeated units and locked ones, in the order of the weights."""
         by_axis: dict[str, list[Tensor]] = {}
         for name, found in self._found.items():
             for axis, moves in zip(self._axes(name), found.moves, strict=True):
                 by_axis.setdefault(axis, []).append(moves)
-        records = []
+        known = []
         for name, kind in self._kinds.items():
             if (found := self._found.get(name)) is not None:
                 rows, columns = (_repeated(by_axis[axis]) for axis in self._axes(name))
-                repeated = [_repeated([first]) for first in found.weights]
-                records.append(
-                    {
-                        "kind": kind, "tensor": name, "shape": list(found.shape),
-                        "duplicate_rows": repeated[0], "duplicate_columns": repeated[1],
-                        "locked_rows": rows, "locked_columns": columns,
-                    }
-                )  # fmt: skip
-        return records
+                repeated, besides = (_repeated([first]) for first in found.weights)
+                known.append(Locked(kind, name, found.shape, repeated, besides, rows, columns))
+        return known
 
 
 def _repeated(firsts: list[Tensor]) -> int:

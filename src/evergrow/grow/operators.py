@@ -303,9 +303,7 @@ def neurons(method: Method, before: int, after: int, rng: np.random.Generator) -
     return AxisMap(before, source, np.ones(after), method.shares(source, before, rng))
 
 
-def rows(before: int, after: int, filler: Literal["mean", "zero"]) -> AxisMap:
-    """Vocabulary: new rows are the mean of all rows, or 0."""
-    new = np.full(after - before, MEAN if filler == "mean" else ZERO)
-    source = np.concatenate([np.arange(before), new])
-    held = np.where(source == ZERO, 0.0, 1.0)
-    return AxisMap(before, source, held, (source >= 0).astype(float))
+def rows(before: int, after: int) -> AxisMap:
+    """Vocabulary: new rows are the mean of all rows."""
+    source = np.concatenate([np.arange(before), np.full(after - before, MEAN)])
+    return AxisMap(before, source, np.ones(after), (source >= 0).astype(float))

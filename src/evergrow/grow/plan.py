@@ -186,9 +186,9 @@ def _widths(
     views |= operators.head_width(method, *wide, rotary, scores, generator("head_dim"))
     views["ffn"] = operators.neurons(method, before["ffn"], after["ffn"], generator("ffn"))
     if "vocab" in before:
-        views["vocab"] = operators.rows(before["vocab"], after["vocab"], grow.vocab_rows)
+        views["vocab"] = operators.rows(before["vocab"], after["vocab"])
     verdicts += [
-        _unit_verdict(axis, before[axis], after[axis], method.split, grow)
+        _unit_verdict(axis, before[axis], after[axis], method.split)
         for axis in ("heads", "kv_heads", "head_dim", "ffn", "vocab")
         if grows(axis) and (axis != "kv_heads" or axis in family.fields)
     ]
@@ -214,10 +214,10 @@ _SPLITS = {
 }
 
 
-def _unit_verdict(axis: str, before: int, after: int, split: str, grow: GrowConfig) -> AxisVerdict:
+def _unit_verdict(axis: str, before: int, after: int, split: str) -> AxisVerdict:
     if axis == "vocab":
         return AxisVerdict(
-            axis, before, after, f"{grow.vocab_rows} rows", "approximate",
+            axis, before, after, "mean rows", "approximate",
             "old ids keep their logits, but new ids take probability mass from them",
         )  # fmt: skip
     reasons = {

@@ -3,14 +3,17 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, JsonValue
+
 from evergrow.config import decode
 from evergrow.disk import checksum
 from evergrow.errors import InputError
+from evergrow.grow.checked import Checked
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
@@ -41,7 +44,7 @@ def growth_record(
     before: Cost,
     after: Cost,
     names: Sequence[str],
-    checked: Mapping[str, Any],
+    checked: Checked,
     left: Mapping[str, str],
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -60,10 +63,10 @@ def growth_record(
         },
         "grow": grow.model_dump(mode="json"),
         **plan_record(plan, before, after),
-        "tensors": {name: provenance(plan, name) for name in names},
+        "tensors": {name: provenance(plan, name).record() for name in names},
         "optimizer": NO_OPTIMIZER,
-        "learning_rate": next_rate(source.folder, grow),
-        "verification": dict(checked),
+        "learning_rate": asdict(next_rate(source.folder, grow)),
+        "verification": checked.record(),
         "left_behind": dict(left),
     }
 
@@ -80,7 +83,7 @@ def plan_record(plan: GrowthPlan, before: Cost, after: Cost) -> dict[str, Any]:
     }
 
 
-def cost_record(before: Cost, after: Cost) -> dict[str, Any]:
+def cost_record(before: Cost, after: Cost) -> dict[str, Mapping[str, float | None]]:
     """Both costs and their ratios."""
     both = {"source": before.record(), "grown": after.record()}
     return {**both, "ratios": ratios(before, after)}
@@ -92,20 +95,33 @@ def hashes_of(source: Stored) -> dict[str, str]:
     return {file.name: checksum(file) for file in sorted(files)}
 
 
-def next_rate(folder: Path, grow: GrowConfig) -> dict[str, Any]:
-    """The rate to go on with and why; None where the source does not say at which it stopped."""
+@dataclass(frozen=True)
+class Rate:
+    """The rate to go on with and why; ``next`` is None where the source does not say any."""
+
+    next: float | None
+    new_parameters: float | None
+    rho: float
+    warm_steps: int
+    rule: str
+
+
+def next_rate(folder: Path, grow: GrowConfig) -> Rate:
+    """What the source's own record says of the rate at which it stopped."""
     node = read_node(folder)
     segments: Any = [] if node is None else node.details.get("schedule") or []
     last = segments[-1] if segments else {}
     rate = last.get("from_lr" if last.get("shape") == "constant" else "to_lr")
-    return {
-        "next": rate,
-        "new_parameters": None if rate is None else grow.rho * rate,
-        "rho": grow.rho,
-        "warm_steps": grow.warm_steps,
-        "rule": RULE
-        + ("" if rate is not None else " The source records no rate: a third of its peak is safe."),
-    }
+    unknown = (
+        "" if rate is not None else " The source records no rate: a third of its peak is safe."
+    )
+    return Rate(
+        next=rate,
+        new_parameters=None if rate is None else grow.rho * rate,
+        rho=grow.rho,
+        warm_steps=grow.warm_steps,
+        rule=RULE + unknown,
+    )
 
 
 # What a release says that stays true of the model grown from it: what it was fed and at which
@@ -146,29 +162,40 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / FILE).write_text(text, encoding="utf-8")
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+class Grown(BaseModel):
+    """What is read of a model's source."""
+
+    path: str
+    blake3: dict[str, str]
+
+
+class Recorded(BaseModel):
+    """What is read of growth.json to verify a pair again; the rest is for people."""
+
+    format: int
+    source: Grown
+    grow: GrowConfig
+    optimizer: JsonValue
+    learning_rate: JsonValue
+
+
+def read_record(folder: Path) -> Recorded | None:
     """growth.json, None without one; raises InputError for a damaged one or a newer format."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        number = record["format"]
+        if (number := record["format"]) > FORMAT:
+            raise InputError(
+                f"{path}: format {number} is newer than this evergrow's {FORMAT}; update evergrow"
+            )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a record of a growth ({error}); grow again") from error
-    if number > FORMAT:
-        raise InputError(
-            f"{path}: format {number} is newer than this evergrow's {FORMAT}; update evergrow"
-        )
-    return record
+    return decode(Recorded, record, str(path))
 
 
-def grow_config(record: Mapping[str, Any]) -> GrowConfig:
-    """The settings that a record's growth was made with."""
-    return decode(GrowConfig, record["grow"], f"{FILE}: grow")
-
-
-def changed_files(source: Stored, record: Mapping[str, Any]) -> list[str]:
+def changed_files(source: Stored, record: Recorded) -> list[str]:
     """Names of source files that are not those the model was grown from."""
-    known, found = record["source"]["blake3"], hashes_of(source)
+    known, found = record.source.blake3, hashes_of(source)
     return sorted(n for n in known.keys() | found.keys() if known.get(n) != found.get(n))

@@ -12,7 +12,7 @@ from evergrow.grow.expand import expand, target_names
 from evergrow.grow.folder import plan_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan
-from evergrow.grow.record import changed_files, cost_record, grow_config, plan_record, read_record
+from evergrow.grow.record import Recorded, changed_files, cost_record, plan_record, read_record
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.models.skeleton import skeleton
 
@@ -36,18 +36,18 @@ def verify_folders(
     small, large = open_folder(source), open_folder(folder)
     record, plan, given = read_record(folder), None, small
     if record is not None:
-        given, plan = plan_of(small, grow_config(record), folder)
+        given, plan = plan_of(small, record.grow, folder)
     checked = check_growth(small, large, plan, texts, tolerance, again, given)
     if record is None or plan is None:
-        found = checked.pop("problems")
-        return {**_without_record(small, large), "verification": checked, "problems": found}
-    problems = _strangers(small, given, large, record, plan) + checked.pop("problems")
+        pair = {"verification": checked.record(), "problems": checked.problems}
+        return {**_without_record(small, large), **pair}
+    problems = _strangers(small, given, large, record, plan) + checked.problems
     costs = [cost_of(skeleton(s.config), s.bytes_per_weight) for s in (small, large)]
     return {
         **plan_record(plan, *costs),
-        "optimizer": record["optimizer"],
-        "learning_rate": record["learning_rate"],
-        "verification": checked,
+        "optimizer": record.optimizer,
+        "learning_rate": record.learning_rate,
+        "verification": checked.record(),
         "problems": problems,
     }
 
@@ -63,7 +63,7 @@ def _without_record(small: Stored, large: Stored) -> dict[str, Any]:
 
 
 def _strangers(
-    small: Stored, given: Stored, large: Stored, record: dict[str, Any], plan: GrowthPlan
+    small: Stored, given: Stored, large: Stored, record: Recorded, plan: GrowthPlan
 ) -> list[str]:
     """A sentence for each kind of thing that is not what growth.json says."""
     problems = []

@@ -16,7 +16,8 @@ from evergrow.python.run import Files, Settings, globs_of
 def grow_plan(source: PathLike, to: Mapping[str, int], settings: Settings | None = None) -> Record:
     """What a growth ``to`` new sizes would do, axis by axis, and what it costs.
 
-    ``settings`` are the other keys of a recipe's ``grow``: method, depth, layers, noise, seed.
+    ``settings`` are the other keys of ``grow``: method, depth, layers, noise, seed, tokenizer,
+    experts (``{"number": 8}``); ``to`` may be empty then.
     Touches no weights. Raises InputError for what cannot be grown.
     """
     record = plan(os.fspath(source), _config(to, settings))

@@ -54,7 +54,6 @@ def grow(work: Work, parent: Mark) -> None:
     work.state.load(grown, parent.step, passed)
     with _on_disk(folder / ".weights", plan, weights) as large:
         checked = check_growth(_checkpoint(work, parent), large, plan)
-    problems = checked.pop("problems")
     costs = [cost_of(skeleton(config), FP32) for config in (plan.source, plan.target)]
     record = {
         "format": FORMAT,
@@ -62,17 +61,17 @@ def grow(work: Work, parent: Mark) -> None:
         "source": _origin(work, parent),
         "grow": growth.model_dump(mode="json"),
         **plan_record(plan, *costs),
-        "tensors": {name: provenance(plan, name) for name in weights},
+        "tensors": {name: provenance(plan, name).record() for name in weights},
         "optimizer": actions,
-        "verification": checked,
+        "verification": checked.record(),
         "loss": _losses_at_birth(work, source),
     }
     text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False)
     write_file(folder / "growth.json", text + "\n")
-    if problems:
+    if checked.problems:
         raise EvergrowError(
             f"{folder}: the model that {parent.name} grew into is not what was planned: "
-            f"{'; '.join(problems)}; choose another method, or report this with growth.json"
+            f"{'; '.join(checked.problems)}; choose another method, or report this with growth.json"
         )
 
 

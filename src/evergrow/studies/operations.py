@@ -173,9 +173,9 @@ def free_share(run: Run) -> float:
     run_once(weighed, batch, torch.float32, backward=True, watch=watched)
     return min(
         1 - locked / units
-        for found in watched.records()
+        for found in watched.locked()
         for locked, units in zip(
-            (found["locked_rows"], found["locked_columns"]), found["shape"], strict=True
+            (found.locked_rows, found.locked_columns), found.shape, strict=True
         )
     )
 
