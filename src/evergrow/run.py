@@ -331,8 +331,12 @@ def save_checkpoint(
             # Only `format`: the order of several metadata keys is random per process.
             save_file(dict(group), path, metadata={"format": "pt"})
             files[path.name] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
-        text = json.dumps({"format": FORMAT, **state, "files": files}, indent=1, sort_keys=True)
-        (temporary / "state.json").write_text(text + "\n")
+        write_checkpoint_state(temporary, {"format": FORMAT, **state, "files": files})
+
+
+def write_checkpoint_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Replace the ``state.json`` of a checkpoint in one step."""
+    write_file(folder / "state.json", json.dumps(state, indent=1, sort_keys=True) + "\n")
 
 
 def read_checkpoint_state(folder: Path) -> dict[str, Any]:

@@ -7,19 +7,14 @@ import pytest
 from flow.tiny import PER_STEP, carry, contents, tiny
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.annealing import anneal
 from evergrow.flow.listing import list_runs
-from evergrow.flow.verbs import anneal, continue_run
+from evergrow.flow.verbs import continue_run
 from evergrow.listener import Listener
 from evergrow.run import Run
 
 THREE = {"name": "three", "data": "land", "tokens": 4 * PER_STEP}
 LONGER = tiny(stages=[*tiny().to_data()["stages"], THREE])
-
-
-@pytest.fixture
-def lived(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the finished recipe's folder."""
-    return Path(shutil.copytree(whole.parent, tmp_path / "lived" / "tiny"))
 
 
 def flip(path: Path) -> None:

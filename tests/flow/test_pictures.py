@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.annealing import anneal
 from evergrow.flow.dry import draw_plan
+from evergrow.flow.first_stage import continue_model
 from evergrow.flow.look import evaluate, sample
-from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
+from evergrow.flow.verbs import continue_run, extend
 from evergrow.listener import Listener
 from evergrow.models.vision import drawn_anew, refuse_blind_tables
 from evergrow.objectives import patches

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from transformers import AutoConfig
 
 from evergrow.errors import EvergrowError, InputError
@@ -15,7 +16,7 @@ from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.families import family_of
-from evergrow.models.load import find_model
+from evergrow.models.load import empty_model, find_model
 from evergrow.models.presets import PRESETS
 from evergrow.recipe import Recipe
 from evergrow.run import Run
@@ -26,6 +27,7 @@ from evergrow.stream.tokenizer import train_tokenizer
 from evergrow.train.config import Refill
 from evergrow.train.ladder import ladder
 from evergrow.train.loop import choose_device
+from evergrow.train.trainer import trainer_moments
 
 
 def refuse_early(root: Path, units: Sequence[Unit]) -> None:
@@ -39,6 +41,7 @@ def refuse_early(root: Path, units: Sequence[Unit]) -> None:
         _refuse_short(unit.recipe)
         if not _has_begun(root / unit.folder):
             _refuse_models(unit.recipe)
+            _refuse_moments(unit.recipe)
             _refuse_growths(unit)
 
 
@@ -77,6 +80,23 @@ def _refuse_models(recipe: Recipe) -> None:
         outside.append(recipe.model.from_)
     for source in outside:
         find_model(source)
+
+
+def _refuse_moments(recipe: Recipe) -> None:
+    """Raise InputError when the moments that the start model is to bring are not there, or not its.
+
+    By its architecture alone: weights are not read.
+    """
+    if recipe.model.optimizer is None:
+        return
+    if recipe.of_pictures:
+        raise InputError(
+            "model.optimizer: trainer is for language models, the sources are pictures; remove it"
+        )
+    folder = find_model(str(recipe.model.from_))
+    with torch.device("meta"):
+        model = empty_model(folder)
+    trainer_moments(folder, model)
 
 
 def _refuse_short(recipe: Recipe) -> None:

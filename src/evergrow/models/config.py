@@ -128,6 +128,11 @@ class ModelConfig(Config):
         description="what releases store weights in; default: as the loaded model's are stored, "
         "float32 from scratch. Training is in float32 either way",
     )
+    optimizer: Literal["trainer"] | None = Field(
+        None,
+        description="trainer: begin with the moments in the optimizer.pt of a checkpoint that "
+        "Hugging Face's Trainer wrote; default: fresh ones",
+    )
     tied: bool = Field(
         False,
         description="input embedding and output head share their weights; bert always shares",
@@ -150,6 +155,11 @@ class ModelConfig(Config):
             )
         self._refuse_scale()
         if self.from_ is None:
+            if self.optimizer is not None:
+                raise ValueError(
+                    f"optimizer: a preset begins with fresh moments, got {self.optimizer}; remove "
+                    "it, or give a checkpoint as from:"
+                )
             self.sizes()
             return self
         sizes = {"hidden", "layers", "heads", "kv_heads", "ffn", "patch"}
@@ -183,7 +193,7 @@ class ModelConfig(Config):
         """Plain data that validates again: ``from`` under its own name, no empty keys."""
         written: Mapping[str, Any] = write(self)
         if self.from_ is not None:
-            beside = ("pixel_mean", "pixel_deviation", "release_dtype")
+            beside = ("pixel_mean", "pixel_deviation", "release_dtype", "optimizer")
             return {"from": self.from_, **{k: written[k] for k in beside if written[k]}}
         return {key: value for key, value in written.items() if value is not None}
 

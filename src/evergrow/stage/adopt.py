@@ -5,21 +5,20 @@ import shutil
 from pathlib import Path
 
 from evergrow.disk import new_folder
-from evergrow.run import RECORDS, Run
+from evergrow.run import RECORDS, Run, read_checkpoint_state, write_checkpoint_state
 from evergrow.stage import checkpoints
 
 
-def adopt(run: Run, other: Run, index: int) -> None:
-    """Take over stage ``index`` from ``other``, whose stage has the same key, parents and seed.
+def adopt(run: Run, other: Run, index: int, place: int) -> None:
+    """Take over stage ``index`` from ``other``, whose stage at ``place`` has the same key.
 
     Files are never edited in place, so hard links are safe and cost no space; where the file system
     has none they are copied. The Run is complete afterwards: it does not need ``other`` again.
     """
-    done = other.manifest.stages[index]
-    before = run.manifest.stages[index - 1].offsets if index else {}
-    run.cut(before)
-    for mark in checkpoints.marks(other, index):
-        _link_folder(other.checkpoints / mark.name, run.checkpoints / mark.name)
+    done = other.manifest.stages[place]
+    run.cut(_before(run, index))
+    for mark in checkpoints.marks(other, place):
+        _adopt_checkpoint(run, other, mark, index)
     assert done.release is not None
     _link_folder(other.folder / done.release, run.folder / done.release)
     _link_folder(other.folder / "model", run.folder / "model")
@@ -37,6 +36,23 @@ def adopt(run: Run, other: Run, index: int) -> None:
         shared_with=shared,
         offsets=run.offsets(),
     )
+
+
+def _before(run: Run, index: int) -> dict[str, int]:
+    """How long the records are where stage ``index`` begins."""
+    return run.manifest.stages[index - 1].offsets if index else {}
+
+
+def _adopt_checkpoint(run: Run, other: Run, mark: checkpoints.Mark, index: int) -> None:
+    """Link a checkpoint; its state says where it stands in this Run and in this Run's records."""
+    mine = mark._replace(index=index)
+    _link_folder(other.checkpoints / mark.name, run.checkpoints / mine.name)
+    state = read_checkpoint_state(other.checkpoints / mark.name)
+    theirs, own = _before(other, mark.index), _before(run, index)
+    offsets = {r: n - theirs.get(r, 0) + own.get(r, 0) for r, n in state["offsets"].items()}
+    moved = {**state, "index": index, "offsets": offsets}
+    if moved != state:  # a new file in its place: the other Run keeps its own
+        write_checkpoint_state(run.checkpoints / mine.name, moved)
 
 
 def _link_folder(source: Path, target: Path) -> None:

@@ -28,7 +28,9 @@ from evergrow.train.config import Refill
 from evergrow.train.depth import DepthPlan
 from evergrow.train.ladder import SubModels
 from evergrow.train.loop import Leg, Record, everything, load_weights, train_until, weights
+from evergrow.train.optimizer import load_optimizer_tensors
 from evergrow.train.speed import peak_flops, peak_memory_bytes
+from evergrow.train.trainer import trainer_moments
 from evergrow.train.two_stage import sub_model
 from evergrow.warmup import least_warmup
 
@@ -173,6 +175,9 @@ def _enter(work: Work) -> None:
         model, say = work.model, work.listener.say
         key = work.run.manifest.start.key
         measure_release(work.opened, work.root, key, lambda: model, True, say)
+        if work.recipe.takes_moments(work.index):
+            brought = trainer_moments(find_model(str(work.recipe.model.from_)), model)
+            load_optimizer_tensors(model, work.state.optimizer, brought.tensors)
     else:
         _take_weights(work)
     # A new stream lifts the loss far beyond the window's deviations.
@@ -423,6 +428,8 @@ def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
         return f"everything at {begun.name}", "nothing"
     if begin.kind == "start":
         source = work.run.manifest.start.source
+        if work.recipe.takes_moments(work.index):
+            return f"weights and optimiser of {source}", "spike window"
         return f"weights of {source}", "optimiser, spike window"
     if begin.kind == "model":
         return f"weights of {begin.model}", "optimiser, spike window, clock"
