@@ -27,7 +27,15 @@ from evergrow.stage.work import Work, open_work
 from evergrow.train.config import Refill
 from evergrow.train.depth import DepthPlan
 from evergrow.train.ladder import SubModels
-from evergrow.train.loop import Leg, Record, everything, load_weights, train_until, weights
+from evergrow.train.loop import (
+    Leg,
+    Record,
+    computed_in,
+    everything,
+    load_weights,
+    train_until,
+    weights,
+)
 from evergrow.train.optimizer import load_optimizer_tensors
 from evergrow.train.speed import peak_flops, peak_memory_bytes
 from evergrow.train.trainer import trainer_moments
@@ -301,19 +309,19 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
     """What turns the loop's records into lines of metrics.jsonl and timing.jsonl."""
     record = work.record
     costs = step_costs(work.run.manifest, work.index)
-    peak = _peak_flops(work.state.device, torch.get_num_threads())
+    dtype = computed_in(work.train, work.state.device)
+    peak = _peak_flops(work.state.device, dtype, torch.get_num_threads())
     place = {"stage": record.name, "leg": leg}
     first, before, total = _progress(work, leg, schedule)
     passed = work.state.passed
 
     def report(records: list[Record], seconds: float) -> None:
-        nonlocal passed, peak
+        nonlocal passed
         lines = [{**place, **r} for r in records]
         work.run.append("metrics", lines)
         speed = (records[-1]["tokens"] - passed) / seconds
         passed = records[-1]["tokens"]
-        reached = sum(costs.of(r["step"]) for r in records) / seconds
-        peak = max(peak, reached)  # it was measured beside other work: no device does more than all
+        reached = sum(costs.of(r["step"]) * _computed(work, r["step"]) for r in records) / seconds
         timing = {
             **place,
             "step": records[-1]["step"],
@@ -331,9 +339,14 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
 
 
 @cache
-def _peak_flops(device: torch.device, threads: int) -> float:
-    """Measured once a process: it takes 0.1 s, and a stage comes here at every checkpoint."""
-    return peak_flops(device)
+def _peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    """Measured once a process: it takes 0.3 s, and a stage comes here at every checkpoint."""
+    return peak_flops(device, dtype)
+
+
+def _computed(work: Work, step: int) -> float:
+    """The share of a whole step's operations that a step takes: frozen layers need fewer."""
+    return 1.0 if work.depth is None else work.depth.computed(step)
 
 
 def _progress(work: Work, leg: str, schedule: Schedule) -> tuple[int, int, int]:

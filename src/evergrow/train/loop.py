@@ -268,13 +268,18 @@ def wants_compile(config: LoopConfig, device: torch.device) -> bool:
     return device.type == "cuda" if config.compile is None else config.compile
 
 
+def computed_in(config: LoopConfig, device: torch.device) -> torch.dtype:
+    """What most products are computed in: bf16 where it is asked for or usual."""
+    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if wanted else torch.float32
+
+
 def autocast(config: LoopConfig, device: torch.device) -> AbstractContextManager[Any]:
     """bf16 autocast where it is asked for or usual.
 
     Raises EvergrowError on a CPU without bf16 instructions, where it is 13 times slower (measured).
     """
-    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    if not wanted:
+    if computed_in(config, device) == torch.float32:
         return nullcontext()
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         raise EvergrowError(
