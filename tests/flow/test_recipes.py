@@ -147,7 +147,6 @@ def test_all_resources_are_tried() -> None:
     assert RESOURCES.keys() == LoopConfig.RESOURCES
 
 
-@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
 @pytest.mark.parametrize("name", RESOURCES)
 def test_a_resource_may_change_when_a_run_goes_on(
     name: str, base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.misfits import first_config, refuse_misfits
 from evergrow.flow.plan import lay_schedule
 from evergrow.flow.units import Unit
 from evergrow.grow.fields import sizes
@@ -17,13 +17,11 @@ from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.families import family_of
 from evergrow.models.load import empty_model, find_model
-from evergrow.models.presets import PRESETS
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.schedules import StageSchedule, num_steps
 from evergrow.stage import checkpoints
 from evergrow.stage.architecture import read_config, seeded
-from evergrow.stream.tokenizer import train_tokenizer
 from evergrow.train.config import Refill
 from evergrow.train.ladder import ladder
 from evergrow.train.loop import choose_device
@@ -39,14 +37,17 @@ def refuse_early(root: Path, units: Sequence[Unit]) -> None:
         _refuse_packages(unit.recipe)
         _refuse_devices(unit.recipe)
         _refuse_short(unit.recipe)
-        if not _has_begun(root / unit.folder):
+        num_begun = _num_begun(root / unit.folder)
+        if not num_begun:
             _refuse_models(unit.recipe)
             _refuse_moments(unit.recipe)
             _refuse_growths(unit)
+        refuse_misfits(unit.recipe, root / unit.folder, num_begun)
 
 
-def _has_begun(folder: Path) -> bool:
-    return (folder / "manifest.json").exists() and bool(checkpoints.begun_stages(Run(folder)))
+def _num_begun(folder: Path) -> int:
+    is_there = (folder / "manifest.json").exists()
+    return len(checkpoints.begun_stages(Run(folder))) if is_there else 0
 
 
 def _refuse_packages(recipe: Recipe) -> None:
@@ -143,12 +144,6 @@ def _refuse_growths(unit: Unit) -> None:
 
 def _first_config(recipe: Recipe) -> dict[str, Any]:
     """The config.json of the model that a recipe starts from, as a run would write it."""
-    if recipe.model.from_ is not None:
-        config = AutoConfig.from_pretrained(find_model(recipe.model.from_), local_files_only=True)
-    else:
-        architecture = PRESETS[str(recipe.model.preset)]
-        words = train_tokenizer([""], 257, recipe.hides_tokens)
-        config = architecture.configure(recipe.model.sizes(), words, recipe.train.sequence_length)
     with TemporaryDirectory() as folder:
-        config.save_pretrained(folder)
+        first_config(recipe).save_pretrained(folder)
         return read_config(Path(folder))

@@ -120,7 +120,12 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     )
     model.to(device)
     if train.activation_checkpointing:
-        model.gradient_checkpointing_enable()
+        if not model.supports_gradient_checkpointing:
+            raise InputError(
+                f"train.activation_checkpointing: a {type(model).__name__} of transformers cannot; "
+                "set it to false, and a smaller micro_batch_size saves memory too"
+            )
+        model.activation_checkpointing_enable()
     depth = depth_plan(run, recipe, index, model)
     optimizer = build_optimizer(
         model,
