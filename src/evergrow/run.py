@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 from pydantic import JsonValue
 
 from evergrow.config import Config, Count, decode
-from evergrow.disk import append_file, checksum, new_folder, write_file
+from evergrow.disk import append_file, checksum, new_folder, read_object, write_file
 from evergrow.errors import EvergrowError, InputError
 
 FORMAT = 2
@@ -159,6 +159,7 @@ class Manifest(Config):
     environment: dict[str, JsonValue]
     start: Start
     model: dict[str, JsonValue]
+    kept: dict[str, str] = {}  # the files of model/, and their hashes
     data: dict[str, str]
     stages: list[StageRecord]
     branches: list[Branch] = []
@@ -347,10 +348,7 @@ def read_checkpoint_state(folder: Path) -> dict[str, Any]:
     path = folder / "state.json"
     if not path.exists():
         raise InputError(f"{folder}: no checkpoint here (state.json is missing)")
-    try:
-        state = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvergrowError(f"{path}: damaged ({error}); {_way_back(folder)}") from error
+    state: dict[str, Any] = read_object(path, _way_back(folder))
     refuse_newer(state.get("format"), FORMAT, path)
     return state
 

@@ -157,5 +157,5 @@ def test_a_newer_format_and_a_broken_manifest_are_refused(data: Path) -> None:
     with pytest.raises(InputError, match=r"format 2 is newer than 1, .* install a newer evergrow"):
         TokenSource.open(data)
     path.write_text("{")
-    with pytest.raises(EvergrowError, match=r"manifest\.json: cannot be read"):
+    with pytest.raises(EvergrowError, match=r"manifest\.json: damaged"):
         TokenSource.open(data)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from evergrow.errors import InputError
 from evergrow.models.config import kind_of_preset
 from evergrow.models.describe import context_window
-from evergrow.models.kind import KINDS, kind_of_architecture
+from evergrow.models.kind import KINDS, Kind, kind_of_architecture
 from evergrow.models.load import find_model
 from evergrow.models.presets import PRESETS
 from evergrow.models.quiet import undisturbed
@@ -77,7 +77,7 @@ def _asked(recipe: Recipe, index: int) -> _Asked:
     return _Asked(recipe.stages[index].name, length, model)
 
 
-def _outlined(config: PreTrainedConfig, kind: str | None = None) -> PreTrainedModel:
+def _outlined(config: PreTrainedConfig, kind: Kind | None = None) -> PreTrainedModel:
     """The model of a configuration without any weights."""
     architecture = next(iter(config.architectures or []), "")
     found = kind or kind_of_architecture(architecture) or "causal"

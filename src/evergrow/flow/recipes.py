@@ -29,7 +29,7 @@ from evergrow.recipe import Recipe, load_recipe
 from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
 from evergrow.scores.opening import Opened
 from evergrow.stage import checkpoints
-from evergrow.stage.architecture import read_config
+from evergrow.stage.architecture import refuse_changed
 from evergrow.stage.versions import VERSION, commit, package_version
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash
@@ -247,6 +247,7 @@ def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
         if before.key != stage.key:
             checkpoints.refuse_unreachable(Run(folder), index, stage)
     if begun:
+        refuse_changed(Run(folder))
         _refuse_model(opened, len(stages), folder / "model")
     changes: dict[str, Any] = {
         "recipe": recipe.to_data(),
@@ -347,7 +348,6 @@ def _refuse_model(opened: Opened, num_stages: int, folder: Path) -> None:
     """Raise InputError when the model of a Run that goes on cannot learn what is asked now."""
     if not (folder / "config.json").exists():
         return
-    read_config(folder)  # a damaged one is told as such
     for index in range(num_stages):
         opened.objective_at(index).refuse(folder)
 

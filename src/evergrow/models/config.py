@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from evergrow.config import Config, PositiveCount
 
+Kind = Literal["causal", "masked", "patches", "classes"]  # what a model is trained to tell
 Preset = Literal["olmo2", "llama", "gpt_neox", "bert", "vit_mae", "vit", "resnet"]
 # Ten times what any published model has; more is a slip of the finger that would fill the memory.
 Depth = Annotated[PositiveCount, Field(le=2_000)]
@@ -43,8 +44,8 @@ RULES: dict[Preset, Rules] = {
 }
 
 
-def kind_of_preset(preset: Preset) -> str:
-    """What a preset is trained to tell, as models.kind calls it."""
+def kind_of_preset(preset: Preset) -> Kind:
+    """What a preset is trained to tell."""
     if RULES[preset].pictures is not None:
         return "patches" if preset == "vit_mae" else "classes"
     return "masked" if RULES[preset].masked else "causal"

@@ -27,7 +27,8 @@ def adopt(run: Run, other: Run, index: int, place: int) -> None:
     for record in RECORDS:
         run.append(record, [line for line in other.read(record) if line["stage"] == done.name])
     shared = os.path.relpath(other.folder, run.folder)
-    run.save(model=other.manifest.model, environment=other.manifest.environment)
+    facts = other.manifest
+    run.save(model=facts.model, kept=facts.kept, environment=facts.environment)
     run.save_stage(
         index,
         status="done",

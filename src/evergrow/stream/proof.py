@@ -4,13 +4,12 @@ What is small is read before the folder is used; what is large beside its use, a
 folder is told as soon as a damage is found.
 """
 
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from evergrow.disk import checksum
+from evergrow.disk import checksum, read_object
 from evergrow.errors import EvergrowError
 
 AT_ONCE = 64 * 2**20  # bytes of a folder: a tenth of a second
@@ -20,16 +19,7 @@ _PROVEN: set[tuple[str, int, int]] = set()  # path, size and time of change of w
 
 def read_data_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a data folder. Raises EvergrowError when it is missing or broken."""
-    path = folder / "manifest.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EvergrowError(
-            f"{path}: cannot be read ({error}); delete {folder} and prepare the data again"
-        ) from error
-    if not isinstance(found, dict):
-        raise EvergrowError(f"{path}: holds no settings; {WAY_OUT}")
-    return found
+    return read_object(folder / "manifest.json", WAY_OUT)
 
 
 @final
