@@ -62,6 +62,22 @@ def test_a_damaged_manifest_of_data_is_a_sentence(text: str, base: Path, lived: 
         carry(LONGER, lived.parent, base)
 
 
+@pytest.mark.parametrize(
+    "change", [('"source"', '"sourcf"'), ('"num_tokens": ', '"num_tokens": 1')]
+)
+def test_a_changed_manifest_of_data_is_found(
+    change: tuple[str, str], base: Path, lived: Path
+) -> None:
+    """A name that is not found any more, and a number that would be believed."""
+    path = next((lived / "data").glob("sea-*")) / "manifest.json"
+    path.write_text(path.read_text().replace(*change, 1))
+    said = r"manifest.json: damaged \(it is not what was written\); restore the folder or delete it"
+    with pytest.raises(EvergrowError, match=said):
+        continue_run(lived, [str(base / "sky/*.txt")], 4 * PER_STEP, "sky", Listener())
+    with pytest.raises(EvergrowError, match=said):
+        anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"vocab_size": "many"}', None])
 def test_a_damaged_record_of_the_tokenizer_is_a_sentence(
     text: str | None, base: Path, lived: Path

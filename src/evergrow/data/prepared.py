@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from evergrow.config import Record
 from evergrow.corpus.records import Facts, FileRecord
 from evergrow.errors import EvergrowError, InputError
 from evergrow.made import Made, Settings, changes
+from evergrow.stream.proof import WAY_OUT, read_data_manifest
 
 SCRATCH = ".documents"
 WAYS_OUT = "give the recipe a new name, or start over with --fresh"
@@ -142,10 +143,9 @@ def stands(
 
 
 def _origin(folder: Path) -> Origin:
-    path = folder / "manifest.json"
+    found = read_data_manifest(folder)
     try:
-        return Origin.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise EvergrowError(
-            f"{path}: cannot be read ({error}); delete {folder} and prepare the data again"
-        ) from error
+        return Origin.model_validate(found)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise EvergrowError(f"{folder / 'manifest.json'}: damaged ({reason}); {WAY_OUT}") from error

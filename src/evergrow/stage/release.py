@@ -1,6 +1,5 @@
 """A release of a Run: weights, tokenizer, and the record of how it came to be."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from evergrow.models.kind import kind_of
 from evergrow.stage.architecture import read_growth
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
+from evergrow.stream.proof import read_data_manifest
 
 _LINEAGE = {"name", "key", "mixture", "replay", "ledger", "first_step", "num_steps", "objective"}
 
@@ -87,7 +87,7 @@ def corpora_fed(work: Work) -> dict[str, Any]:
     """
     found = {}
     for name, path in work.run.manifest.data.items():
-        manifest = json.loads((work.root / path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_data_manifest(work.root / path)
         if corpus := manifest["created_from"].get("corpus"):
             found[name] = corpus
     return found
