@@ -142,7 +142,7 @@ def _refuse_growths(unit: Unit) -> None:
         configs.append(config)
 
 
-def _first_config(recipe: Recipe) -> dict[str, Any]:
+def _first_config(recipe: Recipe) -> dict[str, object]:
     """The config.json of the model that a recipe starts from, as a run would write it."""
     with TemporaryDirectory() as folder:
         first_config(recipe).save_pretrained(folder)
