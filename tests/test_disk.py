@@ -13,10 +13,11 @@ from evergrow.disk import (
     checksum,
     new_file,
     new_folder,
+    read_object,
     remove_unfinished,
     write_file,
 )
-from evergrow.errors import EvergrowError
+from evergrow.errors import EvergrowError, InputError
 
 FULL = (
     "no space left while writing; nothing was replaced and nothing half-written is left, "
@@ -206,3 +207,26 @@ def test_checksum_is_blake3(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"x" * (1 << 20) + b"y")
     (tmp_path / "c").write_bytes(b"x" * (1 << 20) + b"z")
     assert checksum(tmp_path / "b") != checksum(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("data", "damage"),
+    [
+        (b"", "Expecting value"),
+        (b"[1]", "it holds a list and no object"),
+        (b'{"a": 1', "delimiter"),
+        (b"\xff\xfe\x00", "utf"),
+        (b"[" * 100_000, "recursion"),
+        (None, "No such file"),
+    ],
+)
+def test_what_holds_no_object_is_a_sentence(
+    data: bytes | None, damage: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "facts.json"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"facts.json: damaged \(.*{damage}.*\); copy it again"):
+        read_object(path, "copy it again", InputError)
+    path.write_text('{"a": [1, null]}')
+    assert read_object(path, "copy it again") == {"a": [1, None]}

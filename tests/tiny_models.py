@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -16,6 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from evergrow.models.vision import TABLES
 from evergrow.stream.batches import TokenBatch
 
 VOCABULARY = 96
@@ -100,3 +102,11 @@ def token_batch_of(
     weights = np.repeat(counts_B[:, None], length, axis=1).astype(np.float32)
     lengths = np.full(num_windows, length)
     return TokenBatch(windows[:, :-1], windows[:, 1:], weights, lengths, positions_BT)
+
+
+def assert_rows_differ(model: nn.Module) -> None:
+    """No position table has two equal rows: with them a model cannot tell where a patch lies."""
+    for name, parameter in model.named_parameters():
+        if name.endswith(TABLES):
+            rows = len(torch.unique(parameter[0], dim=0))
+            assert rows == parameter.shape[1], f"{name}: {rows} of {parameter.shape[1]} rows differ"

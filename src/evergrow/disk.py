@@ -1,6 +1,7 @@
 """Files that are whole or not there: write beside the target, fsync, rename."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -114,6 +115,23 @@ def remove_unfinished(path: Path) -> None:
             left.rename(path)
     for left in path.parent.glob(f".{path.name}.writing-*"):
         shutil.rmtree(left)
+
+
+def read_object(
+    path: Path, way_out: str, wrong: type[EvergrowError] = EvergrowError
+) -> dict[str, object]:
+    """The JSON object that a file holds.
+
+    Raises ``wrong``, with damage and way out, for a file that is missing or holds no object.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise wrong(f"{path}: damaged ({error}); {way_out}") from error
+    if not isinstance(found, dict):
+        kind = type(found).__name__
+        raise wrong(f"{path}: damaged (it holds a {kind} and no object); {way_out}")
+    return found
 
 
 def checksum(path: Path) -> str:

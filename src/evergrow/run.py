@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from pydantic import JsonValue
 
 from evergrow.config import Config, Count, Record, damage, decode
-from evergrow.disk import append_file, checksum, new_folder, write_file
+from evergrow.disk import append_file, checksum, new_folder, read_object, write_file
 from evergrow.errors import EvergrowError, InputError
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class Manifest(Config):
     environment: dict[str, JsonValue]
     start: Start
     model: dict[str, JsonValue]
+    kept: dict[str, str] = {}  # the files of model/, and their hashes
     data: dict[str, str]
     stages: list[StageRecord]
     branches: list[Branch] = []
@@ -351,8 +352,21 @@ def save_checkpoint(
             # Only `format`: the order of several metadata keys is random per process.
             save_file(dict(group), path, metadata={"format": "pt"})
             files[path.name] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
-        text = json.dumps({"format": FORMAT, **state, "files": files}, indent=1, sort_keys=True)
-        (temporary / "state.json").write_text(text + "\n")
+        _write_state(temporary, {"format": FORMAT, **state, "files": files})
+
+
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    write_file(folder / "state.json", json.dumps(state, indent=1, sort_keys=True) + "\n")
+
+
+def change_checkpoint_state(folder: Path, **changes: object) -> None:
+    """Replace the ``state.json`` of a checkpoint by one with ``changes``, if these change it.
+
+    It is a new file: a checkpoint that is linked elsewhere keeps its own there.
+    """
+    state = read_object(folder / "state.json", _way_back(folder))
+    if state | changes != state:
+        _write_state(folder, state | changes)
 
 
 def read_checkpoint_state(folder: Path) -> CheckpointState:
@@ -363,10 +377,10 @@ def read_checkpoint_state(folder: Path) -> CheckpointState:
     path = folder / "state.json"
     if not path.exists():
         raise InputError(f"{folder}: no checkpoint here (state.json is missing)")
+    state = read_object(path, _way_back(folder))
+    refuse_newer(state.get("format"), FORMAT, path)
     try:
-        data = json.loads(path.read_bytes())
-        refuse_newer(data.get("format"), FORMAT, path)
-        return CheckpointState.model_validate(data)
+        return CheckpointState.model_validate(state)
     except ValueError as error:
         raise EvergrowError(f"{path}: {damage(error)}; {_way_back(folder)}") from error
 

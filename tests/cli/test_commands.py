@@ -26,6 +26,7 @@ COMMANDS = {
         "model",
         "--data",
         "--evaluate",
+        "--mix",
         "--name",
         "--new",
         "--open",

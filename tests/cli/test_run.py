@@ -9,7 +9,9 @@ from typer.main import get_command
 
 from evergrow import cli
 from evergrow.cli import run
+from evergrow.cli.options import mix_of
 from evergrow.flow.dry import ArmPlan, Plan, StagePlan
+from evergrow.flow.first_stage import Mix
 from evergrow.schedules import AnnealShape
 from evergrow.stage.changes import Change, Moment
 from evergrow.stage.summary import ArmSummary, Summary
@@ -33,6 +35,12 @@ def test_shapes_are_those_of_schedules() -> None:
          "--peak-lr and --evaluate: {tmp} is a run and has its own"),
         (["continue", "{tmp}/no", "--data", "x", "--tokens", "1k", "--name", "n", "--replay", "1"],
          "--replay: {tmp}/no has no run, so there is no old data to replay"),
+        (["continue", "{tmp}", "--data", "x", "--tokens", "1k", "--name", "n", "--mix", "a", "b"],
+         "--mix: expected files and their share between 0 and 1, such as --mix 'general/*.jsonl' "
+         "0.05, got a b"),
+        (["continue", "{tmp}/no", "--data", "x", "--tokens", "1k", "--name", "n", "--mix", ".5"],
+         "--mix: expected files and their share between 0 and 1, such as --mix 'general/*.jsonl' "
+         "0.05, got .5"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(
@@ -106,10 +114,11 @@ def test_what_is_only_measured_is_in_table_and_verdict(
 def test_many_files_after_one_option() -> None:
     command: Any = get_command(cli.app)
     words = ["continue", "m", "--data", "a.md", "b.md", "c.md", "--tokens", "1e4", "--name", "n"]
-    words += ["--evaluate", "x", "y", "--data", "d.md"]
+    words += ["--evaluate", "x", "y", "--data", "d.md", "--mix", "g", "h", "0.05"]
     with command.make_context("evergrow", words) as outer:
         name, inner, rest = command.resolve_command(outer, words)
         found = inner.make_context(name, rest).params
     assert found["data"] == ["a.md", "b.md", "c.md", "d.md"]
     assert found["evaluate"] == ["x", "y"]
+    assert mix_of(found["mix"]) == Mix(["g", "h"], 0.05)
     assert (found["model"], found["tokens"], found["name"]) == ("m", 10_000, "n")

@@ -63,6 +63,15 @@ def refused(recipe: Recipe, tmp_path: Path, base: Path) -> str:
             "average",
         ),
         ({"stages__0__two_stage": {"layers": 2}}, "two_stage.layers: 2 of 2 layers leave no"),
+        (
+            {
+                "model__preset": "bert",
+                "replay__fraction": 0,
+                "stages__1__train": {"sequence_length": 64},
+            },
+            "stages.two.train.sequence_length: 64 is longer than the 32 positions of this run's "
+            "model; set it to 32 or less, or set train.sequence_length",
+        ),
     ],
 )
 def test_told_before(changes: dict[str, Any], said: str, tmp_path: Path, base: Path) -> None:

@@ -10,7 +10,8 @@ import torch
 from flow.tiny import PER_STEP, assert_same, carry, killed_at, run_of, tiny
 from safetensors.torch import load_file, save_file
 
-from evergrow.flow.verbs import anneal, extend
+from evergrow.flow.annealing import anneal
+from evergrow.flow.verbs import extend
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe
 from evergrow.stage import checkpoints, legs, work

@@ -1,25 +1,26 @@
 """What is damaged on disk is found and named in a sentence; the way out that is named leads out."""
 
+import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from flow.tiny import PER_STEP, carry, contents, tiny
 
+from evergrow.cli.look import show_lineage
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.annealing import anneal
+from evergrow.flow.find import find_run
 from evergrow.flow.listing import list_runs
-from evergrow.flow.verbs import anneal, continue_run
+from evergrow.flow.look import evaluate, sample
+from evergrow.flow.verbs import continue_run
 from evergrow.listener import Listener
+from evergrow.report import write_report
 from evergrow.run import Run
 
 THREE = {"name": "three", "data": "land", "tokens": 4 * PER_STEP}
 LONGER = tiny(stages=[*tiny().to_data()["stages"], THREE])
-
-
-@pytest.fixture
-def lived(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the finished recipe's folder."""
-    return Path(shutil.copytree(whole.parent, tmp_path / "lived" / "tiny"))
 
 
 def flip(path: Path) -> None:
@@ -59,6 +60,22 @@ def test_a_damaged_manifest_of_data_is_a_sentence(text: str, base: Path, lived: 
         anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
     with pytest.raises(EvergrowError, match=r"manifest.json: .*prepare the data again"):
         carry(LONGER, lived.parent, base)
+
+
+@pytest.mark.parametrize(
+    "change", [('"source"', '"sourcf"'), ('"num_tokens": ', '"num_tokens": 1')]
+)
+def test_a_changed_manifest_of_data_is_found(
+    change: tuple[str, str], base: Path, lived: Path
+) -> None:
+    """A name that is not found any more, and a number that would be believed."""
+    path = next((lived / "data").glob("sea-*")) / "manifest.json"
+    path.write_text(path.read_text().replace(*change, 1))
+    said = r"manifest.json: damaged \(it is not what was written\); restore the folder or delete it"
+    with pytest.raises(EvergrowError, match=said):
+        continue_run(lived, [str(base / "sky/*.txt")], 4 * PER_STEP, "sky", Listener())
+    with pytest.raises(EvergrowError, match=said):
+        anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"vocab_size": "many"}', None])
@@ -120,6 +137,22 @@ def test_a_damaged_architecture_is_named_and_made_again(
     assert contents(lived / "main") == contents(kept / "main")
 
 
+@pytest.mark.parametrize("verb", ["anneal", "run"])
+def test_an_architecture_that_says_something_else_is_found(
+    verb: str, base: Path, lived: Path
+) -> None:
+    """It would load, and compute another function."""
+    path = lived / "main/model/config.json"
+    text = path.read_text()
+    path.write_text(text.replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1e-02'))
+    assert path.read_text() != text
+    with pytest.raises(EvergrowError, match=r"config.json: damaged .its bytes are not those of wh"):
+        if verb == "anneal":
+            anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
+        else:
+            carry(LONGER, lived.parent, base)
+
+
 @pytest.mark.parametrize("verb", ["anneal", "continue", "run"])
 def test_the_way_out_of_a_damaged_end_leads_out(
     verb: str, base: Path, lived: Path, tmp_path: Path
@@ -156,3 +189,51 @@ def test_an_end_that_is_gone_and_has_been_passed_is_a_sentence(base: Path, lived
     stages = [*LONGER.to_data()["stages"], {**THREE, "name": "four", "from": "two"}]
     with pytest.raises(InputError, match="the end of two is gone, and three has begun since"):
         carry(tiny(stages=stages), lived.parent, base)
+
+
+def go_on(verb: str, root: Path, base: Path) -> None:
+    """One command on the only run in a folder of recipes."""
+    run = root / "tiny" / "main"
+    if verb == "run":
+        carry(LONGER, root, base)
+    elif verb == "anneal":
+        anneal(run, 2 * PER_STEP, "linear", 0.0, Listener())
+    elif verb == "continue":
+        continue_run(run, [str(base / "sky/*.txt")], 2 * PER_STEP, "sky", Listener())
+    elif verb == "list":
+        list_runs(root)
+    elif verb == "log":
+        show_lineage(find_run(root / "tiny"))
+    elif verb == "report":
+        write_report(root / "tiny")
+    elif verb == "eval":
+        evaluate(run, [], None)
+    else:
+        sample(run / "releases" / "two", "tree", 4, 0.0, 0)
+
+
+VERBS = ("run", "anneal", "continue", "list", "log", "report", "eval", "sample")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_damaged_file_is_a_sentence_or_makes_no_difference(
+    verb: str, base: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Forty files of a finished run, drawn by the verb's name, each damaged in one of four ways."""
+    draw = random.Random(verb)
+    files = [p.relative_to(whole.parent) for p in sorted(whole.parent.rglob("*")) if p.is_file()]
+    for file in draw.sample([f for f in files if f.name != ".lock"], 40):
+        root = tmp_path / "damaged"
+        shutil.copytree(whole.parent, root / "tiny")
+        path = root / "tiny" / file
+        data = bytearray(path.read_bytes())
+        how = draw.choice(["flip", "cut", "empty", "gone"])
+        if how == "flip" and data:
+            data[draw.randrange(len(data))] ^= 0x40
+        path.write_bytes({"flip": data, "cut": data[: len(data) // 2]}.get(how, b""))
+        if how == "gone":
+            path.unlink()
+        with suppress(EvergrowError):  # another kind of error would be a traceback
+            go_on(verb, root, base)
+        shutil.rmtree(root)

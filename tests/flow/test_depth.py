@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evergrow.errors import InputError
-from evergrow.flow.verbs import anneal, extend
+from evergrow.flow.annealing import anneal
+from evergrow.flow.verbs import extend
 from evergrow.listener import Listener
 from evergrow.models.families import FAMILIES
 from evergrow.recipe import Recipe

@@ -10,8 +10,9 @@ from flow.tiny import PER_STEP, assert_same, carry, killed_at, run_of, tiny
 from safetensors.torch import load_file
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.annealing import anneal
 from evergrow.flow.dry import draw_plan
-from evergrow.flow.verbs import anneal, continue_run, extend
+from evergrow.flow.verbs import continue_run, extend
 from evergrow.listener import Listener
 from evergrow.models.load import load_model
 from evergrow.recipe import Recipe

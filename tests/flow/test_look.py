@@ -5,10 +5,10 @@ import pytest
 from flow.tiny import PER_STEP, carry, contents, killed_at, losses_at, tiny
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.annealing import anneal
 from evergrow.flow.find import find_root, find_run
 from evergrow.flow.listing import list_runs
 from evergrow.flow.look import evaluate, prune, sample
-from evergrow.flow.verbs import anneal
 from evergrow.listener import Listener
 from evergrow.run import Run
 from evergrow.stage import checkpoints

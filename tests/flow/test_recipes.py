@@ -12,6 +12,7 @@ from evergrow.errors import InputError
 from evergrow.flow import dispatch, recipes
 from evergrow.flow.corpora import why
 from evergrow.flow.find import runs_of
+from evergrow.flow.verbs import extend
 from evergrow.listener import Listener
 from evergrow.recipe import load_recipe
 from evergrow.run import Run
@@ -146,7 +147,6 @@ def test_all_resources_are_tried() -> None:
     assert RESOURCES.keys() == LoopConfig.RESOURCES
 
 
-@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
 @pytest.mark.parametrize("name", RESOURCES)
 def test_a_resource_may_change_when_a_run_goes_on(
     name: str, base: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -260,6 +260,37 @@ def test_a_stage_that_two_arms_share_is_trained_once(
     assert contents(carried.folder / "replayed") == two
 
 
+def test_a_stage_is_shared_wherever_it_stands_and_whatever_is_measured(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = tiny().to_data()["stages"]
+    other = {"name": "other", "data": "sky", "tokens": 4 * PER_STEP}
+    tree = [other, {**one, "from": "start"}, {**two, "from": "one"}]
+    sky = {"files": ["sky/*.txt"]}
+    arms = {"tree": {"stages": tree}, "plain": {"evaluate.sources": ["sky"]}, "line": {}}
+    trained: list[tuple[str, int]] = []
+    work = dispatch.carry_out_stage
+
+    def count(folder: Path, index: int, listener: Any) -> None:
+        trained.append((folder.name, index))
+        work(folder, index, listener)
+
+    monkeypatch.setattr(dispatch, "carry_out_stage", count)
+    carried = carry(tiny(arms=arms, sources__sky=sky), tmp_path, base)
+    assert trained == [("tree", 0), ("tree", 1), ("tree", 2)]
+    alone = run_of(carry(tiny(sources__sky=sky), tmp_path / "alone", base)).folder
+    line = contents(carried.folder / "line")
+    for name, data in contents(alone).items():
+        if name.endswith((".safetensors", "metrics.jsonl")):
+            assert line[name] == data
+    longer = run_of(extend(carried.folder / "line", 2 * PER_STEP, Listener()), "line")
+    planned = run_of(
+        carry(tiny(sources__sky=sky, stages__1__tokens=14 * PER_STEP), tmp_path / "planned", base)
+    )
+    for name in ("metrics.jsonl", "releases/two/model.safetensors"):
+        assert (longer.folder / name).read_bytes() == (planned.folder / name).read_bytes()
+
+
 @pytest.mark.parametrize("place", ["files", "records", "manifest"])
 def test_killed_while_a_stage_is_adopted(
     place: str, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -316,7 +347,7 @@ def test_changed_files_under_a_run_are_said_and_it_goes_on(
     before, said = contents(lived / "main"), []
     carry(tiny(), lived.parent, moved, Listener(say=said.append))
     assert contents(lived / "main") == before
-    assert len(said) == 1
+    assert len(said) == 2 and said[1].endswith("done before; nothing is trained")
     assert said[0].startswith("sea: sea/03.txt changed and 2 more since it was made;")
     assert "evergrow continue RUN --new" in said[0]
 

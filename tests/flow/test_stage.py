@@ -262,10 +262,18 @@ def test_steps_of_only_repeats_are_said_once(tmp_path: Path) -> None:
     assert found[0].startswith("one: no target of step ")
 
 
-def test_a_device_reaches_no_more_than_all_of_it(
+def test_what_is_frozen_is_not_counted_as_computed(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "_peak_flops", lambda device, threads: 1.0)  # the machine was busy
-    shares = [line["mfu"] for line in run_of(carry(tiny(), tmp_path, base)).read("timing")]
-    assert max(shares) == 1
-    assert min(shares) > 0
+    """Of a head alone the forward pass and its own gradient: a third and a little."""
+    monkeypatch.setattr(stage, "_peak_flops", lambda device, dtype, threads: 1e9)
+    run = run_of(carry(tiny(stages__1__depth={"unfreeze": {"head": 0.0}}), tmp_path, base))
+    shares: dict[str, list[float]] = {}
+    for line in run.read("timing"):
+        steps = 2 * PER_STEP  # the log's interval
+        operations = line["mfu"] * 1e9 * line["seconds"]
+        shares.setdefault(line["stage"], []).append(operations / steps)
+    counts = run.manifest.stages[0].model
+    assert counts is not None
+    assert max(shares["one"]) == pytest.approx(counts.flops_per_token, rel=0.2)
+    assert max(shares["two"]) < 0.75 * counts.flops_per_token

@@ -50,7 +50,10 @@ def test_a_mixture_counts_by_its_weights_and_the_rest_is_extra(base: Path, tmp_p
     run = Run(carried.folder / "main")
     one = pair(run, "both")
     assert numbers.loss_matrix[0] == pytest.approx([0.75 * one[0] + 0.25 * one[1], one[1]])
-    assert numbers.extra == {"sky": [losses_at(run, s)["sky"].loss for s in (None, "both", "two")]}
+    assert numbers.extra == {
+        name: [losses_at(run, s)[name].loss for s in (None, "both", "two")]
+        for name in ("land", "sky")  # sea has a stage of its own
+    }
 
 
 def test_several_seeds_give_means_and_intervals(base: Path, tmp_path: Path) -> None:

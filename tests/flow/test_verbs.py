@@ -1,7 +1,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flow.tiny import (
@@ -11,39 +10,24 @@ from flow.tiny import (
     contents,
     killed_at,
     losses_at,
+    release,
     run_of,
+    sky,
     tiny,
+    trunk,
 )
 
 from evergrow.errors import InputError, Stopped
 from evergrow.flow import verbs
-from evergrow.flow.verbs import anneal, continue_model, continue_run, extend
-from evergrow.lineage import read_node
+from evergrow.flow.annealing import anneal
+from evergrow.flow.first_stage import Mix
+from evergrow.flow.verbs import continue_run, extend
 from evergrow.listener import Listener, Progress
-from evergrow.models.config import ModelConfig
-from evergrow.models.load import load_model
-from evergrow.models.presets import from_scratch
-from evergrow.models.save import save_release
 from evergrow.run import Run
 from evergrow.stage import checkpoints
 from evergrow.stage.records import Evaluation, read_lines
-from evergrow.stream.tokenizer import load_tokenizer
 
 COSINE = {"kind": "cosine", "peak_lr": 3e-3}
-
-
-@pytest.fixture
-def lived(whole: Path, tmp_path: Path) -> Path:
-    """A copy of the finished recipe's folder, to be carried on."""
-    return Path(shutil.copytree(whole.parent, tmp_path / "lived" / "tiny"))
-
-
-def trunk(run: Run) -> list[dict[str, Any]]:
-    return [m for m in run.read("metrics") if m["leg"] == "trunk"]
-
-
-def release(run: Run, name: str) -> bytes:
-    return (run.folder / "releases" / name / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("more", [2, 12], ids=["fork before the old end", "fork beyond it"])
@@ -133,10 +117,6 @@ def test_an_unfinished_stage_is_not_extended_or_annealed(
             verb()
 
 
-def sky(base: Path) -> list[str]:
-    return [str(base / "sky" / "*.txt")]
-
-
 def test_continue_starts_the_new_source_at_its_beginning_and_measures_the_past(
     base: Path, whole: Path, lived: Path
 ) -> None:
@@ -195,84 +175,6 @@ def test_continue_with_a_taken_name_is_refused(name: str, base: Path, lived: Pat
         continue_run(lived, sky(base), PER_STEP, name, Listener())
 
 
-def test_anneal_leaves_the_trunk_alone_and_reads_what_comes_next(
-    base: Path, whole: Path, lived: Path
-) -> None:
-    made = anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
-    assert made.name == f"two-anneal-{4 * PER_STEP}"
-    assert load_model(made).config.hidden_size == 16
-    run = Run(lived / "main")
-    node = read_node(made)
-    assert node is not None and sum(node.fed.values()) == node.details["passed"] == 28 * PER_STEP
-    branch = [m for m in run.read("metrics") if m["leg"] == "branch"]
-    assert [m["step"] for m in branch] == [25, 26, 27, 28]
-    assert branch[-1]["lr"] == pytest.approx(3e-4)
-    assert trunk(run) == trunk(Run(whole))
-    extended = run_of(extend(lived, 12 * PER_STEP, Listener()))
-    after = [m for m in trunk(extended) if m["step"] == 25]
-    assert after[0]["loss"] == branch[0]["loss"]  # the same samples on the same weights
-    assert load_model(made).config.hidden_size == 16
-
-
-def test_anneal_reads_no_source_more_often_than_it_allows(base: Path, tmp_path: Path) -> None:
-    recipe = tiny(sources__sea__max_epochs=1.0)
-    run = run_of(carry(recipe, tmp_path, base))
-    folder, seen = next(iter(run.manifest.stages[1].seen.items()))
-    rest = round((seen.last - seen.first) / seen.epochs) - seen.last  # windows of one epoch left
-    before = contents(run.folder)
-    with pytest.raises(InputError, match=f"would read {folder} 1.* max_epochs 1; give it more"):
-        anneal(run.folder, (rest // 3 + 4) * PER_STEP, "linear", 0.1, Listener())
-    assert contents(run.folder) == before
-    anneal(run.folder, 2 * PER_STEP, "linear", 0.1, Listener())
-
-
-def test_anneal_twice_is_refused_and_continue_after_it_works(base: Path, lived: Path) -> None:
-    anneal(lived, 2 * PER_STEP, "linear", 0.1, Listener())
-    with pytest.raises(InputError, match="made before; choose another number of tokens"):
-        anneal(lived, 2 * PER_STEP, "cosine", 0.1, Listener())
-    before = Run(lived / "main").read("metrics")
-    run = run_of(continue_run(lived, sky(base), 4 * PER_STEP, "three", Listener()))
-    assert run.read("metrics")[: len(before)] == before
-    assert [b.name for b in run.manifest.branches] == [f"two-anneal-{2 * PER_STEP}"]
-
-
-@pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_anneal_killed_and_given_again(
-    shape: Any, lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same again goes on; another shape must not go on from the first one's checkpoint."""
-    other = Path(shutil.copytree(lived, tmp_path / "other" / "tiny"))
-    anneal(other, 9 * PER_STEP, shape, 0.1, Listener())
-    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 2, after=True):
-        anneal(lived, 9 * PER_STEP, "linear", 0.1, Listener())
-    anneal(lived, 9 * PER_STEP, shape, 0.1, Listener())
-    assert_same(lived / "main", other / "main")
-
-
-def test_anneal_killed_after_its_release_is_made_anew(
-    lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = Path(shutil.copytree(lived, tmp_path / "other" / "tiny"))
-    anneal(other, 4 * PER_STEP, "linear", 0.1, Listener())
-    with killed_at(monkeypatch, verbs, "write_release", 1, after=True):
-        anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
-    anneal(lived, 4 * PER_STEP, "linear", 0.1, Listener())
-    assert_same(lived / "main", other / "main")
-
-
-@pytest.fixture
-def model(whole: Path, tmp_path: Path) -> Path:
-    """A finished model from elsewhere: a Hugging Face folder without a Run."""
-    tokenizer: Any = load_tokenizer(whole.parent / "tokenizer")
-    config = ModelConfig(preset="olmo2", hidden=16, layers=2, heads=2)
-    folder = tmp_path / "model"
-    save_release(folder, from_scratch(config, tokenizer, 32, seed=7), tokenizer, "card", {})
-    return folder
-
-
-SMALL = {"held_out.tokens": 500, "schedule.peak_lr": 1e-3, "train.threads": 1}
-
-
 def test_a_stage_that_goes_on_is_looked_into_ten_times(base: Path, tmp_path: Path) -> None:
     tokens = 20 * PER_STEP
     blind = tiny(evaluate__every=0, stages=[tiny().to_data()["stages"][0]])
@@ -291,32 +193,6 @@ def test_a_stage_that_goes_on_is_looked_into_ten_times(base: Path, tmp_path: Pat
     assert steps("new") == [12, *range(14, 53, 2)]
 
 
-def test_continue_a_model_from_elsewhere(base: Path, model: Path, tmp_path: Path) -> None:
-    old = [str(base / "land" / "*.txt")]
-    tokens = 6 * 8 * 32
-    carried = continue_model(
-        str(model), sky(base), tokens, "mine", tmp_path / "runs", Listener(), SMALL, old
-    )
-    numbers = carried.summary.arms["main"]
-    assert carried.summary.streams == ["mine"]
-    before, after = numbers.extra["old"]
-    assert before != after
-    old_change = numbers.changes[1]
-    assert (old_change.stream, old_change.is_learnt) == ("old", False)
-    assert old_change.first is not None and old_change.last is not None
-    assert (old_change.first.loss, old_change.last.loss) == (before, after)
-    looks = read_lines(run_of(carried).folder / "evals.jsonl", Evaluation)
-    assert [line.step for line in looks if line.source == "old"] == [0, 1, 2, 3, 4, 5, 6]
-    first, last = numbers.before[0], numbers.loss_matrix[0][0]
-    assert first is not None and last is not None and first > last
-    run = run_of(carried)
-    assert run.manifest.model["source"] == str(model)
-    assert load_model(run.folder / "releases" / "mine").config.hidden_size == 16
-    shutil.rmtree(model)  # the Run is complete without it
-    longer = run_of(extend(carried.folder, tokens, Listener()))
-    assert longer.manifest.stages[0].tokens == 2 * tokens
-
-
 def test_a_recipe_starts_from_another_run(base: Path, lived: Path, tmp_path: Path) -> None:
     """With that run's tokenizer, wherever it keeps it."""
     recipe = tiny(model={"from": str(lived / "main")}, tokenizer=None, name="child")
@@ -326,25 +202,6 @@ def test_a_recipe_starts_from_another_run(base: Path, lived: Path, tmp_path: Pat
     scores = {name: line.loss for name, line in losses_at(Run(lived / "main"), "two").items()}
     assert {name: line.loss for name, line in losses_at(run, None).items()} == scores
     carry(recipe, tmp_path, base)
-
-
-def test_a_model_without_a_peak_rate_is_refused(base: Path, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give --peak-lr: a finished model does not say at which"):
-        continue_model(str(model), sky(base), 999, "mine", tmp_path, Listener(), {})
-
-
-def test_killed_while_a_model_is_continued(
-    base: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def go(runs: Path) -> Run:
-        return run_of(
-            continue_model(str(model), sky(base), 8 * 256, "mine", runs, Listener(), SMALL)
-        )
-
-    whole = go(tmp_path / "whole")
-    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 3, after=True):
-        go(tmp_path / "killed")
-    assert_same(go(tmp_path / "killed").folder, whole.folder)
 
 
 def test_what_is_new_in_a_runs_own_files_is_the_next_stage(
@@ -374,3 +231,28 @@ def test_a_source_added_by_eval_is_measured_at_every_release(base: Path, lived: 
     assert (lived / "main" / "metrics.jsonl").read_bytes() == before
     with pytest.raises(InputError, match="--add sky: this recipe has a source of that name"):
         verbs.measure_also(lived, "sky", sky(base)[0], Listener())
+
+
+def test_continue_again_says_that_it_is_done(base: Path, lived: Path) -> None:
+    continue_run(lived, sky(base), 4 * PER_STEP, "three", Listener())
+    before, said = contents(lived / "main"), list[str]()
+    continue_run(lived, sky(base), 4 * PER_STEP, "three", Listener(say=said.append))
+    assert f"{lived}: done before; nothing is trained" in said
+    assert contents(lived / "main") == before
+    with pytest.raises(InputError, match="three: this run already has one, two, three; give the"):
+        continue_run(lived, sky(base), 5 * PER_STEP, "three", Listener())
+
+
+def test_general_files_are_mixed_into_a_later_stage(base: Path, lived: Path) -> None:
+    mix = Mix([str(base / "land" / "*.txt")], 0.25)
+    settings = {"replay.fraction": 0.0}
+    with pytest.raises(InputError, match="general"):  # all of it was read before: nothing is left
+        continue_run(lived, sky(base), 8 * PER_STEP, "three", Listener(), settings, mix)
+    general = [str(base / "sky" / "0*.txt")]
+    new = [str(base / "sky" / "1*.txt"), str(base / "sky" / "2*.txt")]
+    run = run_of(
+        continue_run(lived, new, 8 * PER_STEP, "three", Listener(), settings, Mix(general, 0.25))
+    )
+    assert run.manifest.stages[2].mixture == {"three": 0.75, "general": 0.25}
+    seen = {key.rsplit("-", 1)[0]: s for key, s in run.manifest.stages[2].seen.items()}
+    assert (seen["three"].last, seen["general"].last) == (24, 8)

@@ -153,3 +153,18 @@ def killed_at(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(where, name, count)
         yield
+
+
+def trunk(run: Run) -> list[dict[str, Any]]:
+    """The steps of the trunk."""
+    return [m for m in run.read("metrics") if m["leg"] == "trunk"]
+
+
+def release(run: Run, name: str) -> bytes:
+    """The weights of a release."""
+    return (run.folder / "releases" / name / "model.safetensors").read_bytes()
+
+
+def sky(base: Path) -> list[str]:
+    """The files of the third stream."""
+    return [str(base / "sky" / "*.txt")]

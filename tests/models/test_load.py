@@ -283,7 +283,7 @@ def test_a_folder_without_config(folder: Path) -> None:
 
 def test_a_config_that_is_no_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"config.json: not readable as JSON"):
+    with pytest.raises(InputError, match=r"config.json: damaged"):
         load_model(folder)
 
 

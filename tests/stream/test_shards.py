@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from evergrow.corpus.document import Document, content_hash
 from evergrow.errors import EvergrowError, InputError
 from evergrow.stream import writer
+from evergrow.stream.proof import write_data_manifest
 from evergrow.stream.shards import TokenSource
 from evergrow.stream.tokenizer import encode_documents, train_tokenizer
 from evergrow.stream.writer import token_dtype, write_shards
@@ -153,9 +154,9 @@ def test_changed_bytes_are_found_when_opened(data: Path, name: str) -> None:
 
 def test_a_newer_format_and_a_broken_manifest_are_refused(data: Path) -> None:
     path = data / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    write_data_manifest(data, json.loads(path.read_text()) | {"format": 2})
     with pytest.raises(InputError, match=r"format 2 is newer than 1, .* install a newer evergrow"):
         TokenSource.open(data)
     path.write_text("{")
-    with pytest.raises(EvergrowError, match=r"manifest\.json: cannot be read"):
+    with pytest.raises(EvergrowError, match=r"manifest\.json: damaged"):
         TokenSource.open(data)

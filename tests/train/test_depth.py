@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from evergrow.config import decode
@@ -133,6 +134,27 @@ def test_frozen_means_frozen_with_statistics_and_without_decay() -> None:
     config = DepthConfig(unfreeze={"head": 0, "-1": 0.5})
     assert trained(model, config, 4) == [{"head"}, {"head"}, {"2", "head"}, {"2", "head"}]
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_what_a_step_takes_is_what_is_counted() -> None:
+    """Against torch's counter of the products of a step; the sequence is short, attention small."""
+    sizes = {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 3, "vocab_size": 64}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2))
+    opened = {"head": 0.0, "2": 0.25, "1": 0.5, "0": 0.75, "embed": 0.75}
+    plan = DepthPlan(model, DepthConfig(unfreeze=opened), first_step=0, num_steps=4)
+    optimizer = torch.optim.AdamW(
+        [{"params": [p], "depth": plan.group_of(n)} for n, p in model.named_parameters()]
+    )
+    ids = torch.arange(4).expand(8, 4)
+    found = []
+    for step in (1, 2, 3, 4):
+        with plan.during(optimizer, lambda _: 0.1, step), FlopCounterMode(display=False) as counter:
+            model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.zero_grad()
+        found.append(counter.get_total_flops())
+    shares = [count / found[-1] for count in found]
+    assert shares[0] < 0.45 and shares[1] < shares[2] < shares[3]
+    assert [plan.computed(step) for step in (1, 2, 3, 4)] == pytest.approx(shares, rel=0.03)
 
 
 def test_what_freezes_stops_for_good() -> None:

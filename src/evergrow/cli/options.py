@@ -1,12 +1,15 @@
 """Arguments that several commands take, and how their words are read."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from evergrow.errors import InputError
+
+if TYPE_CHECKING:
+    from evergrow.flow.first_stage import Mix
 
 
 def parse_tokens(text: str) -> int:
@@ -20,6 +23,25 @@ def parse_tokens(text: str) -> int:
     if tokens == 0:
         raise InputError("--tokens: expected at least one token, got 0")
     return tokens
+
+
+def mix_of(words: list[str] | None) -> "Mix | None":
+    """Files, and their share as the last word; None without words. Raises InputError."""
+    if not words:
+        return None
+    from evergrow.flow.first_stage import Mix
+
+    *globs, last = words
+    try:
+        share = float(last)
+    except ValueError:
+        share = 0.0
+    if not globs or not 0 < share < 1:
+        raise InputError(
+            f"--mix: expected files and their share between 0 and 1, such as --mix "
+            f"'general/*.jsonl' 0.05, got {' '.join(words)}"
+        )
+    return Mix(globs, share)
 
 
 def settings_of(overrides: list[str] | None) -> dict[str, Any]:
@@ -48,7 +70,7 @@ class ManyFiles(TyperCommand):
         return super().parse_args(ctx, found)
 
 
-FILES = ("--data", "--evaluate")
+FILES = ("--data", "--evaluate", "--mix")
 RUNS = Path("runs")
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]

@@ -16,6 +16,7 @@ from evergrow.cli.options import (
     RunPath,
     Runs,
     Tokens,
+    mix_of,
     settings_of,
 )
 from evergrow.cli.terminal import console, megabytes, rounded
@@ -78,8 +79,12 @@ def continue_(
     evaluate: Annotated[
         list[str] | None, typer.Option(help="Files only measured, for a model without a run.")
     ] = None,
+    mix: Annotated[
+        list[str] | None, typer.Option(help="General files and their share, learnt beside --data.")
+    ] = None,
     peak_lr: Annotated[
-        float | None, typer.Option(help="Peak rate, for a model without a run.")
+        float | None,
+        typer.Option(help="Peak rate, for a model without a run; Trainer's checkpoints say it."),
     ] = None,
     replay: Annotated[
         float | None, typer.Option(help="Share of old data in the new stage, for a run.")
@@ -91,9 +96,10 @@ def continue_(
     opens: Opens = False,
 ) -> None:
     """A new stage with new data, on a run's trunk or on a model that has no run yet."""
-    from evergrow.flow.verbs import continue_model, continue_run
+    from evergrow.flow.first_stage import continue_model
+    from evergrow.flow.verbs import continue_run
 
-    changes = settings_of(settings)
+    changes, mixed = settings_of(settings), mix_of(mix)
     if bool(data) == new:
         raise InputError("continue: give either --data with files, or --new for a run's own files")
     with watching() as listener:
@@ -106,14 +112,14 @@ def continue_(
             if peak_lr is not None:
                 changes["schedule.peak_lr"] = peak_lr
             carried = continue_model(
-                model, data or [], tokens, name, runs, listener, changes, evaluate or []
+                model, data or [], tokens, name, runs, listener, changes, evaluate or [], mixed
             )
         else:
             if peak_lr is not None or evaluate:
                 raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
             if replay is not None:
                 changes["replay.fraction"] = replay
-            carried = continue_run(Path(model), data or [], tokens, name, listener, changes)
+            carried = continue_run(Path(model), data or [], tokens, name, listener, changes, mixed)
     _show(carried)
 
 
@@ -136,7 +142,7 @@ def anneal(
     floor: Annotated[float, typer.Option(help="Last rate, as a share of the peak.")] = 0.1,
 ) -> None:
     """A release on request: branch off the trunk's head, rate to the floor, the trunk untouched."""
-    from evergrow.flow.verbs import anneal
+    from evergrow.flow.annealing import anneal
 
     with watching() as listener:
         release = anneal(run, tokens, shape, floor, listener)

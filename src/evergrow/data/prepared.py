@@ -13,7 +13,7 @@ from evergrow.config import Record, damage
 from evergrow.corpus.records import Facts, FileRecord
 from evergrow.errors import EvergrowError, InputError
 from evergrow.made import Made, Settings, changes
-from evergrow.stream.proof import read_data_manifest
+from evergrow.stream.proof import WAY_OUT, read_data_manifest
 
 SCRATCH = ".documents"
 WAYS_OUT = "give the recipe a new name, or start over with --fresh"
@@ -143,10 +143,8 @@ def stands(
 
 
 def _origin(folder: Path) -> Origin:
+    found = read_data_manifest(folder)
     try:
-        return Origin.model_validate(read_data_manifest(folder))
+        return Origin.model_validate(found)
     except ValidationError as error:
-        raise EvergrowError(
-            f"{folder / 'manifest.json'}: {damage(error)}; delete {folder} and prepare the data "
-            "again"
-        ) from error
+        raise EvergrowError(f"{folder / 'manifest.json'}: {damage(error)}; {WAY_OUT}") from error

@@ -6,26 +6,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from transformers import AutoConfig
+import torch
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.flow.misfits import first_config, refuse_misfits
 from evergrow.flow.plan import lay_schedule
 from evergrow.flow.units import Unit
 from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.families import family_of
-from evergrow.models.load import find_model
-from evergrow.models.presets import PRESETS
+from evergrow.models.load import empty_model, find_model
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.schedules import StageSchedule, num_steps
 from evergrow.stage import checkpoints
 from evergrow.stage.architecture import read_config, seeded
-from evergrow.stream.tokenizer import train_tokenizer
 from evergrow.train.config import Refill
 from evergrow.train.ladder import ladder
 from evergrow.train.loop import choose_device
+from evergrow.train.trainer import trainer_moments
 
 
 def refuse_early(root: Path, units: Sequence[Unit]) -> None:
@@ -37,13 +37,17 @@ def refuse_early(root: Path, units: Sequence[Unit]) -> None:
         _refuse_packages(unit.recipe)
         _refuse_devices(unit.recipe)
         _refuse_short(unit.recipe)
-        if not _has_begun(root / unit.folder):
+        num_begun = _num_begun(root / unit.folder)
+        if not num_begun:
             _refuse_models(unit.recipe)
+            _refuse_moments(unit.recipe)
             _refuse_growths(unit)
+        refuse_misfits(unit.recipe, root / unit.folder, num_begun)
 
 
-def _has_begun(folder: Path) -> bool:
-    return (folder / "manifest.json").exists() and bool(checkpoints.begun_stages(Run(folder)))
+def _num_begun(folder: Path) -> int:
+    is_there = (folder / "manifest.json").exists()
+    return len(checkpoints.begun_stages(Run(folder))) if is_there else 0
 
 
 def _refuse_packages(recipe: Recipe) -> None:
@@ -77,6 +81,23 @@ def _refuse_models(recipe: Recipe) -> None:
         outside.append(recipe.model.from_)
     for source in outside:
         find_model(source)
+
+
+def _refuse_moments(recipe: Recipe) -> None:
+    """Raise InputError when the moments that the start model is to bring are not there, or not its.
+
+    By its architecture alone: weights are not read.
+    """
+    if recipe.model.optimizer is None:
+        return
+    if recipe.of_pictures:
+        raise InputError(
+            "model.optimizer: trainer is for language models, the sources are pictures; remove it"
+        )
+    folder = find_model(str(recipe.model.from_))
+    with torch.device("meta"):
+        model = empty_model(folder)
+    trainer_moments(folder, model)
 
 
 def _refuse_short(recipe: Recipe) -> None:
@@ -121,14 +142,8 @@ def _refuse_growths(unit: Unit) -> None:
         configs.append(config)
 
 
-def _first_config(recipe: Recipe) -> dict[str, Any]:
+def _first_config(recipe: Recipe) -> dict[str, object]:
     """The config.json of the model that a recipe starts from, as a run would write it."""
-    if recipe.model.from_ is not None:
-        config = AutoConfig.from_pretrained(find_model(recipe.model.from_), local_files_only=True)
-    else:
-        architecture = PRESETS[str(recipe.model.preset)]
-        words = train_tokenizer([""], 257, recipe.hides_tokens)
-        config = architecture.configure(recipe.model.sizes(), words, recipe.train.sequence_length)
     with TemporaryDirectory() as folder:
-        config.save_pretrained(folder)
+        first_config(recipe).save_pretrained(folder)
         return read_config(Path(folder))

@@ -11,7 +11,7 @@ from evergrow.flow.score import score_run
 from evergrow.flow.units import Unit
 from evergrow.flow.workers import Job, Workers
 from evergrow.listener import Listener, Progress
-from evergrow.run import Run, StageRecord, locked
+from evergrow.run import Run, locked
 from evergrow.stage import checkpoints
 from evergrow.stage.adopt import adopt
 from evergrow.stage.legs import carry_out_stage
@@ -20,9 +20,12 @@ from evergrow.stage.legs import carry_out_stage
 def train_units(root: Path, num_workers: int, units: list[Unit], listener: Listener) -> Carried:
     """Train what is not done yet, then write the summary and the report."""
     try:
-        side_by_side = min(num_workers, _num_sharing(root, units))
-        if side_by_side:
+        left = _num_sharing(root, units)
+        if left:
             listener.page(write_pages(root, "running").report)
+        else:
+            listener.say(f"{root}: done before; nothing is trained")
+        side_by_side = min(num_workers, left)
         with Refreshed(root) as pages:
             if side_by_side <= 1:
                 _in_turn(root, units, listener, pages.refresh)
@@ -37,18 +40,19 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
     return write_pages(root, "done")
 
 
-def _owners(root: Path, units: list[Unit]) -> dict[tuple[str, ...], Unit]:
-    """Which unit trains a stage that several have: the first of them."""
-    owners: dict[tuple[str, ...], Unit] = {}
+Owners = dict[str, tuple[Unit, int]]  # by a stage's key: who trains it, and its place there
+
+
+def _owners(root: Path, units: list[Unit]) -> Owners:
+    """Which unit trains a stage that several have, wherever it stands in each: the first of them.
+
+    A stage's key says all that decides its bytes.
+    """
+    owners: Owners = {}
     for unit in units:
         for index, record in enumerate(Run(root / unit.folder).manifest.stages):
-            owners.setdefault(_identity(index, record, unit), unit)
+            owners.setdefault(record.key, (unit, index))
     return owners
-
-
-def _identity(index: int, record: StageRecord, unit: Unit) -> tuple[str, ...]:
-    """What two stages share when one training serves both: key, place, and what is measured."""
-    return (record.key, str(index), *sorted(unit.recipe.measured))
 
 
 def _num_sharing(root: Path, units: list[Unit]) -> int:
@@ -56,27 +60,25 @@ def _num_sharing(root: Path, units: list[Unit]) -> int:
     owners = _owners(root, units)
     left = 0
     for unit in units:
-        for index, record in enumerate(Run(root / unit.folder).manifest.stages):
-            if record.status != "done" and owners[_identity(index, record, unit)] == unit:
-                left += 1
-                break
+        stages = Run(root / unit.folder).manifest.stages
+        left += any(s.status != "done" and owners[s.key][0] == unit for s in stages)
     return left
 
 
-def next_job(root: Path, unit: Unit, owners: dict[tuple[str, ...], Unit]) -> Job | None:
+def next_job(root: Path, unit: Unit, owners: Owners) -> Job | None:
     """The next stage that ``unit`` must train itself; None when it waits for another or is done."""
     run = Run(root / unit.folder)
     for index, record in enumerate(run.manifest.stages):
         if record.status == "done":
             continue
-        owner = owners[_identity(index, record, unit)]
+        owner, place = owners[record.key]
         if owner == unit:
             return Job(run.folder, _first_needed(run, index))
         other = Run(root / owner.folder)
-        if other.manifest.stages[index].status != "done":
+        if other.manifest.stages[place].status != "done":
             return None
         with locked(run.folder):
-            adopt(run, other, index)
+            adopt(run, other, index, place)
     if run.manifest.status != "done":
         run.save(status="done")
     return None

@@ -22,16 +22,18 @@ from evergrow.flow.pages import Carried
 from evergrow.flow.plan import Ground, plan_stages, refuse_edits
 from evergrow.flow.units import Unit, start_key, unfold
 from evergrow.listener import Listener
+from evergrow.made import Made
 from evergrow.models.config import kind_of_preset
 from evergrow.models.load import find_model, kind_in, model_key
 from evergrow.recipe import Recipe, load_recipe
 from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
 from evergrow.scores.opening import Opened
 from evergrow.stage import checkpoints
-from evergrow.stage.architecture import read_config
-from evergrow.stage.versions import commit, package_version
+from evergrow.stage.architecture import refuse_changed
+from evergrow.stage.versions import VERSION, commit, package_version
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash
+from evergrow.train.trainer import optimizer_key
 
 
 def carry_out(
@@ -245,6 +247,7 @@ def _planned(root: Path, unit: Unit, prepared: Prepared) -> Manifest:
         if before.key != stage.key:
             checkpoints.refuse_unreachable(Run(folder), index, stage)
     if begun:
+        refuse_changed(Run(folder))
         _refuse_model(opened, len(stages), folder / "model")
     changes: dict[str, Any] = {
         "recipe": recipe.to_data(),
@@ -281,7 +284,7 @@ def start_of(unit: Unit, tokenizer: str, known: Manifest | None) -> Start:
         key = start_key(recipe, unit.seed, tokenizer, None)
         return Start(source=f"{recipe.model.preset}, from scratch", kind=kind, key=key)
     try:
-        kind, loaded = model_facts(source, recipe.of_pictures)
+        kind, loaded = model_facts(source, recipe.of_pictures, bool(recipe.model.optimizer))
     except InputError:
         if known is None:
             raise
@@ -289,8 +292,8 @@ def start_of(unit: Unit, tokenizer: str, known: Manifest | None) -> Start:
     start = Start(source=source, kind=kind, key=start_key(recipe, unit.seed, tokenizer, loaded))
     if known is not None and known.start.key != start.key and _same_model(known, recipe):
         raise InputError(
-            f"model.from: the weights, configuration or tokenizer of {source} changed since this "
-            f"run began with them; restore them, {WAYS_OUT}"
+            f"model.from: weights, configuration, tokenizer or moments of {source} changed since "
+            f"this run began with them; restore them, {WAYS_OUT}"
         )
     return start
 
@@ -300,15 +303,19 @@ def _same_model(known: Manifest, recipe: Recipe) -> bool:
     return decode(Recipe, known.recipe, "manifest.recipe").model == recipe.model
 
 
-def model_facts(source: str, of_pictures: bool) -> tuple[str, str]:
-    """The kind of a model that is there, and a hash of what it computes."""
+def model_facts(source: str, of_pictures: bool, with_moments: bool = False) -> tuple[str, str]:
+    """The kind of a model that is there, and a hash of what it computes, and of its moments."""
     if source.endswith(".safetensors"):
         path = Path(source).expanduser()
         if not path.exists():
             raise InputError(f"model.from: {source}: no such file; give a file of weights")
         return "classes", checksum(path)
     folder = find_model(source)
-    return kind_in(folder, of_pictures), model_key(folder)
+    kind, key = kind_in(folder, of_pictures), model_key(folder)
+    if with_moments:
+        inputs = {"model": key, "moments": optimizer_key(folder)}
+        key = Made(version=VERSION, settings={}, inputs=inputs).key
+    return kind, key
 
 
 def _begin(recipe: Recipe, index: int, prepared: Prepared, stood: list[Begin]) -> Begin:
@@ -341,7 +348,6 @@ def _refuse_model(opened: Opened, num_stages: int, folder: Path) -> None:
     """Raise InputError when the model of a Run that goes on cannot learn what is asked now."""
     if not (folder / "config.json").exists():
         return
-    read_config(folder)  # a damaged one is told as such
     for index in range(num_stages):
         opened.objective_at(index).refuse(folder)
 

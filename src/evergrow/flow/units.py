@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evergrow.made import Made, chosen
+from evergrow.made import Made, Settings, chosen
 from evergrow.objectives.config import ObjectiveConfig, TrainConfig
 from evergrow.recipe import MAIN_ARM, Recipe
 from evergrow.run import Begin, Start
@@ -80,7 +80,7 @@ def stage_keys(
     return keys
 
 
-def _rates(recipe: Recipe, index: int) -> dict[str, Any]:
+def _rates(recipe: Recipe, index: int) -> Settings:
     """What was chosen of a stage's schedule; the usual warm-up may be said or left out."""
     config = recipe.schedule_of(index)
     found = chosen(config)

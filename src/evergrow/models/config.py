@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from evergrow.config import Config, PositiveCount
 
+Kind = Literal["causal", "masked", "patches", "classes"]  # what a model is trained to tell
 Preset = Literal["olmo2", "llama", "gpt_neox", "bert", "vit_mae", "vit", "resnet"]
 # Ten times what any published model has; more is a slip of the finger that would fill the memory.
 Depth = Annotated[PositiveCount, Field(le=2_000)]
@@ -43,8 +44,8 @@ RULES: dict[Preset, Rules] = {
 }
 
 
-def kind_of_preset(preset: Preset) -> str:
-    """What a preset is trained to tell, as models.kind calls it."""
+def kind_of_preset(preset: Preset) -> Kind:
+    """What a preset is trained to tell."""
     if RULES[preset].pictures is not None:
         return "patches" if preset == "vit_mae" else "classes"
     return "masked" if RULES[preset].masked else "causal"
@@ -128,6 +129,11 @@ class ModelConfig(Config):
         description="what releases store weights in; default: as the loaded model's are stored, "
         "float32 from scratch. Training is in float32 either way",
     )
+    optimizer: Literal["trainer"] | None = Field(
+        None,
+        description="trainer: begin with the moments in the optimizer.pt of a checkpoint that "
+        "Hugging Face's Trainer wrote; default: fresh ones",
+    )
     tied: bool = Field(
         False,
         description="input embedding and output head share their weights; bert always shares",
@@ -150,6 +156,11 @@ class ModelConfig(Config):
             )
         self._refuse_scale()
         if self.from_ is None:
+            if self.optimizer is not None:
+                raise ValueError(
+                    f"optimizer: a preset begins with fresh moments, got {self.optimizer}; remove "
+                    "it, or give a checkpoint as from:"
+                )
             self.sizes()
             return self
         sizes = {"hidden", "layers", "heads", "kv_heads", "ffn", "patch"}
@@ -183,7 +194,7 @@ class ModelConfig(Config):
         """Plain data that validates again: ``from`` under its own name, no empty keys."""
         written: Mapping[str, Any] = write(self)
         if self.from_ is not None:
-            beside = ("pixel_mean", "pixel_deviation", "release_dtype")
+            beside = ("pixel_mean", "pixel_deviation", "release_dtype", "optimizer")
             return {"from": self.from_, **{k: written[k] for k in beside if written[k]}}
         return {key: value for key, value in written.items() if value is not None}
 

@@ -1,6 +1,6 @@
 """Kinds of model by what they are trained to tell, known by the architecture's name."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from transformers import (
     AutoModelForCausalLM,
@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-Kind = Literal["causal", "masked", "patches", "classes"]
+from evergrow.models.config import Kind
 
 
 class Facts(NamedTuple):

@@ -1,8 +1,7 @@
 """A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from evergrow.disk import checksum
+from evergrow.disk import checksum, read_object
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
@@ -35,6 +34,7 @@ from evergrow.run import read_manifest
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
 # What a language model of BERT's kind was trained with besides, and has no place for alone.
 OTHER_HEADS = re.compile(r"(^|\.)(pooler|seq_relationship|sop_classifier)\.|\.position_ids$")
+COPY = "copy it again"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -198,8 +198,8 @@ def kind_in(folder: Path, of_pictures: bool) -> Kind:
     ``of_pictures``: a body without a head, or with another, is a classifier to be.
     """
     if of_pictures:
-        names = _read_json(folder / "config.json").get("architectures") or [""]
-        return kind_of_architecture(names[0]) or "classes"
+        config = read_object(folder / "config.json", COPY, InputError)
+        return kind_of_architecture(_architecture(config)) or "classes"
     return kind_of_architecture(_check_config(folder)) or "causal"
 
 
@@ -222,22 +222,12 @@ def _newest_release(run: Path) -> Path:
     return run / str(released[-1].release)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); copy it again") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a JSON object, got a {type(data).__name__}")
-    return data
-
-
 def _check_config(folder: Path) -> str:
     """The architecture's name, after refusing what this room cannot or will not load."""
     path = folder / "config.json"
     if not path.exists():
         raise InputError(f"{folder}: no model here (config.json is missing); give a model folder")
-    config = _read_json(path)
+    config = read_object(path, COPY, InputError)
     if "auto_map" in config:
         raise InputError(
             f"{path}: names code to run (auto_map), which is never run; if transformers knows this "
@@ -248,13 +238,19 @@ def _check_config(folder: Path) -> str:
             f"{path}: the weights are quantised and cannot be trained; "
             "use the model's full-precision weights"
         )
-    names = config.get("architectures") or ["none"]
-    if kind_of_architecture(names[0]) is None:
+    name = _architecture(config)
+    if kind_of_architecture(name) is None:
         raise InputError(
-            f"{path}: architecture {names[0]} is no model that evergrow trains; give a causal or "
+            f"{path}: architecture {name} is no model that evergrow trains; give a causal or "
             "masked language model, an image classifier or ViTMAEForPreTraining"
         )
-    return names[0]
+    return name
+
+
+def _architecture(config: Mapping[str, object]) -> str:
+    """The class that config.json names first; "none" where it names none."""
+    names = config.get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else "none"
 
 
 def check_weights(folder: Path) -> None:
@@ -280,8 +276,10 @@ def weight_files(folder: Path) -> list[Path]:
     if single.exists():
         return [single]
     if index.exists():
-        shards = _read_json(index).get("weight_map", {})
-        return [folder / name for name in sorted(set(shards.values()))]
+        shards = read_object(index, COPY, InputError).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise InputError(f"{index}: damaged (no weight_map); {COPY}")
+        return [folder / str(name) for name in sorted(set(shards.values()))]
     pickled = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
     if pickled:
         raise InputError(

@@ -209,14 +209,6 @@ def is_masked_autoencoder(model: nn.Module) -> bool:
     return config.model_type == "vit_mae"
 
 
-def refuse_blind_tables(model: nn.Module) -> None:
-    """Raise AssertionError when a position table has two equal rows."""
-    for name, parameter in model.named_parameters():
-        if name.endswith(TABLES):
-            rows = len(torch.unique(parameter[0], dim=0))
-            assert rows == parameter.shape[1], f"{name}: {rows} of {parameter.shape[1]} rows differ"
-
-
 def patches(pixels_NCHW: Tensor, patch: int) -> Tensor:
     """[N, L, patch^2 C]: pixels of each patch, rows of patches first, channels innermost."""
     n, channels, height, width = pixels_NCHW.shape

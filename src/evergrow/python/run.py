@@ -8,12 +8,13 @@ from typing import Any
 
 from evergrow.config import parse_count
 from evergrow.errors import InputError
+from evergrow.flow.annealing import anneal as annealed
 from evergrow.flow.dry import draw_plan
 from evergrow.flow.find import find_root, runs_of
+from evergrow.flow.first_stage import continue_model
 from evergrow.flow.pages import Carried
 from evergrow.flow.recipes import carry_out
-from evergrow.flow.verbs import anneal as annealed
-from evergrow.flow.verbs import continue_model, continue_run
+from evergrow.flow.verbs import continue_run
 from evergrow.flow.verbs import extend as extended
 from evergrow.listener import Listener
 from evergrow.python.bar import watched

@@ -333,7 +333,13 @@ class Recipe(Config):
         """Whether stage ``index`` begins with trained weights and an empty optimiser."""
         kind = self.begin_of(index).kind
         is_loaded = kind in ("release", "model") or (kind == "start" and bool(self.model.from_))
-        return is_loaded and not isinstance(self.stages[index].optimizer_state, Refill)
+        is_filled = isinstance(self.stages[index].optimizer_state, Refill)
+        return is_loaded and not is_filled and not self.takes_moments(index)
+
+    def takes_moments(self, index: int) -> bool:
+        """Whether stage ``index`` begins with the moments that the start model brings."""
+        keeps = self.stages[index].optimizer_state == "keep"
+        return self.begin_of(index).kind == "start" and bool(self.model.optimizer) and keeps
 
     @property
     def hides_tokens(self) -> bool:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -41,9 +40,9 @@ def measure_release(
             if path.exists():
                 continue
             model = load() if model is None else model
-            found = _found(objective, model, source, kind, path.parent, first, say)
             data = opened.stocks[source].folder.name
-            write_score(path, Score(release=release, kind=kind, data=data, made=made, **found))
+            empty = Score(release=release, kind=kind, data=data, made=made)
+            write_score(path, _measured(empty, objective, model, source, path.parent, first, say))
     return current_losses(opened, root, release)
 
 
@@ -99,23 +98,23 @@ def _made(opened: Opened, source: str, kind: Kind, first: bool) -> str:
     return Made(version=VERSION, settings=told, inputs=data).key
 
 
-def _found(
+def _measured(
+    score: Score,
     objective: Objective,
     model: nn.Module,
     source: str,
-    kind: Kind,
     folder: Path,
     first: bool,
     say: Say,
-) -> dict[str, Any]:
-    """The lines of one score; pictures are written into ``folder``."""
-    if kind == "loss":
+) -> Score:
+    """``score`` with the lines of its kind; pictures are written into ``folder``."""
+    if score.kind == "loss":
         losses = objective.measure(model, [source], False)
         refuse_not_finite(losses, str(folder))
-        return {"losses": losses}
-    if kind == "probes":
-        return {"probes": objective.probe(model, [source], first, say)}
+        return score.model_copy(update={"losses": losses})
+    if score.kind == "probes":
+        return score.model_copy(update={"probes": objective.probe(model, [source], first, say)})
     if first and objective.counted == "tokens":
-        return {}  # first weights have nothing to say in words
+        return score  # first weights have nothing to say in words
     folder.mkdir(parents=True, exist_ok=True)
-    return {"shown": objective.show(model, [source], folder)}
+    return score.model_copy(update={"shown": objective.show(model, [source], folder)})

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from evergrow.config import Config
-from evergrow.disk import write_file
+from evergrow.disk import read_object, write_file
 from evergrow.errors import EvergrowError
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed, Shown
@@ -61,16 +61,13 @@ def read_scores(root: Path, release: str, data: Iterable[str]) -> list[Score]:
 
 
 def _read(path: Path) -> Score:
-    damaged = "; delete it and it is measured again"
-    try:
-        data = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvergrowError(f"{path}: damaged ({error}){damaged}") from error
-    refuse_newer(data.get("format") if isinstance(data, dict) else None, FORMAT, path)
+    way_out = "delete it and it is measured again"
+    data = read_object(path, way_out)
+    refuse_newer(data.get("format"), FORMAT, path)
     try:
         return Score.model_validate(data)
     except ValidationError as error:
-        raise EvergrowError(f"{path}: damaged ({error.errors()[0]['msg']}){damaged}") from error
+        raise EvergrowError(f"{path}: damaged ({error.errors()[0]['msg']}); {way_out}") from error
 
 
 Line = TypeVar("Line", Measured, Shown, Probed)

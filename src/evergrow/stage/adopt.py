@@ -5,21 +5,20 @@ import shutil
 from pathlib import Path
 
 from evergrow.disk import new_folder
-from evergrow.run import RECORDS, Run
+from evergrow.run import RECORDS, Run, change_checkpoint_state, read_checkpoint_state
 from evergrow.stage import checkpoints
 
 
-def adopt(run: Run, other: Run, index: int) -> None:
-    """Take over stage ``index`` from ``other``, whose stage has the same key, parents and seed.
+def adopt(run: Run, other: Run, index: int, place: int) -> None:
+    """Take over stage ``index`` from ``other``, whose stage at ``place`` has the same key.
 
     Files are never edited in place, so hard links are safe and cost no space; where the file system
     has none they are copied. The Run is complete afterwards: it does not need ``other`` again.
     """
-    done = other.manifest.stages[index]
-    before = run.manifest.stages[index - 1].offsets if index else {}
-    run.cut(before)
-    for mark in checkpoints.marks(other, index):
-        _link_folder(other.checkpoints / mark.name, run.checkpoints / mark.name)
+    done = other.manifest.stages[place]
+    run.cut(_before(run, index))
+    for mark in checkpoints.marks(other, place):
+        _adopt_checkpoint(run, other, mark, index)
     assert done.release is not None
     _link_folder(other.folder / done.release, run.folder / done.release)
     _link_folder(other.folder / "model", run.folder / "model")
@@ -28,7 +27,8 @@ def adopt(run: Run, other: Run, index: int) -> None:
     for record in RECORDS:
         run.append(record, [line for line in other.read(record) if line["stage"] == done.name])
     shared = os.path.relpath(other.folder, run.folder)
-    run.save(model=other.manifest.model, environment=other.manifest.environment)
+    facts = other.manifest
+    run.save(model=facts.model, kept=facts.kept, environment=facts.environment)
     run.save_stage(
         index,
         status="done",
@@ -37,6 +37,21 @@ def adopt(run: Run, other: Run, index: int) -> None:
         shared_with=shared,
         offsets=run.offsets(),
     )
+
+
+def _before(run: Run, index: int) -> dict[str, int]:
+    """How long the records are where stage ``index`` begins."""
+    return run.manifest.stages[index - 1].offsets if index else {}
+
+
+def _adopt_checkpoint(run: Run, other: Run, mark: checkpoints.Mark, index: int) -> None:
+    """Link a checkpoint; its state says where it stands in this Run and in this Run's records."""
+    mine = mark._replace(index=index)
+    _link_folder(other.checkpoints / mark.name, run.checkpoints / mine.name)
+    state = read_checkpoint_state(other.checkpoints / mark.name)
+    theirs, own = _before(other, mark.index), _before(run, index)
+    offsets = {r: n - theirs.get(r, 0) + own.get(r, 0) for r, n in state.offsets.items()}
+    change_checkpoint_state(run.checkpoints / mine.name, index=index, offsets=offsets)
 
 
 def _link_folder(source: Path, target: Path) -> None:

@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from evergrow.disk import write_file
+from evergrow.disk import checksum, read_object, write_file
 from evergrow.errors import EvergrowError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.expand import new_parameters
 from evergrow.grow.plan import GrowthPlan, plan_growth
+from evergrow.made import Settings
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.train.config import DepthConfig
@@ -39,18 +39,23 @@ def seeded(grow: GrowConfig, seed: int) -> GrowConfig:
     return grow.model_copy(update={"seed": grow.seed + seed})
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, object]:
     """The content of ``config.json`` in ``folder``; raises EvergrowError for a damaged one."""
-    path = folder / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EvergrowError(
-            f"{path}: damaged ({error}); delete {folder} and it is made again"
-        ) from error
-    if not isinstance(found, dict):
-        raise EvergrowError(f"{path}: damaged (no settings); delete {folder} and it is made again")
-    return found
+    return read_object(folder / "config.json", f"delete {folder} and it is made again")
+
+
+def refuse_changed(run: Run) -> None:
+    """Raise EvergrowError when what a Run keeps of its first model is not what it was any more.
+
+    A folder that is gone is made again.
+    """
+    folder = run.folder / "model"
+    for name, digest in run.manifest.kept.items() if folder.exists() else ():
+        if not (folder / name).exists() or checksum(folder / name) != digest:
+            raise EvergrowError(
+                f"{folder / name}: damaged (its bytes are not those of when the run began); "
+                f"delete {folder} and it is made again"
+            )
 
 
 def plan_before(run: Run, recipe: Recipe, index: int) -> GrowthPlan:
@@ -63,19 +68,29 @@ def plan_before(run: Run, recipe: Recipe, index: int) -> GrowthPlan:
 
 
 def lay_out(run: Run, recipe: Recipe, index: int) -> None:
-    """Write the ``config.json`` of the growth before stage ``index``, if that is not done."""
-    path = growth_folder(run.folder, recipe, index) / "config.json"
-    if recipe.stages[index].grow is None or path.exists():
+    """Write the ``config.json`` of the growth before stage ``index``, if that is not done.
+
+    Raises EvergrowError for one that is there and says something else.
+    """
+    if recipe.stages[index].grow is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = growth_folder(run.folder, recipe, index)
     target = plan_before(run, recipe, index).target
-    write_file(path, json.dumps(target, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(target, indent=2, sort_keys=True) + "\n"
+    if not (folder / "config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "config.json", text)
+    elif read_config(folder) != json.loads(text):
+        raise EvergrowError(
+            f"{folder / 'config.json'}: damaged (it describes another model than the recipe); "
+            "delete it and it is made again"
+        )
 
 
-def read_growth(run: Run, stage: str) -> dict[str, Any]:
+def read_growth(run: Run, stage: str) -> Settings:
     """What growth.json says of the growth before ``stage``."""
     path = run.folder / "growth" / stage / "growth.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_object(path, "restore it from a copy, or start over with --fresh")
 
 
 def layers_by_depth(run: Run, recipe: Recipe, index: int) -> DepthConfig | None:

@@ -27,8 +27,18 @@ from evergrow.stage.work import Work, open_work
 from evergrow.train.config import Refill
 from evergrow.train.depth import DepthPlan
 from evergrow.train.ladder import SubModels
-from evergrow.train.loop import Leg, Record, everything, load_weights, train_until, weights
+from evergrow.train.loop import (
+    Leg,
+    Record,
+    computed_in,
+    everything,
+    load_weights,
+    train_until,
+    weights,
+)
+from evergrow.train.optimizer import load_optimizer_tensors
 from evergrow.train.speed import peak_flops, peak_memory_bytes
+from evergrow.train.trainer import trainer_moments
 from evergrow.train.two_stage import sub_model
 from evergrow.warmup import least_warmup
 
@@ -173,6 +183,9 @@ def _enter(work: Work) -> None:
         model, say = work.model, work.listener.say
         key = work.run.manifest.start.key
         measure_release(work.opened, work.root, key, lambda: model, True, say)
+        if work.recipe.takes_moments(work.index):
+            brought = trainer_moments(find_model(str(work.recipe.model.from_)), model)
+            load_optimizer_tensors(model, work.state.optimizer, brought.tensors)
     else:
         _take_weights(work)
     # A new stream lifts the loss far beyond the window's deviations.
@@ -296,19 +309,19 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
     """What turns the loop's records into lines of metrics.jsonl and timing.jsonl."""
     record = work.record
     costs = step_costs(work.run.manifest, work.index)
-    peak = _peak_flops(work.state.device, torch.get_num_threads())
+    dtype = computed_in(work.train, work.state.device)
+    peak = _peak_flops(work.state.device, dtype, torch.get_num_threads())
     place = {"stage": record.name, "leg": leg}
     first, before, total = _progress(work, leg, schedule)
     passed = work.state.passed
 
     def report(records: list[Record], seconds: float) -> None:
-        nonlocal passed, peak
+        nonlocal passed
         lines = [{**place, **r} for r in records]
         work.run.append("metrics", lines)
         speed = (records[-1]["tokens"] - passed) / seconds
         passed = records[-1]["tokens"]
-        reached = sum(costs.of(r["step"]) for r in records) / seconds
-        peak = max(peak, reached)  # it was measured beside other work: no device does more than all
+        reached = sum(costs.of(r["step"]) * _computed(work, r["step"]) for r in records) / seconds
         timing = {
             **place,
             "step": records[-1]["step"],
@@ -326,9 +339,14 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
 
 
 @cache
-def _peak_flops(device: torch.device, threads: int) -> float:
-    """Measured once a process: it takes 0.1 s, and a stage comes here at every checkpoint."""
-    return peak_flops(device)
+def _peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    """Measured once a process: it takes 0.3 s, and a stage comes here at every checkpoint."""
+    return peak_flops(device, dtype)
+
+
+def _computed(work: Work, step: int) -> float:
+    """The share of a whole step's operations that a step takes: frozen layers need fewer."""
+    return 1.0 if work.depth is None else work.depth.computed(step)
 
 
 def _progress(work: Work, leg: str, schedule: Schedule) -> tuple[int, int, int]:
@@ -423,6 +441,8 @@ def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
         return f"everything at {begun.name}", "nothing"
     if begin.kind == "start":
         source = work.run.manifest.start.source
+        if work.recipe.takes_moments(work.index):
+            return f"weights and optimiser of {source}", "spike window"
         return f"weights of {source}", "optimiser, spike window"
     if begin.kind == "model":
         return f"weights of {begin.model}", "optimiser, spike window, clock"

@@ -1,10 +1,12 @@
 """A release of a Run: weights, tokenizer, and the record of how it came to be."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from evergrow.lineage import Measured, Node, NodeKind
+from evergrow.made import Settings
 from evergrow.models.brought import recorded_dtype, round_weights
 from evergrow.models.card import model_card
 from evergrow.models.describe import describe
@@ -12,6 +14,7 @@ from evergrow.models.kind import kind_of
 from evergrow.stage.architecture import read_growth
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
+from evergrow.stream.proof import read_data_manifest
 
 _LINEAGE = {"name", "key", "mixture", "replay", "ledger", "first_step", "num_steps", "objective"}
 
@@ -21,7 +24,7 @@ def node_of(
     key: str,
     kind: NodeKind,
     name: str,
-    schedule: list[dict[str, Any]],
+    schedule: list[dict[str, JsonValue]],
     scores: list[Measured],
 ) -> Node:
     """What the model as it is now is in the lineage, called ``name`` and ``key``."""
@@ -80,20 +83,20 @@ def write_release(work: Work, folder: Path, node: Node) -> None:
     work.objective.save(folder, model, card, node.to_data(), work.kept)
 
 
-def corpora_fed(work: Work) -> dict[str, Any]:
+def corpora_fed(work: Work) -> dict[str, JsonValue]:
     """The corpora among the streams: key, parents, and the test suites each was checked against.
 
     An evaluation on a suite can say from it whether the training data was searched for its items.
     """
     found = {}
     for name, path in work.run.manifest.data.items():
-        manifest = json.loads((work.root / path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_data_manifest(work.root / path)
         if corpus := manifest["created_from"].get("corpus"):
             found[name] = corpus
     return found
 
 
-def _short(growth: dict[str, Any]) -> dict[str, Any]:
+def _short(growth: Settings) -> Settings:
     """What a release says of a growth before it; the rest stands in the Run's growth.json."""
     return {name: growth[name] for name in ("grow", "exactness", "axes", "config", "loss")}
 

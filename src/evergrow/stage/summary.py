@@ -44,7 +44,7 @@ class Life(Config):
     """What a model kept and lost on the way to one leaf of its stages; None: not defined yet.
 
     ``loss_matrix`` has a row for every finished stage on the way, a column for every stream.
-    ``extra`` are the sources that are only measured: before the first stage and after each;
+    ``extra`` are the sources that no stage learns alone: before the first stage and after each;
     ``changes`` are what became of all of them. A stream is ``not_learnt`` when its own release is
     no better than a constant.
     """
@@ -184,7 +184,8 @@ class _Scored:
         keys = [run.manifest.start.key, *(stage.key for stage in run.manifest.stages)]
         self._losses = {key: losses(read_scores(root, key, data)) for key in keys}
         self._curves = read_lines(run.folder / "evals.jsonl", Evaluation)
-        self._learnt = {s for stage in run.manifest.stages for s in stage.mixture}
+        alone = (stage.mixture for stage in run.manifest.stages if len(stage.mixture) == 1)
+        self._streams = {source for mixture in alone for source in mixture}
 
     def life(self, way: Sequence[StageRecord]) -> Life:
         """The way to a leaf: its matrix of losses, and what that says."""
@@ -215,7 +216,7 @@ class _Scored:
 
     def _measured_only(self, start: str, done: Sequence[StageRecord]) -> list[str]:
         keys = [start, *(record.key for record in done)]
-        return sorted({name for key in keys for name in self._losses.get(key, {})} - self._learnt)
+        return sorted({name for key in keys for name in self._losses.get(key, {})} - self._streams)
 
     def _extra(self, start: str, done: Sequence[StageRecord]) -> dict[str, Row]:
         keys = [start, *(record.key for record in done)]

@@ -5,7 +5,8 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 # Raised by hand when the same recipe would give other bytes than before; part of every stage key.
 VERSION = 1
@@ -27,7 +28,7 @@ def commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def environment(threads: int, device: str) -> dict[str, Any]:
+def environment(threads: int, device: str) -> dict[str, JsonValue]:
     """What 'the same machine' means for the same bytes."""
     names = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
     return {

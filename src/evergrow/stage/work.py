@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from evergrow.config import decode
-from evergrow.disk import new_folder
+from evergrow.disk import checksum, new_folder
 from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.models.brought import adopt_generation, keep_brought, record_dtype, stored_dtype
@@ -21,7 +21,13 @@ from evergrow.objectives.objective import Objective
 from evergrow.recipe import Recipe
 from evergrow.run import Run, StageRecord
 from evergrow.scores.opening import Opened
-from evergrow.stage.architecture import architecture, lay_out, layers_by_depth, own_clock
+from evergrow.stage.architecture import (
+    architecture,
+    lay_out,
+    layers_by_depth,
+    own_clock,
+    refuse_changed,
+)
 from evergrow.stage.versions import environment
 from evergrow.stream.plan import SampleStream
 from evergrow.train.background import BackgroundWriter
@@ -111,6 +117,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     objective = opened.objective_at(index)
     if not (folder / "model" / "config.json").exists():
         fresh = True  # a later stage that begins elsewhere still needs the architecture
+    refuse_changed(run)
     lay_out(run, recipe, index)
     device = choose_device(train)
     model: Any = (
@@ -120,7 +127,12 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     )
     model.to(device)
     if train.activation_checkpointing:
-        model.gradient_checkpointing_enable()
+        if not model.supports_gradient_checkpointing:
+            raise InputError(
+                f"train.activation_checkpointing: a {type(model).__name__} of transformers cannot; "
+                "set it to false, and a smaller micro_batch_size saves memory too"
+            )
+        model.activation_checkpointing_enable()
     depth = depth_plan(run, recipe, index, model)
     optimizer = build_optimizer(
         model,
@@ -167,6 +179,8 @@ def _describe_first(
             dtype = stored_dtype(found)
         asked = recipe.model.release_dtype
         record_dtype(unfinished, getattr(torch, asked) if asked else dtype)
+        kept = {file.name: checksum(file) for file in sorted(unfinished.iterdir())}
+        run.save(kept=kept)
 
 
 def depth_plan(run: Run, recipe: Recipe, index: int, model: nn.Module) -> DepthPlan | None:

@@ -8,7 +8,6 @@ held out with, and, where there are any, a reference answer and a label. Layout 
     manifest.json       counts, files with checksums, and what made it
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple, Self, final
 import numpy as np
 
 from evergrow.disk import checksum
-from evergrow.stream.proof import Proof, read_data_manifest
+from evergrow.stream.proof import Proof, read_data_manifest, write_data_manifest
 
 PARTS = ("train", "held_out")
 COLUMNS = ("content_hash", "group", "path", "prompt", "reference", "label")  # text, may be null
@@ -63,8 +62,7 @@ def write_examples(
             path = folder / part / name
             files[f"{part}/{name}"] = {"bytes": path.stat().st_size, "blake3": checksum(path)}
     whole = {**manifest, "form": "examples", "dtype": dtype.str, "files": files, **counts}
-    (folder / "manifest.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    return whole
+    return write_data_manifest(folder, whole)
 
 
 def _write_part(folder: Path, examples: Iterable[Example], dtype: np.dtype) -> dict[str, int]:

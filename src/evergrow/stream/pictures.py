@@ -1,6 +1,5 @@
 """Pictures to an immutable data folder and back: pixels in one file, what is known in a table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from evergrow.images.config import AugmentConfig
 from evergrow.images.picture import PARTS, Findings, Part, Picture
 from evergrow.stream.order import key_of
 from evergrow.stream.plan import Sample
-from evergrow.stream.proof import Proof, read_data_manifest
+from evergrow.stream.proof import Proof, read_data_manifest, write_data_manifest
 
 ALWAYS: tuple[Part, ...] = ("train", "held_out")  # though one of them may be empty
 # All of a picture that is written besides its pixels.
@@ -60,8 +59,7 @@ def write_pictures(
         "files": files,
         **counts,
     }
-    (folder / "manifest.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    return whole
+    return write_data_manifest(folder, whole)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Documents to immutable token shards on disk, written once."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from evergrow.corpus.document import Document
 from evergrow.disk import checksum
 from evergrow.models.convention import begins_by_itself, first_id
+from evergrow.stream.proof import write_data_manifest
 from evergrow.stream.shards import FORMAT
 from evergrow.stream.tokenizer import encode_documents
 
@@ -179,9 +179,7 @@ def write_shards(
         "held_out": held_out.counts | {"shards": held_out.shards},
         "files": train.files | held_out.files,
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
-    return manifest
+    return write_data_manifest(folder, manifest)
 
 
 def _batches(documents: Iterable[tuple[Document, bool]]) -> Iterator[list[tuple[Document, bool]]]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from evergrow.errors import InputError
+from evergrow.models.describe import embedding_parameter_names
 from evergrow.models.families import FAMILIES
 from evergrow.train.config import DepthConfig
 
@@ -122,9 +123,9 @@ class DepthPlan:
 
     A pure function of the step, so a resumed stage goes on exactly, and a branch that anneals does
     what the trunk does at the same steps. A head tied to the embedding is the embedding's. Reported
-    FLOPs (flow/flops.py) are those of the whole model: what is frozen saves time, and is counted
-    all the same. To be made before anything of the model is frozen. Raises InputError for groups
-    that the model has not, and for a plan under which some step trains none.
+    FLOPs (stage/flops.py) are those of the whole model: what is frozen saves time, and is counted
+    all the same, but in MFU. To be made before anything of the model is frozen. Raises InputError
+    for groups that the model has not, and for a plan under which some step trains none.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class DepthPlan:
         self._parameters = [
             (p, self._groups[n]) for n, p in model.named_parameters() if p.requires_grad
         ]
+        self._sizes = _sizes(model, self._groups)
         self.windows = resolve(config, depth_groups(list(self._groups.values())))
         self._refuse_idle_steps()
 
@@ -161,6 +163,19 @@ class DepthPlan:
         """The groups that optimiser step ``step`` (from 1 since init) leaves alone."""
         during = self._progress(step - 1), self._progress(step)
         return {group for group, w in self.windows.items() if not w.trains(*during)}
+
+    def computed(self, step: int) -> float:
+        """The share of a whole step's operations that a step takes, by the weights of the groups.
+
+        A third is the forward pass, a third the gradients of weights that train, and a third those
+        that flow down to the lowest of them.
+        """
+        frozen, groups = self.frozen(step), list(self.windows)
+        lowest = next(place for place, group in enumerate(groups) if group not in frozen)
+        total = sum(self._sizes.values())
+        trained = sum(self._sizes[group] for group in groups if group not in frozen)
+        through = sum(self._sizes[group] for group in groups[lowest:])
+        return (total + trained + through) / (3 * total)
 
     def changes(self, step: int) -> bool:
         """Whether other groups train in this step than in the one before it, in the same stage."""
@@ -199,6 +214,18 @@ class DepthPlan:
                 parameter.requires_grad_(True)
             for module, _ in self._norms:
                 module.train(self._model.training)
+
+
+def _sizes(model: nn.Module, groups: Mapping[str, str]) -> dict[str, int]:
+    """The weights of each group that are multiplied by: those of a table are only looked up."""
+    loaded: Any = model
+    head = loaded.get_output_embeddings()
+    tables = embedding_parameter_names(model)
+    found = dict.fromkeys(groups.values(), 0)
+    for name, parameter in model.named_parameters():
+        if name not in tables or (head is not None and head.weight is parameter):
+            found[groups[name]] += parameter.numel()
+    return found
 
 
 def grouping(model: nn.Module) -> Callable[[str], str]:

@@ -141,18 +141,9 @@ def train_until(
         step = state.step + 1
         # Dropout draws from the global generator: keyed by step, so that resuming changes nothing.
         _seed(device, key_of("step", leg.seed, step))
-        batch = leg.batch_at(step)
-        rate = leg.rate_at(step)
-        weight = max(batch.weight, 1.0)
-        sums: dict[str, Tensor] = {}
+        batch, rate = leg.batch_at(step), leg.rate_at(step)
         with leg.part_at(step):
-            for micro_batch in batch.split(micro_batch_size):
-                with precision:
-                    total, parts = leg.loss(compute, micro_batch, device)
-                (total / weight).backward()
-                for name, part in parts.items():
-                    part = part.detach() / weight
-                    sums[name] = sums[name] + part if name in sums else part
+            sums = _backward(leg, compute, batch, micro_batch_size, precision, device)
             if leg.penalty is not None:
                 sums["penalty"] = leg.penalty(model)
                 sums["penalty"].backward()
@@ -178,6 +169,27 @@ def train_until(
             started = _flush(pending, report, started)
     if pending:
         _flush(pending, report, started)
+
+
+def _backward(
+    leg: Leg,
+    compute: nn.Module,
+    batch: Batch,
+    micro_batch_size: int,
+    precision: AbstractContextManager[Any],
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Add the gradient of the batch's mean loss, a micro-batch at a time; its parts by name."""
+    weight = max(batch.weight, 1.0)
+    sums: dict[str, Tensor] = {}
+    for micro_batch in batch.split(micro_batch_size):
+        with precision:
+            total, parts = leg.loss(compute, micro_batch, device)
+        (total / weight).backward()
+        for name, part in parts.items():
+            part = part.detach() / weight
+            sums[name] = sums[name] + part if name in sums else part
+    return sums
 
 
 def _seed(device: torch.device, key: int) -> None:
@@ -268,13 +280,18 @@ def wants_compile(config: LoopConfig, device: torch.device) -> bool:
     return device.type == "cuda" if config.compile is None else config.compile
 
 
+def computed_in(config: LoopConfig, device: torch.device) -> torch.dtype:
+    """What most products are computed in: bf16 where it is asked for or usual."""
+    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if wanted else torch.float32
+
+
 def autocast(config: LoopConfig, device: torch.device) -> AbstractContextManager[Any]:
     """bf16 autocast where it is asked for or usual.
 
     Raises EvergrowError on a CPU without bf16 instructions, where it is 13 times slower (measured).
     """
-    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    if not wanted:
+    if computed_in(config, device) == torch.float32:
         return nullcontext()
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         raise EvergrowError(
