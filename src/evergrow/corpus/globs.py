@@ -1,5 +1,6 @@
 """Globs to paths and addresses, and what of them a wildcard leaves out."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -185,7 +186,16 @@ def match_paths(pattern: str, base: Path, where: str) -> list[Path]:
 def _path_of(pattern: str, base: Path) -> Path:
     if pattern.startswith("file://"):
         pattern = unquote(urlsplit(pattern).path)
-    return base / Path(pattern).expanduser()
+    return _without_climbing(base / Path(pattern).expanduser())
+
+
+def _without_climbing(path: Path) -> Path:
+    """The path without ``..``, a name that hangs on how it was written, unless a link is climbed."""
+    head = Path(*path.parts[: _first_wildcard(path)])
+    plain = Path(os.path.normpath(head))
+    if ".." not in head.parts or plain.resolve() != head.resolve():
+        return path
+    return plain / path.relative_to(head)
 
 
 def _first_wildcard(path: Path) -> int | None:

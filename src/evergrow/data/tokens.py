@@ -200,7 +200,9 @@ def _read(
         rows, num_bytes = write_documents(unfinished / "documents.parquet", new)
     file = scratch / "documents.parquet"
     split = choose_held_out(lambda: stored_documents(file), num_bytes, held_out, name)
-    return _Read(name, file, split, corpus.num_documents - rows)
+    if in_others := corpus.num_documents - rows:
+        say(f"{name}: {in_others:,} documents that other sources hold are left out")
+    return _Read(name, file, split, in_others)
 
 
 def _is_known(document: Document, earlier: KnownDocuments) -> bool:

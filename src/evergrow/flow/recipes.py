@@ -179,6 +179,7 @@ def prepare_units(
         if tuple(later) not in prepared:
             used = [*shared, *later]
             only_measured = [n for n in used if n not in {*learnt, *own.streams}]
+            used.sort(key=lambda name: name not in only_measured)  # what is measured wins
             prepared[tuple(later)] = prepare(
                 Asked(root, base, listener.say, only_measured, read),
                 {name: own.sources[name] for name in used if name in own.sources},
