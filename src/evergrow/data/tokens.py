@@ -170,7 +170,7 @@ def _read_corpora(
             continue
         missing.remove(name)
         on_progress(f"{name}: reading")
-        read[name] = _read(name, corpus, held_out[name], earlier, scratch / name)
+        read[name] = _read(name, corpus, held_out[name], earlier, scratch / name, on_progress)
         if missing:
             for document, _ in read[name].documents():
                 earlier.add(document.content_hash)
@@ -194,6 +194,7 @@ def _read(
     held_out: HeldOutConfig,
     earlier: KnownDocuments,
     scratch: Path,
+    say: Callable[[str], None],
 ) -> _Read:
     with new_folder(scratch) as unfinished:
         new = (d for d in corpus.documents() if not _is_known(d, earlier))

@@ -227,12 +227,20 @@ class _Scored:
         return rows
 
     def _changes(self, start: str, done: Sequence[StageRecord]) -> list[Change]:
-        """What became of the streams of the finished stages, then of what is only measured."""
-        mixtures: list[tuple[str, int | None, Mapping[str, float]]] = [
-            (record.name, place, record.mixture) for place, record in enumerate(done)
-        ]
+        """What became of the streams of the finished stages, then of what is only measured.
+
+        Of a stage that mixes sources each of them by itself: one may gain where another loses.
+        """
+        mixtures: list[tuple[str, int | None, Mapping[str, float]]] = []
+        failed: set[str] = set()
+        for place, record in enumerate(done):
+            if len(record.mixture) == 1:
+                mixtures.append((record.name, place, record.mixture))
+                failed |= {record.name} if self._not_learnt(record) else set()
+            else:
+                mixtures += [(source, place, {source: 1.0}) for source in record.mixture]
+                failed |= set(self._not_learnt(record))
         mixtures += [(name, None, {name: 1.0}) for name in self._measured_only(start, done)]
-        failed = {record.name for record in done if self._not_learnt(record)}
         found = []
         for name, own, mixture in mixtures:
             rows = [self._moment(record.key, mixture) for record in done]
