@@ -205,11 +205,15 @@ def test_the_commands_that_grow_a_model_run(
     write_text(tmp_path / "notes", 3, ".md")
     text = [path.read_text() for path in (tmp_path / "notes").iterdir()]
     tokenizer = train_tokenizer(text, 300)
-    config = ModelConfig(preset="olmo2", hidden=64, layers=2)
-    model = model_from_config(config, tokenizer, 64, seed=0)
-    save_release(tmp_path / "my-model", model, tokenizer, "# Mine\n", {})
+    train_tokenizer(text, 330).save_pretrained(tmp_path / "my-tokenizer")
+    for preset, name in (("olmo2", "my-model"), ("llama", "my-llama")):
+        config = ModelConfig(preset=preset, hidden=64, layers=2)
+        model = model_from_config(config, tokenizer, 64, seed=0)
+        save_release(tmp_path / name, model, tokenizer, "# Mine\n", {})
     commands = [line for block in blocks("docs/growth.md", "sh") for line in block.splitlines()]
-    assert [line.split()[2] for line in commands] == ["plan", "apply", "verify"]
+    verbs = [line.split()[2] for line in commands]
+    assert verbs == ["plan", "apply", "verify", "apply", "apply", "apply"]
+    printed = []
     small = {"hidden=768": "hidden=96", "heads=12": "heads=3", "ffn=3072": "ffn=256"}
     small["layers=16"] = "layers=3"
     for command in commands:
@@ -217,10 +221,12 @@ def test_the_commands_that_grow_a_model_run(
             command = command.replace(size, smaller)
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
-    assert "loss on text: 5." in result.output
-    assert (
-        json.loads((tmp_path / "my-larger-model/growth.json").read_text())["exactness"] == "exact"
-    )
+        printed.append(result.output)
+    assert "loss on text: 5." in printed[2]
+    assert "bits per byte of text, each by its own tokenizer" in printed[3]
+    folders = ("my-larger-model", "my-model-that-reads-more", "my-mixture", "my-other-mixture")
+    found = [json.loads((tmp_path / f / "growth.json").read_text())["exactness"] for f in folders]
+    assert found == ["exact", "approximate", "exact", "lossy"]
 
 
 def test_the_recipe_and_the_commands_of_the_page_of_corpora_run(
