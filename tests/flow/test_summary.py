@@ -50,19 +50,15 @@ def test_a_mixture_counts_by_its_weights_and_the_rest_is_extra(base: Path, tmp_p
     run = Run(carried.folder / "main")
     one = pair(run, "both")
     assert numbers.loss_matrix[0] == pytest.approx([0.75 * one[0] + 0.25 * one[1], one[1]])
-<<<<<<< HEAD
     assert numbers.extra == {
         name: [losses_at(run, s)[name].loss for s in (None, "both", "two")]
         for name in ("land", "sky")  # sea has a stage of its own
     }
-=======
-    assert numbers.extra == {"sky": [losses_at(run, s)["sky"].loss for s in (None, "both", "two")]}
     streams = [(change.stream, change.is_learnt) for change in numbers.changes]
     assert streams == [("land", True), ("sea", True), ("two", True), ("sky", False)]
     ends = [change.last.loss for change in numbers.changes if change.last]
     last = losses_at(run, "two")
     assert ends == [last[name].loss for name in ("land", "sea", "sea", "sky")]
->>>>>>> h/page
 
 
 def test_several_seeds_give_means_and_intervals(base: Path, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def _path_of(pattern: str, base: Path) -> Path:
 
 
 def _without_climbing(path: Path) -> Path:
-    """The path without ``..``, a name that hangs on how it was written, unless a link is climbed."""
+    """The path without ``..``, which would be part of names, unless it climbs out of a link."""
     head = Path(*path.parts[: _first_wildcard(path)])
     plain = Path(os.path.normpath(head))
     if ".." not in head.parts or plain.resolve() != head.resolve():

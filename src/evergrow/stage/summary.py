@@ -240,7 +240,9 @@ class _Scored:
             else:
                 mixtures += [(source, place, {source: 1.0}) for source in record.mixture]
                 failed |= set(self._not_learnt(record))
-        mixtures += [(name, None, {name: 1.0}) for name in self._measured_only(start, done)]
+        learnt = {source for record in done for source in record.mixture}
+        measured = [name for name in self._measured_only(start, done) if name not in learnt]
+        mixtures += [(name, None, {name: 1.0}) for name in measured]
         found = []
         for name, own, mixture in mixtures:
             rows = [self._moment(record.key, mixture) for record in done]
