@@ -120,21 +120,57 @@ def test_running_the_recipe_again_keeps_an_extension(base: Path, lived: Path) ->
     assert contents(extended.folder) == before
 
 
-def test_an_unfinished_stage_is_not_extended_or_annealed(
+def test_an_unfinished_stage_is_not_annealed(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with killed_at(monkeypatch, checkpoints, "save_checkpoint", 7):
         carry(tiny(), tmp_path, base)
-    for verb in (
-        lambda: extend(tmp_path / "tiny", PER_STEP, Listener()),
-        lambda: anneal(tmp_path / "tiny", PER_STEP, "linear", 0.1, Listener()),
-    ):
-        with pytest.raises(InputError, match="two is not finished; run the recipe again"):
-            verb()
+    with pytest.raises(InputError, match="two is not finished; run the recipe again"):
+        anneal(tmp_path / "tiny", PER_STEP, "linear", 0.1, Listener())
+
+
+def test_the_same_extend_again_finishes_what_was_stopped(
+    lived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 2):
+        extend(lived, 6 * PER_STEP, Listener())
+    assert Run(lived / "main").manifest.stages[-1].status != "done"
+    extend(lived, 6 * PER_STEP, Listener(say=said.append))
+    last = Run(lived / "main").manifest.stages[-1]
+    assert (last.status, last.num_steps) == ("done", 12 + 6)
+    assert said[0] == "two goes on to the end it had; nothing is added to it"
 
 
 def sky(base: Path) -> list[str]:
     return [str(base / "sky" / "*.txt")]
+
+
+def test_a_release_as_a_model_says_what_stays_behind_and_takes_no_other_runs_place(
+    base: Path, lived: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    release = lived / "main" / "releases" / "two"
+    few: dict[str, Any] = {"held_out.tokens": 500, "schedule.peak_lr": 1e-3}
+    window: dict[str, Any] = {"train.sequence_length": 32, "train.batch_size": 4}
+
+    def begin(model: Path, rate: float = 1e-3) -> None:
+        changes = {**few, **window, "schedule.peak_lr": rate}
+        listener = Listener(say=said.append)
+        continue_model(str(model), sky(base), 512, "sky", tmp_path, listener, changes)
+
+    begin(release)
+    assert said[0].startswith(f"{release} is a release and begins a run of its own: the trunk that")
+    assert said[0].endswith(f"stays behind; to go on with that: evergrow continue {lived}/main")
+    with pytest.raises(InputError, match=rf"{tmp_path}/sky exists, made of another model"):
+        begin(release, 2e-3)
+    said.clear()
+    begin(release)  # the same once more: done already
+    copy = tmp_path / "copy"
+    shutil.copytree(release, copy)
+    with pytest.raises(InputError, match="sky exists, made of another model"):
+        begin(copy)
+    assert said[-1].endswith("stays behind in the run tiny, main, seed 0")
 
 
 def test_continue_starts_the_new_source_at_its_beginning_and_measures_the_past(

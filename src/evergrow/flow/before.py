@@ -15,7 +15,7 @@ from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.families import family_of
-from evergrow.models.load import find_model
+from evergrow.models.find import find_model
 from evergrow.models.presets import PRESETS
 from evergrow.recipe import Recipe
 from evergrow.run import Run

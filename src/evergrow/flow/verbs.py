@@ -8,9 +8,10 @@ from evergrow.config import override
 from evergrow.corpus.config import SourceConfig
 from evergrow.disk import write_file
 from evergrow.errors import InputError
+from evergrow.flow.asked import refuse_no_rate
 from evergrow.flow.before import refuse_early
 from evergrow.flow.dispatch import train_units
-from evergrow.flow.find import find_root, find_run, last_done, unit_of
+from evergrow.flow.find import find_root, find_run, last_done, left_behind, unit_of
 from evergrow.flow.pages import Carried, write_pages
 from evergrow.flow.plan import epoch_limits
 from evergrow.flow.recipes import carry_out, plan, remembered_base, with_own_stages
@@ -20,8 +21,9 @@ from evergrow.images.config import ImageSourceConfig
 from evergrow.listener import Listener
 from evergrow.made import Made, chosen
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model
 from evergrow.models.kind import OF_PICTURES, kind_of
-from evergrow.models.load import find_model, load_model
+from evergrow.models.load import load_model
 from evergrow.recipe import LENGTHS, Recipe, decode_recipe, load_recipe
 from evergrow.run import Branch, Run, locked
 from evergrow.schedules import AnnealShape, Segment, branch
@@ -129,12 +131,16 @@ def _source(recipe: Recipe, run: Run, globs: list[str]) -> dict[str, Any]:
 def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     """``tokens`` more of the Run's last stage; its release is made anew at the new end.
 
-    Raises InputError for a schedule that was planned to its end, and for an unfinished stage.
+    A stage that was stopped is finished first, as it was planned, and nothing is added: this may be
+    the same command again. Raises InputError for a schedule that was planned to its end.
     """
     run = find_run(folder)
     root = find_root(run.folder)
     old = unit_of(run, root)
-    _refuse_unfinished(run)
+    unfinished = run.manifest.stages[-1]
+    if unfinished.status != "done":
+        listener.say(f"{unfinished.name} goes on to the end it had; nothing is added to it")
+        return _carry_on(root, old, old.recipe, listener)
     data = old.recipe.to_data()
     last = len(old.recipe.stages) - 1
     data["stages"][-1][LENGTHS[old.recipe.form_at(last)]] += tokens
@@ -202,17 +208,15 @@ def continue_model(
     them, because a finished model does not say at which rate it was trained. ``evaluate`` globs
     are measured before and after, never trained on: the old skills.
     """
+    refuse_no_rate(model, settings)
     folder = find_model(model)
+    if said := left_behind(folder):
+        listener.say(said)
     loaded = load_model(folder)
     if kind_of(loaded) in OF_PICTURES:
         raise InputError(
             f"{model}: a {type(loaded).__name__} reads pictures, --data names texts; write a "
             "recipe whose sources have images and whose model.from is this folder (docs/images.md)"
-        )
-    if "schedule.peak_lr" not in settings:
-        raise InputError(
-            f"{model}: give --peak-lr: a finished model does not say at which rate it was trained; "
-            "0.3 to 1 times its documented peak is a start, lower forgets less"
         )
     window = context_window(loaded) or SEQUENCE_LENGTH
     old = {"old": {"files": absolute(evaluate)}} if evaluate else {}
@@ -226,7 +230,23 @@ def continue_model(
         "evaluate": {"sources": list(old)},
     }
     watched = _watched(recipe, tokens)
-    return carry_out(decode_recipe(watched, settings), runs, Path.cwd(), listener)
+    asked = decode_recipe(watched, settings)
+    _refuse_taken(runs / name, asked)
+    return carry_out(asked, runs, Path.cwd(), listener)
+
+
+def _refuse_taken(root: Path, asked: Recipe) -> None:
+    """Raise InputError when another run has this folder; the same one, or a longer, goes on."""
+    if not (root / "recipe.yaml").exists():
+        return
+    both = [asked.to_data(), load_recipe(root / "recipe.yaml").to_data()]
+    for data in both:
+        data["stages"] = [{**stage, "tokens": None} for stage in data["stages"]]
+    if both[0] != both[1]:
+        raise InputError(
+            f"{root} exists, made of another model, other files or settings; give another --name, "
+            f"or a new stage to the run that is there: evergrow continue {root} --data ..."
+        )
 
 
 def absolute(globs: Sequence[str]) -> list[str]:
