@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from evergrow.errors import InputError
-from evergrow.strict_yaml import parse_value
+from evergrow.strict_yaml import Raw, parse_value
 
 
 class Config(BaseModel):
@@ -95,6 +95,7 @@ OneOrMore = Annotated[
 ]
 
 ConfigType = TypeVar("ConfigType", bound=BaseModel)
+Schema = dict[str, Any]  # a JSON schema, or a part of one
 
 
 class WrongSettings(InputError):
@@ -216,7 +217,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _options_at(kind: type[BaseModel], path: Sequence[int | str]) -> list[dict[str, Any]]:
+def _options_at(kind: type[BaseModel], path: Sequence[int | str]) -> list[Schema]:
     """The object schemas that may stand at ``path`` inside ``kind``, from its JSON schema."""
     schema = kind.model_json_schema()
     definitions = schema.get("$defs", {})
@@ -226,7 +227,7 @@ def _options_at(kind: type[BaseModel], path: Sequence[int | str]) -> list[dict[s
     return [o for c in candidates for o in _options(c, definitions)]
 
 
-def _options(schema: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+def _options(schema: Schema, definitions: dict[str, Schema]) -> list[Schema]:
     """The object schemas that ``schema`` may stand for: references and unions followed."""
     if "$ref" in schema:
         return _options(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
@@ -234,7 +235,7 @@ def _options(schema: dict[str, Any], definitions: dict[str, Any]) -> list[dict[s
     return [o for s in unions for o in _options(s, definitions)] or [schema]
 
 
-def _step(options: list[dict[str, Any]], part: int | str) -> list[dict[str, Any]]:
+def _step(options: list[Schema], part: int | str) -> list[Schema]:
     """The schemas one path part further down; a union's tag names one of its members."""
     found = []
     for schema in options:
@@ -249,13 +250,11 @@ def _step(options: list[dict[str, Any]], part: int | str) -> list[dict[str, Any]
     return found or [s for s in options if part in (_tag(s), s.get("title"))]
 
 
-def _tag(schema: dict[str, Any]) -> str | None:
+def _tag(schema: Schema) -> str | None:
     return schema.get("properties", {}).get("kind", {}).get("const")
 
 
-def override(
-    data: dict[str, Any], dotted: str, value: Any, kind: type[BaseModel] | None = None
-) -> dict[str, Any]:
+def override(data: Raw, dotted: str, value: object, kind: type[BaseModel] | None = None) -> Raw:
     """A copy of ``data`` with ``stages.0.tokens``-like path ``dotted`` set to ``value``.
 
     Absent and null settings on the way become mappings. Of data that ``kind`` decodes, a new

@@ -17,7 +17,10 @@ class Stopped(EvergrowError):
     """A signal asked the run to stop and everything was saved; exits with 128 + the signal."""
 
     def __init__(self, signal_number: int, saved_at: str) -> None:
-        super().__init__(f"stopped by signal {signal_number}; everything up to {saved_at} is saved")
+        super().__init__(
+            f"stopped by signal {signal_number}; everything up to {saved_at} is saved; "
+            "run the same command to go on"
+        )
         self.signal_number = signal_number
         self.saved_at = saved_at
         self.exit_code = 128 + signal_number

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from evergrow.errors import Stopped
 from evergrow.processes import STOPS
@@ -57,15 +56,34 @@ class StopFlag:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What training shows at a step; a skipped one has no loss. ``speed`` is in ``counted`` a
+    second, ``reached`` the share of the processor's operations that training gets to."""
+
+    loss: float | None
+    lr: float
+    speed: float
+    counted: str
+    reached: float
+    memory_bytes: float
+
+
+@dataclass(frozen=True)
 class Progress:
-    """How far a stage is: steps done of all its legs, and the latest record."""
+    """How far a stage is: steps done of all its legs, and what is read of them.
+
+    Work that is no training has ``words`` instead of a reading. ``whole`` is how many steps are
+    done of all that there are to do, where more than this stage is.
+    """
 
     folder: Path
     stage: str
     leg: str
     done: int
     total: int
-    record: dict[str, Any]
+    reading: Reading | None = None
+    words: str = ""
+    whole: tuple[int, int] | None = None
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """One Run on disk: manifest, append-only records, checkpoints and the lock; files, not models."""
 
+import difflib
 import fcntl
 import json
 import os
@@ -115,6 +116,11 @@ class StageRecord(Config):
     def last_step(self) -> int:
         """The step at which the trunk ends."""
         return self.first_step + self.num_steps
+
+    @property
+    def all_steps(self) -> int:
+        """The steps of the trunk and of the release that leaves it."""
+        return self.num_steps + (0 if self.fork_step is None else self.last_step - self.fork_step)
 
     @property
     def tokens(self) -> int:
@@ -305,6 +311,69 @@ def refuse_older(found: object, known: int, path: Path) -> None:
             f"{path}: format {found} was written by an earlier evergrow and is read no more, this "
             f"one writes {known}; its releases can be continued by name, or start over with --fresh"
         )
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The folders of the runs at ``path``: itself, or those of a recipe's folder."""
+    if (path / "manifest.json").exists():
+        return [path]
+    below = sorted(path.glob("*/manifest.json")), sorted(path.glob("*/seed-*/manifest.json"))
+    return [manifest.parent for manifests in below for manifest in manifests]
+
+
+def only_run(path: Path) -> Path:
+    """The folder of the run at ``path``, or of the only one that the recipe's folder there has.
+
+    Raises InputError for a path that is not there, for one without a run, and for several.
+    """
+    refuse_missing(path, "'evergrow list' shows the runs there are")
+    found = run_folders(path)
+    if not found and path.is_file():
+        raise InputError(f"{path}: a file; name the run's folder, such as runs/{path.stem}")
+    if not found:
+        raise InputError(f"{path}: no run here; {_inside(path)}")
+    if len(found) > 1:
+        names = ", ".join(run.relative_to(path).as_posix() for run in found)
+        raise InputError(f"{path}: holds several runs ({names}); name one, such as {found[0]}")
+    return found[0]
+
+
+def _inside(path: Path) -> str:
+    """The way out for a folder without a run: the run that it lies in, where it lies in one."""
+    whole = path.absolute()
+    for above in (whole, *whole.parents[:3]):
+        if (above / "manifest.json").exists():
+            return f"it belongs to the run {above}; name that"
+    return "'evergrow list' shows the runs there are"
+
+
+def root_of(run: Run) -> Path:
+    """The recipe's folder above a Run; raises InputError when the Run was moved out of it."""
+    for folder in (run.folder.parent, run.folder.parent.parent):
+        if (folder / "data").is_dir():
+            return folder
+    raise InputError(
+        f"{run.folder}: the data folder it was trained with is not above it; "
+        "move the whole recipe folder, not one run of it"
+    )
+
+
+def refuse_missing(path: Path, rule: str) -> None:
+    """Raise InputError for a path that is not there; the way out is the nearest one that is, or
+    ``rule``."""
+    if not path.exists():
+        meant = nearest_path(path)
+        way = rule if meant is None else f"did you mean {str(meant)!r}?"
+        raise InputError(f"{path}: no such file or folder; {way}")
+
+
+def nearest_path(path: Path) -> Path | None:
+    """What is there and differs from ``path`` by a slip in one name of it."""
+    missing = next(place for place in (*reversed(path.parents), path) if not place.exists())
+    beside = missing.parent.iterdir() if missing.parent.is_dir() else []
+    similar = difflib.get_close_matches(missing.name, [place.name for place in beside], 1)
+    meant = missing.with_name(similar[0]) / path.relative_to(missing) if similar else missing
+    return meant if meant.exists() else None
 
 
 @contextmanager

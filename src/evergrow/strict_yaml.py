@@ -8,6 +8,7 @@ import yaml
 
 from evergrow.errors import InputError
 
+Raw = dict[str, Any]  # settings as a file has them, before a model has decoded them
 MOST_LEVELS = 60  # of brackets within brackets; recipes have six
 MOST_VALUES = 100_000  # an alias of aliases is a million values in ten lines
 
@@ -74,7 +75,7 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path) -> Raw:
     """Read a YAML mapping; raises InputError for a missing, empty, broken or non-mapping file."""
     return parse_yaml(read_text(path), str(path))
 
@@ -93,7 +94,7 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def parse_yaml(text: str, where: str) -> dict[str, Any]:
+def parse_yaml(text: str, where: str) -> Raw:
     """Decode YAML text that must be a mapping; ``where`` opens the error's sentence."""
     data = parse_value(text, where)
     if not isinstance(data, dict):

@@ -1,5 +1,6 @@
 """The command line: its frozen set of options, what it imports, exit codes and one-line errors."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -36,39 +37,48 @@ COMMANDS = {
         "--set",
         "--tokens",
     ],
+    "init": ["folder", "--model", "--name"],
     "curate": ["recipe", "overrides", "--runs", "--what-if"],
-    "eval": ["model", "--add", "--data", "--sequence-length"],
+    "eval": ["model", "--add", "--data", "--json", "--sequence-length"],
     "extend": ["run", "--open", "--tokens"],
     "grow apply": [
         "source",
         "--data",
         "--depth",
+        "--drop",
+        "--experts",
         "--goal",
         "--layers",
         "--method",
         "--noise",
         "--out",
+        "--per-token",
         "--seed",
         "--to",
+        "--tokenizer",
     ],
     "grow plan": [
         "source",
         "--depth",
+        "--drop",
+        "--experts",
         "--goal",
         "--json",
         "--layers",
         "--method",
         "--noise",
+        "--per-token",
         "--seed",
         "--to",
+        "--tokenizer",
     ],
     "grow verify": ["source", "grown", "--data", "--json", "--tolerance"],
-    "list": ["--runs"],
-    "log": ["run", "--seen"],
+    "list": ["--json", "--runs"],
+    "log": ["run", "--json", "--seen"],
     "open": ["run", "--runs"],
     "prune": ["run", "--dry"],
     "report": ["run"],
-    "run": ["recipe", "overrides", "--dry", "--fresh", "--open", "--runs"],
+    "run": ["recipe", "overrides", "--dry", "--fresh", "--json", "--open", "--runs"],
     "sample": ["model", "--prompt", "--seed", "--temperature", "--tokens"],
     "schema": [],
     "study": ["name", "overrides", "--fresh", "--modality", "--runs", "--scale", "--seeds"],
@@ -173,8 +183,10 @@ def test_wrong_usage_ends_with_2(
         (InputError("not so"), 2, "not so"),
         (PermissionError(13, "Permission denied", "runs"), 1,
          "[Errno 13] Permission denied: 'runs'"),
-        (Stopped(2, "step 7"), 130, "stopped by signal 2; everything up to step 7 is saved"),
-        (Stopped(15, "step 7"), 143, "stopped by signal 15; everything up to step 7 is saved"),
+        (Stopped(2, "step 7"), 130,
+         "stopped by signal 2; everything up to step 7 is saved; run the same command to go on"),
+        (Stopped(15, "step 7"), 143,
+         "stopped by signal 15; everything up to step 7 is saved; run the same command to go on"),
     ],
 )  # fmt: skip
 def test_errors_have_their_exit_codes(
@@ -197,3 +209,16 @@ def test_debug_shows_where_it_happened(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(sys, "argv", ["evergrow", "log", str(tmp_path), "--debug"])
     with pytest.raises(InputError, match="no run here"):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    ("typed", "place", "offered"),
+    [("evergrow con", 1, "continue"), ("evergrow run --d", 2, "--dry")],
+)
+def test_a_shell_completes_verbs_and_options(typed: str, place: int, offered: str) -> None:
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(place), "_EVERGROW_COMPLETE": "complete_bash"}
+    code = "import sys; sys.argv = ['evergrow']; from evergrow.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [offered]

@@ -24,16 +24,16 @@ def test_shapes_are_those_of_schedules() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run", "{tmp}/r.yaml"], "{tmp}/r.yaml: cannot be read (No such file or directory); "
-         "give the path of a file"),
-        (["run", "{tmp}/r.yaml", "dry"], "'dry': expected key=value, for example "
+        (["run", "{tmp}/r.yaml"], "{tmp}/r.yaml: no such file; recipes that come along: growing, "
+         "images, quickstart, tree"),
+        (["run", "quickstart", "dry"], "'dry': expected key=value, for example "
          "train.batch_size=8"),
         (["extend", "{tmp}", "--tokens", "2 billion"],
          "--tokens: expected a count such as 20B, 500M or 4k, got '2 billion'"),
         (["extend", "{tmp}", "--tokens", "0"], "--tokens: expected at least one token, got 0"),
-        (["continue", "{tmp}", "--data", "x", "--tokens", "1k", "--name", "n", "--peak-lr", "1"],
+        (["continue", "{tmp}", "--data", "/usr", "--tokens", "1", "--name", "n", "--peak-lr", "1"],
          "--peak-lr and --evaluate: {tmp} is a run and has its own"),
-        (["continue", "{tmp}/no", "--data", "x", "--tokens", "1k", "--name", "n", "--replay", "1"],
+        (["continue", "{tmp}/no", "--data", "/", "--tokens", "1", "--name", "n", "--replay", "1"],
          "--replay: {tmp}/no has no run, so there is no old data to replay"),
         (["continue", "{tmp}", "--data", "x", "--tokens", "1k", "--name", "n", "--mix", "a", "b"],
          "--mix: expected files and their share between 0 and 1, such as --mix 'general/*.jsonl' "

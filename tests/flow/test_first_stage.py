@@ -190,3 +190,33 @@ def test_moments_that_a_recipe_asks_for_and_are_not_there_are_refused_early(
     with pytest.raises(InputError, match="weights, configuration, tokenizer or moments"):
         carry(recipe, tmp_path, base)
     assert run.manifest.status == "done"
+
+
+def test_a_release_as_a_model_says_what_stays_behind_and_takes_no_other_runs_place(
+    base: Path, whole: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    lived = Path(shutil.copytree(whole.parent, tmp_path / "lived" / "tiny"))
+    release = lived / "main" / "releases" / "two"
+    few: dict[str, Any] = {"held_out.tokens": 500, "schedule.peak_lr": 1e-3}
+    window: dict[str, Any] = {"train.sequence_length": 32, "train.batch_size": 4}
+
+    def begin(model: Path, rate: float = 1e-3) -> None:
+        changes = {**few, **window, "schedule.peak_lr": rate}
+        listener = Listener(say=said.append)
+        continue_model(
+            str(model), [str(base / "sky" / "*.txt")], 512, "sky", tmp_path, listener, changes
+        )
+
+    begin(release)
+    assert said[0].startswith(f"{release} is a release and begins a run of its own: the trunk that")
+    assert said[0].endswith(f"stays behind; to go on with that: evergrow continue {lived}/main")
+    with pytest.raises(InputError, match=rf"{tmp_path}/sky exists, made of another model"):
+        begin(release, 2e-3)
+    said.clear()
+    begin(release)  # the same once more: done already
+    copy = tmp_path / "copy"
+    shutil.copytree(release, copy)
+    with pytest.raises(InputError, match="sky exists, made of another model"):
+        begin(copy)
+    assert said[-1].endswith("stays behind in the run tiny, main, seed 0")

@@ -63,11 +63,14 @@ def test_a_list_names_every_run_with_its_state(
         carry(tiny(name="other", seeds=[0, 1]), lived.parent, base)
     other, unbegun, done = list_runs(lived.parent)
     assert (other.path.name, other.status, other.stages) == ("seed-0", "running", "1/2")
+    assert other.tokens == (12 + 6) * PER_STEP  # of a stage under way what is saved
     assert (unbegun.stages, unbegun.tokens) == ("0/2", 0)
     assert (done.path, done.status, done.stages) == (lived / "main", "done", "2/2")
     assert done.tokens == 24 * PER_STEP
     size = sum(p.stat().st_size for p in (lived / "main").rglob("*") if p.is_file())
     assert done.num_bytes == size
+    with pytest.raises(InputError, match="no such file or folder; go where your runs are kept"):
+        list_runs(base / "elsewhere")
 
 
 def test_prune_keeps_the_head_and_the_fork_of_the_last_stage(lived: Path) -> None:

@@ -104,17 +104,26 @@ def test_running_the_recipe_again_keeps_an_extension(base: Path, lived: Path) ->
     assert contents(extended.folder) == before
 
 
-def test_an_unfinished_stage_is_not_extended_or_annealed(
+def test_an_unfinished_stage_is_not_annealed(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with killed_at(monkeypatch, checkpoints, "save_checkpoint", 7):
         carry(tiny(), tmp_path, base)
-    for verb in (
-        lambda: extend(tmp_path / "tiny", PER_STEP, Listener()),
-        lambda: anneal(tmp_path / "tiny", PER_STEP, "linear", 0.1, Listener()),
-    ):
-        with pytest.raises(InputError, match="two is not finished; run the recipe again"):
-            verb()
+    with pytest.raises(InputError, match="two is not finished; run the recipe again"):
+        anneal(tmp_path / "tiny", PER_STEP, "linear", 0.1, Listener())
+
+
+def test_the_same_extend_again_finishes_what_was_stopped(
+    lived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with killed_at(monkeypatch, checkpoints, "save_checkpoint", 2):
+        extend(lived, 6 * PER_STEP, Listener())
+    assert Run(lived / "main").manifest.stages[-1].status != "done"
+    extend(lived, 6 * PER_STEP, Listener(say=said.append))
+    last = Run(lived / "main").manifest.stages[-1]
+    assert (last.status, last.num_steps) == ("done", 12 + 6)
+    assert said[0] == "two goes on to the end it had; nothing is added to it"
 
 
 def test_continue_starts_the_new_source_at_its_beginning_and_measures_the_past(

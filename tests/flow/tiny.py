@@ -16,9 +16,8 @@ from evergrow.lineage import Measured
 from evergrow.listener import Listener
 from evergrow.objectives.lines import Probed
 from evergrow.recipe import Recipe, decode_recipe
-from evergrow.run import Run
+from evergrow.run import Run, root_of
 from evergrow.scores.store import Score, losses, read_scores
-from evergrow.stage.work import root_of
 
 SYLLABLES = {
     "land": ["tree", "root", "leaf", "moss", "stone", "hill"],

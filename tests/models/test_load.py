@@ -24,7 +24,6 @@ from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig, Preset
 from evergrow.models.load import (
     empty_model,
-    find_model,
     kind_in,
     load_model,
     model_from_config,
@@ -32,7 +31,6 @@ from evergrow.models.load import (
 )
 from evergrow.models.presets import PRESETS, from_scratch
 from evergrow.models.save import save_release
-from evergrow.run import Begin, Ledger, Manifest, StageRecord, Start, write_manifest
 
 
 @pytest.fixture
@@ -164,11 +162,11 @@ def test_sharded_weights_load_and_a_lost_shard_is_refused(
 
 
 def test_a_missing_folder() -> None:
-    with pytest.raises(InputError, match=r"\./not/here: no such folder; give a model folder"):
+    with pytest.raises(InputError, match="not/here: no such file or folder; give a model folder"):
         load_model("./not/here")
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         load_model(Path("not-here"))
-    with pytest.raises(InputError, match="runs/not/here: no such folder"):
+    with pytest.raises(InputError, match="runs/not/here: no such file or folder"):
         load_model("runs/not/here")
 
 
@@ -181,98 +179,6 @@ def test_a_hub_id_is_not_asked_for_when_offline(
         load_model("nobody/nothing")
     with pytest.raises(InputError, match=r"no folder of this name.*[Rr]epo id must use"):
         load_model("not a hub id")
-
-
-def test_a_hub_id_loads_from_the_cache_when_offline(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path
-) -> None:
-    cached = tmp_path / "cache" / "models--someone--small"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text("0" * 40)
-    (cached / "snapshots").mkdir()
-    folder.rename(cached / "snapshots" / ("0" * 40))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def from_cache(name: str, **settings: Any) -> str:
-        from huggingface_hub import snapshot_download
-
-        return snapshot_download(name, cache_dir=tmp_path / "cache", **settings)
-
-    monkeypatch.setattr("evergrow.models.load.snapshot_download", from_cache)
-    assert find_model("someone/small").name == "0" * 40
-    assert load_model("someone/small").config.hidden_size == 16
-
-
-def test_of_a_hub_id_all_is_fetched_but_what_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def fetched(name: str, **settings: Any) -> str:
-        asked.append(settings)
-        return name
-
-    monkeypatch.setattr("evergrow.models.load.snapshot_download", fetched)
-    find_model("someone/small")
-    find_model("someone/small", without=("*.bin", "onnx/*"))
-    assert asked[0]["ignore_patterns"] == ["*/*"]
-    assert "*.bin" not in asked[0]["allow_patterns"]
-    assert asked[1] == {"allow_patterns": None, "ignore_patterns": ["*.bin", "onnx/*"]}
-
-
-def stage(name: str, release: str | None) -> StageRecord:
-    return StageRecord(
-        name=name,
-        key="k",
-        begin=Begin(kind="start"),
-        path=[0],
-        first_step=0,
-        num_steps=1,
-        fork_step=None,
-        clock=0,
-        per_step=1,
-        counted="tokens",
-        unit="bits per byte",
-        objective="causal",
-        mixture={"s": 1.0},
-        replay={},
-        schedule=[],
-        release_schedule=None,
-        ledger=Ledger(
-            shares={},
-            replay_shares=(0, 1),
-            replay_order="seen",
-            num_samples=1,
-            sizes={},
-            tokens_an_item={},
-        ),
-        seen={},
-        release=release,
-    )
-
-
-def run_with(stages: list[StageRecord]) -> Manifest:
-    return Manifest(
-        evergrow="0.1.0",
-        commit=None,
-        name="n",
-        arm="main",
-        seed=0,
-        recipe={},
-        environment={},
-        start=Start(source="s", kind="causal", key="k"),
-        model={},
-        data={},
-        stages=stages,
-    )
-
-
-def test_a_run_stands_for_its_newest_release(tmp_path: Path) -> None:
-    stages = [stage("a", "releases/a"), stage("b", "releases/b"), stage("c", None)]
-    write_manifest(tmp_path, run_with(stages))
-    assert find_model(tmp_path) == tmp_path / "." / "releases/b"
-    write_manifest(tmp_path, run_with(stages[2:]))
-    with pytest.raises(InputError, match="has no release yet; finish its first stage"):
-        find_model(tmp_path)
 
 
 def test_a_folder_without_config(folder: Path) -> None:

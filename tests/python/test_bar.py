@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evergrow.listener import Listener, Progress
+from evergrow.listener import Listener, Progress, Reading
 from evergrow.python import bar
 
 
@@ -42,7 +42,8 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Display:
 
 
 def at(done: int, loss: float | None = 2.0) -> Progress:
-    return Progress(Path("runs/a<b"), "two", "trunk", done, 10, {"loss": loss})
+    read = Reading(loss, 1e-3, 1500.0, "tokens", 0.25, 2e9)
+    return Progress(Path("runs/a<b"), "two", "trunk", done, 10, read)
 
 
 def test_a_notebook_has_one_bar_that_is_gone_at_the_end(

@@ -17,6 +17,7 @@ from evergrow.errors import EvergrowError
 
 # A command and its file here, in the order of --help.
 COMMANDS = {
+    "init": "init",
     "run": "run",
     "continue": "run",
     "extend": "run",
@@ -62,7 +63,6 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="With --debug, anywhere, an error shows where in the code it was raised.",

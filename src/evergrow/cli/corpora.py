@@ -1,7 +1,5 @@
 """Commands on corpora: curate, why; waterfalls, and why a document is in one or not."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -13,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from evergrow.cli.live import watching
-from evergrow.cli.options import RUNS, Overrides, Runs, settings_of
-from evergrow.cli.terminal import console, megabytes
+from evergrow.cli.options import RUNS, Json, Overrides, RecipePath, Runs, settings_of
+from evergrow.cli.terminal import console, megabytes, print_json
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def curate(
-    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML) with corpora.")],
+    recipe: RecipePath,
     overrides: Overrides = None,
     runs: Runs = RUNS,
     what_if: Annotated[
@@ -40,11 +38,13 @@ def curate(
     ] = None,
 ) -> None:
     """Make a recipe's corpora from its sources; run again to go on where it stopped."""
+    from evergrow.recipe import find_recipe, load_corpus_recipe
+
+    recipe = find_recipe(recipe)
+    loaded = load_corpus_recipe(recipe, settings_of(overrides))
     from evergrow.flow.corpora import curate
     from evergrow.flow.corpora import what_if as try_policy
-    from evergrow.recipe import load_corpus_recipe
 
-    loaded = load_corpus_recipe(recipe, settings_of(overrides))
     if what_if is not None:
         for told in try_policy(loaded, runs, what_if):
             show_what_if(told)
@@ -122,7 +122,7 @@ def why(
         int, typer.Option("--limit", min=1, help="Of a rule, so many documents.")
     ] = 20,
     runs: Runs = RUNS,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines: all of it.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Every rule, partner and hit that kept or dropped a document, and where it went."""
     from evergrow.flow.corpora import dropped_by, why
@@ -136,7 +136,7 @@ def why(
     else:
         raise InputError("why: name either a document, or with --rule what dropped others")
     if as_json:
-        sys.stdout.write(json.dumps(asdict(answer), indent=1, ensure_ascii=False) + "\n")
+        print_json(asdict(answer))
     else:
         show()
 

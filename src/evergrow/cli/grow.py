@@ -10,6 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from evergrow.cli.options import ModelName
 from evergrow.cli.terminal import console, megabytes
 from evergrow.errors import EvergrowError, InputError
 
@@ -21,7 +22,6 @@ grow = typer.Typer(
 )
 app.add_typer(grow, name="grow")
 
-Source = Annotated[str, typer.Argument(help="A model folder, a run (its release) or a hub id.")]
 To = Annotated[
     str, typer.Option(metavar="SIZES", help="Such as hidden=768,heads=12,ffn=3072,layers=12.")
 ]
@@ -77,7 +77,7 @@ def _show_json(record: dict[str, Any]) -> None:
 
 @grow.command("plan")
 def grow_plan(
-    source: Source,
+    source: ModelName,
     to: To = "",
     layers: Layers = None,
     tokenizer: NewTokenizer = None,
@@ -103,18 +103,23 @@ def grow_plan(
         noise=noise,
         seed=seed,
     )
-    from evergrow.flow.grow_folders import plan
+    from evergrow.models.find import refuse_no_path
+
+    refuse_no_path(source)
+    from evergrow.flow.grow_folders import annealed, plan
 
     record = plan(source, config)
     if as_json:
         _show_json(record)
-    else:
-        show_growth(record)
+        return
+    if said := annealed(source):
+        console.print(said, soft_wrap=True)
+    show_growth(record)
 
 
 @grow.command("apply")
 def grow_apply(
-    source: Source,
+    source: ModelName,
     out: Annotated[Path, typer.Option(help="The new folder.")],
     to: To = "",
     layers: Layers = None,
@@ -141,6 +146,9 @@ def grow_apply(
         noise=noise,
         seed=seed,
     )
+    from evergrow.models.find import refuse_no_path
+
+    refuse_no_path(source)
     from evergrow.flow.grow_folders import annealed, apply
     from evergrow.grow.companions import stays_behind
 
@@ -157,7 +165,7 @@ def grow_apply(
 
 @grow.command("verify")
 def grow_verify(
-    source: Source,
+    source: ModelName,
     grown: Annotated[str, typer.Argument(help="The model grown from it.")],
     data: TextData = None,
     tolerance: Annotated[
@@ -166,6 +174,10 @@ def grow_verify(
     as_json: Json = False,
 ) -> None:
     """Compare a grown model with its source; ends with 1 when it is not what was planned."""
+    from evergrow.models.find import refuse_no_path
+
+    refuse_no_path(source)
+    refuse_no_path(grown)
     from evergrow.flow.grow_folders import verify
 
     record = verify(source, grown, data or [], tolerance)
@@ -176,6 +188,8 @@ def grow_verify(
         show_verification(record["verification"])
     if record["problems"]:
         raise EvergrowError(f"{grown}: {'; '.join(record['problems'])}")
+    if not as_json:
+        console.print(f"{grown}: verified, it is what was planned", soft_wrap=True)
 
 
 _COSTS = {

@@ -1,8 +1,7 @@
 """Commands on what there is: eval, sample, report, list, log, prune, schema; their tables."""
 
-import json
-import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from evergrow.cli.live import watching
-from evergrow.cli.options import RUNS, RunPath, Runs, parse_tokens
-from evergrow.cli.terminal import console, megabytes, rounded
+from evergrow.cli.options import RUNS, Json, ModelName, RunPath, Runs, parse_tokens
+from evergrow.cli.terminal import beside, console, megabytes, print_json, rounded
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command("eval")
 def eval_(
-    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    model: ModelName,
     data: Annotated[
         list[str] | None, typer.Option(help="Files; default: the run's held-out streams.")
     ] = None,
@@ -33,17 +32,31 @@ def eval_(
         list[str] | None,
         typer.Option(help="name=files: measure every release of a run on it from now on."),
     ] = None,
-    sequence_length: Annotated[int | None, typer.Option(help="Tokens a window.")] = None,
+    sequence_length: Annotated[int | None, typer.Option(help="Tokens a window.", min=2)] = None,
+    as_json: Json = False,
 ) -> None:
     """Losses with 95 % intervals; what a run has measured before is not measured again."""
-    from evergrow.flow.look import evaluate
+    from evergrow.flow.asked import refuse_no_files
+    from evergrow.flow.find import find_root
+    from evergrow.models.find import find_model
+
+    more = [pair_of(text) for text in add or []]
+    refuse_no_files(data or [], Path.cwd(), "--data")
+    refuse_no_files([files for _, files in more], Path.cwd(), "--add")
+    if more:
+        find_root(Path(model))
+    folder = find_model(model)
+    from evergrow.flow.look import evaluate  # after what was typed: its mistakes need no torch
     from evergrow.flow.verbs import measure_also
 
-    if add:
-        with watching() as listener:
-            for name, files in (pair_of(text) for text in add):
-                measure_also(model, name, files, listener)
-    show_scores(evaluate(model, data or [], sequence_length))
+    with watching(beside if as_json else None) as listener:
+        for name, files in more:
+            measure_also(Path(model), name, files, listener)
+    found = evaluate(folder, data or [], sequence_length)
+    if as_json:
+        print_json([line.model_dump(mode="json") for line in found])
+    else:
+        show_scores(found)
 
 
 def pair_of(text: str) -> tuple[str, str]:
@@ -102,7 +115,7 @@ def show_findings(line: "Measured") -> None:
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(help="A run, a release, or a model folder.")],
+    model: ModelName,
     prompt: Annotated[str, typer.Option(help="The beginning of the text.")] = "",
     tokens: Annotated[
         int, typer.Option(parser=parse_tokens, metavar="COUNT", help="How much to write.")
@@ -111,9 +124,12 @@ def sample(
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
 ) -> None:
     """Text from a prompt."""
+    from evergrow.models.find import find_model
+
+    folder = find_model(model)
     from evergrow.flow.look import sample
 
-    text = sample(model, prompt, tokens, temperature, seed)
+    text = sample(folder, prompt, tokens, temperature, seed)
     console.print(prompt + text, markup=False, soft_wrap=True)
 
 
@@ -127,11 +143,17 @@ def report(run: RunPath) -> None:
 
 
 @app.command("list")
-def list_(runs: Runs = RUNS) -> None:
+def list_(runs: Runs = RUNS, as_json: Json = False) -> None:
     """Every run with its state and size."""
     from evergrow.flow.listing import list_runs
 
-    show_runs(list_runs(runs))
+    found = list_runs(runs)
+    if as_json:
+        print_json([{**asdict(run), "path": str(run.path)} for run in found])
+    elif found:
+        show_runs(found)
+    else:
+        console.print(f"no runs in {runs} yet; make one with evergrow run", markup=False)
 
 
 def show_runs(runs: Sequence["Listed"]) -> None:
@@ -149,12 +171,15 @@ def log(
     seen: Annotated[
         bool, typer.Option("--seen", help="What was read, by source and range.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """The lineage of a run as a tree."""
     from evergrow.flow.find import find_run
 
     found = find_run(run)
-    if seen:
+    if as_json:
+        print_json(found.manifest.model_dump(mode="json", exclude={"recipe", "environment"}))
+    elif seen:
         show_seen(found)
     else:
         show_lineage(found)
@@ -219,6 +244,9 @@ def prune(
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would go.")] = False,
 ) -> None:
     """Delete checkpoints that going on does not need; releases and records stay."""
+    from evergrow.flow.find import find_run
+
+    find_run(run)
     from evergrow.flow.look import prune
 
     names, num_bytes = prune(run, dry)
@@ -236,4 +264,4 @@ def schema() -> None:
     """The JSON schema of recipes, for editors."""
     from evergrow.recipe import Recipe
 
-    sys.stdout.write(json.dumps(Recipe.model_json_schema(by_alias=True), indent=1) + "\n")
+    print_json(Recipe.model_json_schema(by_alias=True))

@@ -11,6 +11,8 @@ from evergrow.errors import InputError
 if TYPE_CHECKING:
     from evergrow.flow.first_stage import Mix
 
+Settings = dict[str, Any]  # values by dotted path, as YAML reads them
+
 
 def parse_tokens(text: str) -> int:
     """At least one token, from a count such as 20M; raises InputError."""
@@ -44,7 +46,7 @@ def mix_of(words: list[str] | None) -> "Mix | None":
     return Mix(globs, share)
 
 
-def settings_of(overrides: list[str] | None) -> dict[str, Any]:
+def settings_of(overrides: list[str] | None) -> Settings:
     """Dotted keys and values of ``key.path=value`` words; raises InputError for other words."""
     from evergrow.config import parse_override
 
@@ -72,7 +74,16 @@ class ManyFiles(TyperCommand):
 
 FILES = ("--data", "--evaluate", "--mix")
 RUNS = Path("runs")
+RecipePath = Annotated[
+    Path,
+    typer.Argument(help="A recipe (YAML), or the name of one that comes along: quickstart."),
+]
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
+ModelName = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A model folder, a run (its newest release) or a hub id."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For machines: all of it.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.path=value ...")]
 Tokens = Annotated[

@@ -1,5 +1,6 @@
 """Commands that train: run, continue, extend, anneal; the plan before and the arms after."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,20 +11,24 @@ from rich.table import Table
 from evergrow.cli.live import tell_page, watching
 from evergrow.cli.options import (
     RUNS,
+    Json,
     ManyFiles,
     Opens,
     Overrides,
+    RecipePath,
     RunPath,
     Runs,
+    Settings,
     Tokens,
     mix_of,
     settings_of,
 )
-from evergrow.cli.terminal import console, megabytes, rounded
+from evergrow.cli.terminal import beside, console, megabytes, print_json, rounded
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
     from evergrow.flow.dry import Plan, StagePlan
+    from evergrow.flow.first_stage import Mix
     from evergrow.flow.pages import Carried
     from evergrow.stage.summary import Summary
 
@@ -34,7 +39,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    recipe: RecipePath,
     overrides: Overrides = None,
     runs: Runs = RUNS,
     fresh: Annotated[
@@ -42,27 +47,30 @@ def run(
     ] = False,
     dry: Annotated[bool, typer.Option("--dry", help="Draw the plan and write nothing.")] = False,
     opens: Opens = False,
+    as_json: Json = False,
 ) -> None:
     """Carry out a recipe; run again, or run its copy in the run's folder, to go on."""
-    from evergrow.recipe import load_recipe
-
-    loaded = load_recipe(recipe, settings_of(overrides))
-    from evergrow.flow.dry import draw_plan  # after the recipe: its mistakes need no torch
+    from evergrow.flow.asked import refuse_absent
     from evergrow.flow.find import runs_of
+    from evergrow.recipe import find_recipe, load_recipe
+
+    recipe = find_recipe(recipe)
+    loaded = load_recipe(recipe, settings_of(overrides))
+    runs, base = runs_of(recipe, runs), recipe.resolve().parent
+    refuse_absent(loaded, base, runs / loaded.name)
+    from evergrow.flow.dry import draw_plan  # after the recipe: its mistakes need no torch
     from evergrow.flow.recipes import carry_out
 
-    runs = runs_of(recipe, runs)
-    base = recipe.resolve().parent
-    with watching() as listener:
+    with watching(beside if as_json else None) as listener:
         if dry:
             plan = draw_plan(loaded, base, listener, runs)
         else:
             tell_page(listener, opens)
             carried = carry_out(loaded, runs, base, listener, fresh)
     if dry:
-        show_plan(plan)
+        print_json(asdict(plan)) if as_json else show_plan(plan)
     else:
-        _show(carried)
+        _show(carried, as_json)
 
 
 @app.command("continue", cls=ManyFiles)
@@ -96,36 +104,81 @@ def continue_(
     opens: Opens = False,
 ) -> None:
     """A new stage with new data, on a run's trunk or on a model that has no run yet."""
-    from evergrow.flow.first_stage import continue_model
-    from evergrow.flow.verbs import continue_run
+    from evergrow.flow.asked import refuse_no_files
 
-    changes, mixed = settings_of(settings), mix_of(mix)
     if bool(data) == new:
         raise InputError("continue: give either --data with files, or --new for a run's own files")
+    refuse_no_files(data or [], Path.cwd(), "--data")
+    refuse_no_files(evaluate or [], Path.cwd(), "--evaluate")
+    changes, mixed = settings_of(settings), mix_of(mix)
+    if Path(model).is_dir() and not (Path(model) / "config.json").exists():
+        if peak_lr is not None or evaluate:
+            raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
+        if replay is not None:
+            changes["replay.fraction"] = replay
+        carried = _continue_run(Path(model), data or [], tokens, name, changes, mixed, opens)
+    else:
+        if new:
+            raise InputError(f"--new: {model} has no run, so it has read no files yet")
+        if replay is not None:
+            raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
+        if peak_lr is not None:
+            changes["schedule.peak_lr"] = peak_lr
+        carried = _continue_model(
+            model, data or [], tokens, name, runs, changes, evaluate or [], mixed, opens
+        )
+    _show(carried)
+
+
+def _continue_run(
+    run: Path,
+    data: list[str],
+    tokens: int,
+    name: str,
+    changes: Settings,
+    mixed: "Mix | None",
+    opens: bool,
+) -> "Carried":
+    from evergrow.flow.find import find_run
+
+    find_run(run)
+    from evergrow.flow.verbs import continue_run  # after what was typed: its mistakes need no torch
+
     with watching() as listener:
         tell_page(listener, opens)
-        if (Path(model) / "config.json").exists() or not Path(model).is_dir():
-            if new:
-                raise InputError(f"--new: {model} has no run, so it has read no files yet")
-            if replay is not None:
-                raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
-            if peak_lr is not None:
-                changes["schedule.peak_lr"] = peak_lr
-            carried = continue_model(
-                model, data or [], tokens, name, runs, listener, changes, evaluate or [], mixed
-            )
-        else:
-            if peak_lr is not None or evaluate:
-                raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
-            if replay is not None:
-                changes["replay.fraction"] = replay
-            carried = continue_run(Path(model), data or [], tokens, name, listener, changes, mixed)
-    _show(carried)
+        return continue_run(run, data, tokens, name, listener, changes, mixed)
+
+
+def _continue_model(
+    model: str,
+    data: list[str],
+    tokens: int,
+    name: str,
+    runs: Path,
+    changes: Settings,
+    evaluate: list[str],
+    mixed: "Mix | None",
+    opens: bool,
+) -> "Carried":
+    from evergrow.flow.asked import refuse_no_rate
+    from evergrow.models.find import find_model, refuse_no_path
+
+    refuse_no_path(model)
+    refuse_no_rate(model, changes)
+    find_model(model)
+    from evergrow.flow.first_stage import continue_model
+
+    with watching() as listener:
+        tell_page(listener, opens)
+        return continue_model(model, data, tokens, name, runs, listener, changes, evaluate, mixed)
 
 
 @app.command()
 def extend(run: RunPath, tokens: Tokens, opens: Opens = False) -> None:
     """More of a run's last stage; its release is made anew at the new end."""
+    from evergrow.flow.find import find_run
+
+    find_run(run)
     from evergrow.flow.verbs import extend
 
     with watching() as listener:
@@ -142,6 +195,9 @@ def anneal(
     floor: Annotated[float, typer.Option(help="Last rate, as a share of the peak.")] = 0.1,
 ) -> None:
     """A release on request: branch off the trunk's head, rate to the floor, the trunk untouched."""
+    from evergrow.flow.find import find_run, last_done
+
+    last_done(find_run(run))
     from evergrow.flow.annealing import anneal
 
     with watching() as listener:
@@ -187,7 +243,11 @@ def _show_growth(arm: str, stage: "StagePlan") -> None:
         console.print(f"  {sizes}: {verdict.exactness}; {verdict.reason}", soft_wrap=True)
 
 
-def _show(carried: "Carried") -> None:
+def _show(carried: "Carried", as_json: bool = False) -> None:
+    if as_json:
+        places = {"folder": str(carried.folder), "report": str(carried.report)}
+        print_json({**carried.summary.model_dump(mode="json"), **places})
+        return
     show_summary(carried.summary)
     console.print(f"report: {carried.report}", soft_wrap=True)
 

@@ -33,11 +33,12 @@ def study(
 ) -> None:
     """One question of one paper: paired seeds, and a verdict on each of its claims."""
     from evergrow.studies import find_study
-    from evergrow.studies.harness import carry_out_study, study_recipe
-    from evergrow.studies.table import claims_table, numbers_table, what_is_missing
 
     settings = settings_of(overrides)
     asked = find_study(name, modality, settings.pop("data", None))
+    from evergrow.studies.harness import carry_out_study, study_recipe
+    from evergrow.studies.table import claims_table, numbers_table, what_is_missing
+
     recipe = study_recipe(asked, seeds, settings, scale)
     with watching() as listener:
         findings = carry_out_study(asked, recipe, runs, listener, fresh)

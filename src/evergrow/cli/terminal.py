@@ -1,8 +1,17 @@
-"""Where all commands print, and how sizes are said."""
+"""Where all commands print, for people and for machines, and how sizes are said."""
+
+import json
+import sys
 
 from rich.console import Console
 
 console = Console(highlight=False)
+beside = Console(highlight=False, stderr=True)  # what is said while machines read the output
+
+
+def print_json(record: object) -> None:
+    """Plain data as JSON, for machines."""
+    sys.stdout.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def megabytes(num_bytes: float) -> str:

@@ -13,6 +13,7 @@ from evergrow.corpus.curate.executor import Executor
 from evergrow.corpus.curate.manifest import MADE, MANIFEST
 from evergrow.corpus.curate.stages import Order, curate_corpus
 from evergrow.corpus.curate.units import tidied
+from evergrow.corpus.curate.waterfall import drops_most
 from evergrow.disk import write_file
 from evergrow.errors import InputError
 from evergrow.listener import Listener, Progress
@@ -76,6 +77,9 @@ def make_corpora(
     for wish in wishes:
         if wish.name not in made:
             made[wish.name] = _make(wish, workers, root / FOLDER, base, listener)
+            told = made[wish.name].manifest.waterfall
+            for warning in drops_most(told, wish.name, made[wish.name].folder):
+                listener.say(warning)
         for warning in made[wish.name].manifest.warnings:
             listener.say(f"{wish.name}: {warning}")
     _write_down([wish.name for wish in wishes], root, listener)
@@ -126,8 +130,8 @@ def _write_down(names: Sequence[str], root: Path, listener: Listener) -> None:
 
 def _teller(folder: Path, listener: Listener) -> Callable[[str, int, int], None]:
     def tell(stage: str, done: int, total: int) -> None:
-        record = {"words": f"{done:,} of {total:,}"}
-        listener.progress(Progress(folder, stage, stage, done, total, record))
+        words = f"{done:,} of {total:,}"
+        listener.progress(Progress(folder, stage, stage, done, total, words=words))
         if done == total:
             listener.say(f"{folder.name}: {stage}, {total:,} done")
 

@@ -16,7 +16,8 @@ from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.families import family_of
-from evergrow.models.load import empty_model, find_model
+from evergrow.models.find import find_model
+from evergrow.models.load import empty_model
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.schedules import StageSchedule, num_steps

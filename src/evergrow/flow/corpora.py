@@ -18,8 +18,10 @@ from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.recipe import CorpusRecipe
 from evergrow.report import write_report
-from evergrow.run import locked
+from evergrow.run import locked, refuse_missing
 from evergrow.strict_yaml import load_yaml
+
+MADE_BY = "make it with 'evergrow curate', or give the folder that holds it"
 
 
 def curate(recipe: CorpusRecipe, runs: Path, base: Path, listener: Listener) -> list[Corpus]:
@@ -46,6 +48,7 @@ def why(corpus: Path, wanted: str, runs: Path) -> Answer:
     ``corpus`` is a corpus' folder, or a recipe's; raises InputError when several of its corpora
     know the document.
     """
+    refuse_missing(corpus, MADE_BY)
     folders = [corpus] if (corpus / MANIFEST).exists() else finished_corpora(corpus)
     known = [f for f in folders if is_known(Corpus.open(f), wanted)] if folders[1:] else folders
     if len(known) > 1:
@@ -72,6 +75,7 @@ def what_if(recipe: CorpusRecipe, runs: Path, policy: Path) -> list[Tried]:
 
 def find_corpus(path: Path) -> Path:
     """The corpus' folder at ``path``, or the only one that the recipe in that folder has."""
+    refuse_missing(path, MADE_BY)
     found = finished_corpora(path)
     if (path / MANIFEST).exists() or not found:
         return path  # opening it says what is missing

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow.pages import Carried, Refreshed, write_pages
+from evergrow.flow.progress import counting
 from evergrow.flow.score import score_run
 from evergrow.flow.units import Unit
 from evergrow.flow.workers import Job, Workers
@@ -19,6 +20,7 @@ from evergrow.stage.legs import carry_out_stage
 
 def train_units(root: Path, num_workers: int, units: list[Unit], listener: Listener) -> Carried:
     """Train what is not done yet, then write the summary and the report."""
+    listener = counting(_trained(root, units), listener)
     try:
         left = _num_sharing(root, units)
         if left:
@@ -38,6 +40,11 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
             write_pages(root, "stopped" if isinstance(error, Stopped) else "failed")
         raise
     return write_pages(root, "done")
+
+
+def _trained(root: Path, units: list[Unit]) -> list[tuple[Path, int]]:
+    """Run folder and place of every stage, once for all that share it."""
+    return [(root / unit.folder, place) for unit, place in _owners(root, units).values()]
 
 
 Owners = dict[str, tuple[Unit, int]]  # by a stage's key: who trains it, and its place there

@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.globs import match_paths
 from evergrow.flow.before import refuse_early
 from evergrow.flow.recipes import plan
 from evergrow.flow.units import Unit, unfold
@@ -14,18 +16,19 @@ from evergrow.listener import Listener
 from evergrow.models.config import explain
 from evergrow.models.describe import FP32, training_bytes
 from evergrow.models.load import empty_model
-from evergrow.recipe import Recipe
-from evergrow.run import Counts, Manifest, Run, StageRecord
+from evergrow.recipe import Recipe, decode_recipe
+from evergrow.run import Counts, Manifest, Run, StageRecord, root_of
 from evergrow.schedules import Segment, rate
 from evergrow.scores.opening import Opened
 from evergrow.stage.architecture import architecture, lay_out, plan_before
 from evergrow.stage.checkpoints import branch_points
 from evergrow.stage.counts import count
 from evergrow.stage.flops import counts_of, stage_flops
-from evergrow.stage.work import Work, open_work, root_of
+from evergrow.stage.work import Work, open_work
 from evergrow.train.loop import Leg, train_until
 
 TIMED_STEPS = 3
+READ_BYTES = 4_000_000  # of text a source: a tokenizer, a held-out part and a few steps of it
 CURVE_POINTS = 60
 
 
@@ -76,11 +79,15 @@ class Plan:
 def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None = None) -> Plan:
     """Prepare the data in a temporary folder, take three steps, say what the recipe would do.
 
-    Of what was made below ``runs`` before, corpora are read, or refused as the run would.
+    Of large sources READ_BYTES are read, which is said: their size decides nothing but how often
+    they are read. Of what was made below ``runs`` before, corpora are read, or refused as the run
+    would.
     """
+    before = runs / recipe.name if runs else None
+    recipe = _shorter(recipe, base, before, listener)
     with TemporaryDirectory(prefix="evergrow-dry-") as folder:
         root = Path(folder)
-        units, before = unfold(recipe), runs / recipe.name if runs else None
+        units = unfold(recipe)
         refuse_early(before or root, units)
         plan(units, recipe, root, base, listener, before)
         for line in explain(units[0].recipe.model):
@@ -91,6 +98,33 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None 
         known: dict[str, int] = {}
         sized = [_sizes(Run(root / unit.folder), unit.recipe, listener, known) for unit in units]
         return _plan(recipe, units, sized, max(known.values()), speed)
+
+
+def _shorter(recipe: Recipe, base: Path, before: Path | None, listener: Listener) -> Recipe:
+    """The recipe with no more of each source than a plan needs; one that was begun as it is."""
+    if before is not None and (before / "corpora").exists():
+        return recipe
+    changes: dict[str, object] = {}
+    for name, source in recipe.sources.items():
+        if not isinstance(source, SourceConfig):
+            continue
+        size = source.max_bytes if source.installed else _size(source, base)
+        if size is None or min(size, source.max_bytes or size) <= READ_BYTES:
+            continue
+        listener.say(
+            f"{name}: --dry reads {READ_BYTES / 1e6:.0f} MB of {size / 1e6:,.0f} MB; whether it "
+            "would be read more often than max_epochs allows is not asked"
+        )
+        changes[f"sources.{name}.max_bytes"] = READ_BYTES
+        changes[f"sources.{name}.max_epochs"] = 1e9
+    return decode_recipe(recipe.to_data(), changes) if changes else recipe
+
+
+def _size(source: SourceConfig, base: Path) -> int | None:
+    """Bytes of the files here that a source names."""
+    found = [path for glob in source.files for path in match_paths(glob, base, "--dry")]
+    files = [f for p in found for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _sizes(

@@ -5,34 +5,27 @@ from pathlib import Path
 from evergrow.config import decode
 from evergrow.errors import InputError
 from evergrow.flow.units import Unit
+from evergrow.lineage import read_node
 from evergrow.recipe import Recipe
-from evergrow.run import Run, StageRecord
+from evergrow.run import Run, StageRecord, only_run, refuse_missing, run_folders
 from evergrow.strict_yaml import load_yaml
+
+LISTED = "'evergrow list' shows the runs there are"
 
 
 def find_run(path: Path) -> Run:
     """The Run at ``path``, or the only one below it; raises InputError when there are several."""
-    path = path.absolute()  # "." has no parents
-    if (path / "manifest.json").exists():
-        return Run(path)
-    found = sorted(p.parent for p in path.glob("*/manifest.json"))
-    found += sorted(p.parent for p in path.glob("*/seed-*/manifest.json"))
-    if not found:
-        raise InputError(f"{path}: no run here; 'evergrow list' shows the runs there are")
-    if len(found) > 1:
-        names = ", ".join(p.relative_to(path).as_posix() for p in found)
-        raise InputError(f"{path}: holds several runs ({names}); name one, such as {found[0]}")
-    return Run(found[0])
+    return Run(only_run(path).absolute())  # below find_root's
 
 
 def runs_in(root: Path) -> list[Run]:
     """Every Run in a recipe's folder, by path."""
-    found = [*root.glob("*/manifest.json"), *root.glob("*/seed-*/manifest.json")]
-    return [Run(path.parent) for path in sorted(found)]
+    return [Run(folder) for folder in sorted(run_folders(root))]
 
 
 def find_root(path: Path) -> Path:
     """The recipe folder that ``path`` is, or that holds the Run at ``path``."""
+    refuse_missing(path, LISTED)
     path = path.absolute()
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "recipe.yaml").exists() and (folder / "data").is_dir():
@@ -59,8 +52,24 @@ def runs_of(recipe: Path, runs: Path) -> Path:
 
 def find_reported(path: Path) -> Path:
     """The same, or a folder at ``path`` that holds corpora and no run yet."""
+    refuse_missing(path, LISTED)
     alone = any(path.glob("corpora/*/corpus.json")) and not (path / "data").is_dir()
     return path if alone else find_root(path)
+
+
+def left_behind(folder: Path) -> str | None:
+    """What does not come along when a release is continued as a model; None for other models."""
+    run = folder.parent.parent
+    is_here = folder.parent.name == "releases" and (run / "manifest.json").exists()
+    node = None if is_here else read_node(folder)
+    if not is_here and (node is None or not node.of):
+        return None
+    said = (
+        f"{folder} is a release and begins a run of its own: the trunk that it left, with its "
+        "optimiser and the data to replay, stays behind"
+    )
+    where = "" if node is None else f" in the run {node.of}"
+    return f"{said}{where}" if node else f"{said}; to go on with that: evergrow continue {run}"
 
 
 def unit_of(run: Run, root: Path) -> Unit:
@@ -78,11 +87,3 @@ def last_done(run: Run) -> tuple[int, StageRecord]:
             f"{run.folder}: no stage is finished; run its recipe again to go on with the first"
         )
     return done[-1]
-
-
-def find_model(path: Path) -> Path:
-    """The model folder at ``path``: itself, or the newest release of the Run it names."""
-    if (path / "config.json").exists():
-        return path
-    run = find_run(path)
-    return run.folder / str(last_done(run)[1].release)

@@ -8,13 +8,16 @@ from pydantic import JsonValue
 from transformers import PreTrainedModel
 
 from evergrow.errors import InputError
+from evergrow.flow.asked import no_rate, refuse_no_rate
+from evergrow.flow.find import left_behind
 from evergrow.flow.pages import Carried
 from evergrow.flow.recipes import carry_out
 from evergrow.listener import Listener
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model
 from evergrow.models.kind import OF_PICTURES, kind_of
-from evergrow.models.load import find_model, load_model
-from evergrow.recipe import decode_recipe
+from evergrow.models.load import load_model
+from evergrow.recipe import Recipe, decode_recipe, load_recipe
 from evergrow.train.trainer import is_trainer_checkpoint, reached, trainer_moments
 
 SEQUENCE_LENGTH = 512
@@ -47,7 +50,10 @@ def continue_model(
     its moments. ``evaluate`` globs are measured before and after, never trained on: the old skills.
     ``mix`` is learnt beside ``data``, and measured: there is no replay of what was never seen here.
     """
+    refuse_no_rate(model, settings)
     folder = find_model(model)
+    if said := left_behind(folder):
+        listener.say(said)
     loaded = load_model(folder)
     if kind_of(loaded) in OF_PICTURES:
         raise InputError(
@@ -57,10 +63,7 @@ def continue_model(
     asks_rate = "schedule.peak_lr" not in settings
     given = {**_brought(folder, loaded, asks_rate, listener), **settings}
     if "schedule.peak_lr" not in given:
-        raise InputError(
-            f"{model}: give --peak-lr: a finished model does not say at which rate it was trained; "
-            "0.3 to 1 times its documented peak is a start, lower forgets less"
-        )
+        raise no_rate(model)
     window = context_window(loaded) or SEQUENCE_LENGTH
     old, general = beside("old", [name]), beside("general", [name])
     recipe: dict[str, Any] = {
@@ -77,7 +80,22 @@ def continue_model(
         "evaluate": {"sources": [old] if evaluate else []},
     }
     made = decode_recipe(watched(recipe, tokens), given)
+    _refuse_taken(runs / name, made)
     return carry_out(made, runs, Path.cwd(), listener)
+
+
+def _refuse_taken(root: Path, asked: Recipe) -> None:
+    """Raise InputError when another run has this folder; the same one, or a longer, goes on."""
+    if not (root / "recipe.yaml").exists():
+        return
+    both = [asked.to_data(), load_recipe(root / "recipe.yaml").to_data()]
+    for data in both:
+        data["stages"] = [{**stage, "tokens": None} for stage in data["stages"]]
+    if both[0] != both[1]:
+        raise InputError(
+            f"{root} exists, made of another model, other files or settings; give another --name, "
+            f"or a new stage to the run that is there: evergrow continue {root} --data ..."
+        )
 
 
 def watched(recipe: dict[str, Any], tokens: int) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from evergrow.grow.passes import Batch, rows_at_once
 from evergrow.grow.record import plan_record, read_record
 from evergrow.grow.stored import open_folder
 from evergrow.grow.verify import verify_folders
+from evergrow.models.find import find_model
 from evergrow.models.kind import Kind, kind_of_architecture
-from evergrow.models.load import find_model
 from evergrow.stream.tokenizer import encode_documents, load_tokenizer
 
 TEXT_TOKENS = 8192  # enough for a loss to 0.02 nats, and a minute's work for a 1B model
@@ -50,11 +50,12 @@ def apply(
 def annealed(source: str | Path) -> str | None:
     """What is to be known of a run that is grown as a folder; None for anything else."""
     folder = Path(source).expanduser()
-    if not folder.is_dir() or find_model(folder) == folder:
+    if not folder.is_dir() or (release := find_model(folder)) == folder:
         return None
     return (
-        f"{source}: its newest release is grown, whose rate was brought down to the end; to grow "
-        f"the trunk and go on training: evergrow continue {source} --set grow.to.AXIS=SIZE"
+        f"{source}: its newest release, {release}, is grown, whose rate was brought down to the "
+        "end; to grow the trunk and go on training: "
+        f"evergrow continue {source} --set grow.to.AXIS=SIZE"
     )
 
 

@@ -11,9 +11,10 @@ from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
-from evergrow.flow.find import find_model, find_root, find_run, last_done
+from evergrow.flow.find import find_root, find_run, last_done
 from evergrow.lineage import Measured, read_node
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model
 from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import load_model
 from evergrow.models.sample import generate
@@ -28,7 +29,7 @@ from evergrow.stream.tokenizer import encode_documents, load_tokenizer
 SEQUENCE_LENGTH = 512
 
 
-def evaluate(path: Path, data: Sequence[str], sequence_length: int | None) -> list[Measured]:
+def evaluate(path: str | Path, data: Sequence[str], sequence_length: int | None) -> list[Measured]:
     """The loss (bits per byte) of the model at ``path`` on the files that ``data`` globs match.
 
     Without ``data``, ``path`` must belong to a Run: it is measured on the sources of its recipe, of
@@ -78,7 +79,7 @@ def _from_files(tokenizer: Any, pattern: str) -> HeldOut:
     return HeldOut(tokens, np.array([len(text.encode()) for text in texts]))
 
 
-def sample(path: Path, prompt: str, num_tokens: int, temperature: float, seed: int) -> str:
+def sample(path: str | Path, prompt: str, num_tokens: int, temperature: float, seed: int) -> str:
     """The prompt's continuation by the model at ``path``; raises InputError for one of pictures."""
     folder = find_model(path)
     model = load_model(folder)

@@ -24,7 +24,8 @@ from evergrow.flow.units import Unit, start_key, unfold
 from evergrow.listener import Listener
 from evergrow.made import Made
 from evergrow.models.config import kind_of_preset
-from evergrow.models.load import find_model, kind_in, model_key
+from evergrow.models.find import find_model
+from evergrow.models.load import kind_in, model_key
 from evergrow.recipe import Recipe, load_recipe
 from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
 from evergrow.scores.opening import Opened

@@ -131,12 +131,16 @@ def _source(recipe: Recipe, run: Run, globs: list[str]) -> dict[str, Any]:
 def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     """``tokens`` more of the Run's last stage; its release is made anew at the new end.
 
-    Raises InputError for a schedule that was planned to its end, and for an unfinished stage.
+    A stage that was stopped is finished first, as it was planned, and nothing is added: this may be
+    the same command again. Raises InputError for a schedule that was planned to its end.
     """
     run = find_run(folder)
     root = find_root(run.folder)
     old = unit_of(run, root)
-    refuse_unfinished(run)
+    unfinished = run.manifest.stages[-1]
+    if unfinished.status != "done":
+        listener.say(f"{unfinished.name} goes on to the end it had; nothing is added to it")
+        return _carry_on(root, old, old.recipe, listener)
     data = old.recipe.to_data()
     last = len(old.recipe.stages) - 1
     data["stages"][-1][LENGTHS[old.recipe.form_at(last)]] += tokens

@@ -1,14 +1,12 @@
 """A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from blake3 import blake3
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
@@ -18,6 +16,7 @@ from evergrow.disk import checksum, read_object
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model, refuse_no_model
 from evergrow.models.kind import (
     KINDS,
     OF_PICTURES,
@@ -28,10 +27,7 @@ from evergrow.models.kind import (
 from evergrow.models.presets import from_scratch
 from evergrow.models.quiet import undisturbed
 from evergrow.models.trial import refuse_untrainable
-from evergrow.run import read_manifest
 
-# Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
 # What a language model of BERT's kind was trained with besides, and has no place for alone.
 OTHER_HEADS = re.compile(r"(^|\.)(pooler|seq_relationship|sop_classifier)\.|\.position_ids$")
 COPY = "copy it again"
@@ -167,31 +163,6 @@ def _first(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + rest
 
 
-def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path:
-    """The local folder of a model: itself, the newest release of a Run, or a hub id's snapshot.
-
-    Of a hub id what loading needs is fetched, or all but the patterns in ``without``. A path that
-    starts with ``/``, ``.`` or ``~`` or has more than one ``/`` is never looked up on the hub. The
-    hub is asked unless HF_HUB_OFFLINE is set; a snapshot's folder is named by commit.
-    """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        has_run = (path / "manifest.json").exists() and not (path / "config.json").exists()
-        return _newest_release(path) if has_run else path
-    text = str(source)
-    if path.exists() or isinstance(source, Path) or text[0] in "/.~" or text.count("/") > 1:
-        raise InputError(f"{source}: no such folder; give a model folder, a run or a hub id")
-    try:
-        allowed, ignored = (HUB_FILES, ["*/*"]) if without is None else (None, [*without])
-        return Path(snapshot_download(text, allow_patterns=allowed, ignore_patterns=ignored))
-    except (OSError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise InputError(
-            f"{source}: no folder of this name, and not to be had from the hub ({reason}); "
-            "give the path of a folder, or a hub id that is public or already downloaded"
-        ) from error
-
-
 def kind_in(folder: Path, of_pictures: bool) -> Kind:
     """The kind of the model in a folder, by its config.json; refuses what cannot be trained.
 
@@ -214,19 +185,10 @@ def model_key(folder: Path, checksum: Callable[[Path], str] = checksum) -> str:
     return blake3(parts.encode()).hexdigest()[:32]
 
 
-def _newest_release(run: Path) -> Path:
-    manifest = read_manifest(run)
-    released = [stage for stage in manifest.stages if stage.release is not None]
-    if not released:
-        raise InputError(f"{run}: this run has no release yet; finish its first stage")
-    return run / str(released[-1].release)
-
-
 def _check_config(folder: Path) -> str:
     """The architecture's name, after refusing what this room cannot or will not load."""
     path = folder / "config.json"
-    if not path.exists():
-        raise InputError(f"{folder}: no model here (config.json is missing); give a model folder")
+    refuse_no_model(folder)  # a snapshot of the hub may have none
     config = read_object(path, COPY, InputError)
     if "auto_map" in config:
         raise InputError(

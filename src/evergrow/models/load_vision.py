@@ -20,7 +20,8 @@ from transformers import (
 
 from evergrow.errors import InputError
 from evergrow.models.config import ModelConfig
-from evergrow.models.load import check_weights, find_model
+from evergrow.models.find import find_model
+from evergrow.models.load import check_weights
 from evergrow.models.pixels import scale_in, set_scale
 from evergrow.models.positions import at_size
 from evergrow.models.quiet import undisturbed

@@ -66,8 +66,8 @@ def _say(sentence: str) -> None:
 
 def bar(progress: Progress) -> str:
     """One stage's bar: what is trained, how far it is, its loss."""
-    loss = progress.record.get("loss")
-    words = "" if loss is None else f"loss {loss:.3f}"
+    loss = None if progress.reading is None else progress.reading.loss
+    words = progress.words if loss is None else f"loss {loss:.3f}"
     return (
         f"<div>{escape(progress.folder.name)} {escape(progress.stage)} "
         f'<progress value="{progress.done}" max="{progress.total}"></progress> '

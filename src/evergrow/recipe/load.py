@@ -5,17 +5,20 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evergrow.config import WrongSettings, decode, override
+from evergrow.config import WrongSettings, decode, nearest, override
 from evergrow.errors import InputError
 from evergrow.recipe.corpora import CorpusRecipe
 from evergrow.recipe.whole import Recipe
-from evergrow.strict_yaml import lines_of, load_yaml, read_text
+from evergrow.strict_yaml import Raw, lines_of, load_yaml, read_text
 
-Overrides = dict[str, Any]
+Overrides = dict[str, Any]  # values by dotted path
+SUFFIXES = (".yaml", ".yml")
+_PLACES = (Path(__file__).parents[1] / "_recipes", Path(__file__).parents[3] / "recipes")
+PACKAGED = next(place for place in _PLACES if place.is_dir())  # as installed, or in a checkout
 Made = TypeVar("Made")
 
 
-def decode_recipe(data: dict[str, Any], overrides: Overrides | None = None) -> Recipe:
+def decode_recipe(data: Raw, overrides: Overrides | None = None) -> Recipe:
     """Validate a recipe given as plain data, with dotted overrides; every arm is validated too."""
     for path, value in (overrides or {}).items():
         data = override(data, path, value, Recipe)
@@ -23,6 +26,26 @@ def decode_recipe(data: dict[str, Any], overrides: Overrides | None = None) -> R
     for arm in recipe.arms:
         recipe.resolve(arm)
     return recipe
+
+
+def find_recipe(asked: Path) -> Path:
+    """The recipe's file: ``asked`` itself, or the one of this name that comes with evergrow.
+
+    Raises InputError for what is neither, and for a folder.
+    """
+    if asked.is_file():
+        return asked
+    known = sorted(path.stem for path in PACKAGED.glob("*.yaml"))
+    if asked.is_dir():
+        raise InputError(
+            f"{asked}: a folder; give a recipe's file, or write one: evergrow init {asked}"
+        )
+    if str(asked) in known:
+        return PACKAGED / f"{asked}.yaml"
+    beside = asked.parent.iterdir() if asked.parent.is_dir() else []
+    there = [str(asked.with_name(path.name)) for path in beside if path.suffix in SUFFIXES]
+    way = nearest(str(asked), [*there, *known], "recipes that come along")
+    raise InputError(f"{asked}: no such file; {way}")
 
 
 def load_corpus_recipe(path: Path, overrides: Overrides | None = None) -> CorpusRecipe:

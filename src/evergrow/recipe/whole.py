@@ -43,6 +43,7 @@ from evergrow.recipe.corpora import refuse_corpora
 from evergrow.recipe.stages import LENGTHS, Beginning, Replay, StageConfig
 from evergrow.schedules import ScheduleConfig
 from evergrow.stream.config import TokenizerConfig
+from evergrow.strict_yaml import Raw
 from evergrow.train.config import Refill
 
 
@@ -378,7 +379,7 @@ class Recipe(Config):
         """The sources that every evaluation measures: the streams and the eval-only ones."""
         return list(dict.fromkeys([*self.streams, *self.evaluate.sources]))
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> Raw:
         """Plain data with every default written out, as ``recipe.yaml`` and manifests hold it."""
         return self.model_dump(mode="json", by_alias=True)
 
@@ -414,7 +415,7 @@ class Recipe(Config):
         return resolved
 
 
-def _merged(settings: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(settings: Raw, changes: Mapping[str, Any]) -> Raw:
     """``settings`` with ``changes``; those of another kind replace what was said of the old one."""
     found = dict(settings)
     for key, value in changes.items():

@@ -12,8 +12,9 @@ from pydantic import JsonValue
 
 from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.lineage import Measured
-from evergrow.listener import Listener, Progress
-from evergrow.models.load import find_model, load_model, model_key
+from evergrow.listener import Listener, Progress, Reading
+from evergrow.models.find import find_model
+from evergrow.models.load import load_model, model_key
 from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.scores.measure import measure_part, measure_release
@@ -332,8 +333,15 @@ def _recorder(work: Work, leg: str, schedule: Schedule) -> Callable[[list[Record
         }
         work.run.append("timing", [timing])
         done = before + records[-1]["step"] - first
-        progress = Progress(work.run.folder, record.name, leg, done, total, {**lines[-1], **timing})
-        work.listener.progress(progress)
+        read = Reading(
+            lines[-1]["loss"],
+            lines[-1]["lr"],
+            timing["tokens_per_second"],
+            record.counted,
+            timing["mfu"],
+            timing["peak_memory_bytes"],
+        )
+        work.listener.progress(Progress(work.run.folder, record.name, leg, done, total, read))
 
     return report
 
@@ -353,12 +361,11 @@ def _progress(work: Work, leg: str, schedule: Schedule) -> tuple[int, int, int]:
     """A leg's first step, the steps of its stage done before it, and all that there are to do."""
     record = work.record
     fork, end = record.fork_step, record.last_step
-    total = record.num_steps + (0 if fork is None else end - fork)
     if leg == "trunk":
-        return record.first_step, 0, total
+        return record.first_step, 0, record.all_steps
     if leg == "anneal":
         assert fork is not None
-        return fork, record.num_steps, total
+        return fork, record.num_steps, record.all_steps
     last = Segment.model_validate(schedule[-1]).end
     assert last is not None, "a branch ends"
     return end, 0, (last - record.clock_at(end)) // record.per_step
@@ -416,7 +423,7 @@ def _say_what_comes(work: Work, begun: Mark | None) -> None:
     manifest = work.run.manifest
     seed = f", seed {manifest.seed}" if work.run.folder.name.startswith("seed-") else ""
     work.listener.say(
-        f"{manifest.arm}{seed}, {record.name}: restored {restored}; re-initialised {renewed}; "
+        f"{manifest.arm}{seed}, {record.name}: {restored}; re-initialised {renewed}; "
         f"next rate {next_rate:.3g}{_what_trains(work)}{_what_fills(work, begun)}"
     )
 
@@ -434,31 +441,32 @@ def _what_fills(work: Work, begun: Mark | None) -> str:
 
 
 def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
-    """What a stage goes on with, and what of it is made anew, in words."""
+    """What a stage goes on with, restored or made, and what of it is made anew, in words."""
     record, stages = work.record, work.run.manifest.stages
     begin = record.begin
     if begun is not None:
-        return f"everything at {begun.name}", "nothing"
+        return f"restored everything at {begun.name}", "nothing"
     if begin.kind == "start":
         source = work.run.manifest.start.source
         if work.recipe.takes_moments(work.index):
-            return f"weights and optimiser of {source}", "spike window"
-        return f"weights of {source}", "optimiser, spike window"
+            return f"restored weights and optimiser of {source}", "spike window"
+        verb = "made" if work.recipe.model.from_ is None else "restored"
+        return f"{verb} weights of {source}", "optimiser, spike window"
     if begin.kind == "model":
-        return f"weights of {begin.model}", "optimiser, spike window, clock"
+        return f"restored weights of {begin.model}", "optimiser, spike window, clock"
     assert begin.stage is not None
     parent = stages[begin.stage].name
     if begin.kind == "release":
-        return f"weights of the release of {parent}", "optimiser, spike window"
+        return f"restored weights of the release of {parent}", "optimiser, spike window"
     if record.grow is not None:
         renewed = {
             "asymmetric": "spike window, moments of new parameters",
             "copy": "spike window",
             "drop": "optimiser, spike window",
         }[str(record.grow["optimizer_state"])]
-        return f"weights at the end of {parent}, {in_words(work)}", renewed
+        return f"restored weights at the end of {parent}, {in_words(work)}", renewed
     kept = work.recipe.stages[work.index].optimizer_state == "keep"
-    what = f"weights{' and optimiser' if kept else ''} at the end of {parent}"
+    what = f"restored weights{' and optimiser' if kept else ''} at the end of {parent}"
     return what, "spike window" if kept else "optimiser, spike window"
 
 

@@ -14,12 +14,13 @@ from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.models.brought import adopt_generation, keep_brought, record_dtype, stored_dtype
 from evergrow.models.describe import describe, embedding_parameter_names
+from evergrow.models.find import find_model
 from evergrow.models.kind import KINDS, kind_of
-from evergrow.models.load import empty_model, find_model
+from evergrow.models.load import empty_model
 from evergrow.objectives.config import TrainConfig
 from evergrow.objectives.objective import Objective
 from evergrow.recipe import Recipe
-from evergrow.run import Run, StageRecord
+from evergrow.run import Run, StageRecord, root_of
 from evergrow.scores.opening import Opened
 from evergrow.stage.architecture import (
     architecture,
@@ -187,17 +188,6 @@ def depth_plan(run: Run, recipe: Recipe, index: int, model: nn.Module) -> DepthP
     """Which layers train when in a stage; None when all do, all of the time, at one rate."""
     config, record = layers_by_depth(run, recipe, index), run.manifest.stages[index]
     return None if config is None else DepthPlan(model, config, record.first_step, record.num_steps)
-
-
-def root_of(run: Run) -> Path:
-    """The recipe's folder above a Run; raises InputError when the Run was moved out of it."""
-    for folder in (run.folder.parent, run.folder.parent.parent):
-        if (folder / "data").is_dir():
-            return folder
-    raise InputError(
-        f"{run.folder}: the data folder it was trained with is not above it; "
-        "move the whole recipe folder, not one run of it"
-    )
 
 
 def set_up_process(train: TrainConfig) -> None:

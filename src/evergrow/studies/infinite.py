@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 from evergrow.errors import InputError
 from evergrow.recipe import Recipe
-from evergrow.run import Run
+from evergrow.run import Run, root_of
 from evergrow.schedules import Infinite
 from evergrow.stage.summary import summarise_run
-from evergrow.stage.work import root_of
 from evergrow.studies.findings import Arms, Expected, Settings
 from evergrow.studies.harness import Claim, Study
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evergrow.recipe import Recipe, decode_recipe
-from evergrow.run import Run
+from evergrow.run import Run, root_of
 from evergrow.stage.summary import summarise_run
-from evergrow.stage.work import root_of
 from evergrow.studies import infinite
 from evergrow.studies.findings import Arms, Settings
 from evergrow.studies.harness import Study

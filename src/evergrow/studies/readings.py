@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from evergrow.run import Run
+from evergrow.run import Run, root_of
 from evergrow.scores.store import Score, losses, read_scores
 from evergrow.stage.records import Evaluation, read_lines
-from evergrow.stage.work import root_of
 
 
 def released(source: str) -> Callable[[Run], float | None]:

@@ -1,6 +1,7 @@
 """How much every rule dropped, counted from decisions, in the order in which they are asked."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -75,6 +76,44 @@ def near_pairs(decided: Decided, config: CorpusConfig) -> NearPairs | None:
         pairs_found=decided.near_found,
         pairs_compared=decided.near_compared,
         pairs_verified=int(np.isin(decided.reason_D, near).sum()),
+    )
+
+
+MOST = 0.5  # of what was read; rules that drop more are hardly meant so
+
+
+def drops_most(told: Waterfall, name: str, folder: Path) -> list[str]:
+    """A sentence on each preset or suite that dropped more than MOST of a corpus, where to look."""
+    found: dict[str, list[Step]] = {}
+    for step in told.steps:
+        if step.stage in ("policy", "contamination"):
+            found.setdefault(step.rule.partition(".")[0], []).append(step)
+    num = told.read.documents
+    return [
+        _mostly(group, sum(s.documents for s in steps), num, steps, name, folder)
+        for group, steps in found.items()
+        if sum(step.documents for step in steps) > MOST * num
+    ]
+
+
+def _mostly(
+    group: str,
+    dropped: int,
+    num: int,
+    steps: Sequence[Step],
+    name: str,
+    folder: Path,
+) -> str:
+    most = max(steps, key=lambda step: step.documents)
+    of = "" if most.documents == dropped else f", {most.documents:,} of them by {most.rule}"
+    otherwise = (
+        "; what another policy would keep: evergrow curate RECIPE --what-if POLICY.yaml"
+        if most.stage == "policy"
+        else ""
+    )
+    return (
+        f"{name}: {group} dropped {dropped:,} of {num:,} documents{of}; look at them: "
+        f"evergrow why {folder} --rule {most.rule}{otherwise}"
     )
 
 
