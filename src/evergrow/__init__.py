@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from evergrow.python.compare import compare, open_
     from evergrow.python.corpora import curate, why
     from evergrow.python.grow import grow_apply, grow_plan, grow_verify
+    from evergrow.python.init import init
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
     from evergrow.python.study import study
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "init": "init",
     "run": "run",
     "plan": "run",
     "continue_": "run",
@@ -56,6 +58,7 @@ __all__ = [
     "grow_apply",
     "grow_plan",
     "grow_verify",
+    "init",
     "list_",
     "load",
     "log",

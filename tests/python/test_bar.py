@@ -42,8 +42,8 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Display:
 
 
 def at(done: int, loss: float | None = 2.0) -> Progress:
-    read = Reading(loss, 1e-3, 1500.0, "tokens", 0.25, 2e9)
-    return Progress(Path("runs/a<b"), "two", "trunk", done, 10, read)
+    reading = Reading(loss, 1e-3, 100.0, "tokens", 0.5, 1_000)
+    return Progress(Path("runs/a<b"), "two", "trunk", done, 10, reading)
 
 
 def test_a_notebook_has_one_bar_that_is_gone_at_the_end(
@@ -54,18 +54,18 @@ def test_a_notebook_has_one_bar_that_is_gone_at_the_end(
         listener.say("main, two: next rate 0.1")
     assert notebook.drawn == [
         "",
-        '<div>a&lt;b two <progress value="4" max="10"></progress> 4 of 10 steps loss 2.000</div>',
+        '<div><progress value="4" max="10"></progress> 4 of 10 a&lt;b two loss 2.000</div>',
         "",
     ]
     assert capsys.readouterr().out == "main, two: next rate 0.1\n"
 
 
-def test_it_is_drawn_a_few_times_a_second_and_at_each_end(notebook: Display) -> None:
+def test_it_is_drawn_a_few_times_a_second(notebook: Display) -> None:
     with bar.watched(None) as listener:
         for done in range(1, 11):
             listener.progress(at(done, None))
     drawn = [html for html in notebook.drawn if html]
-    assert [html.count('value="10"') for html in drawn] == [0, 1]
+    assert [html.count('value="1"') for html in drawn] == [1]
     assert "loss" not in drawn[0]
 
 
@@ -76,6 +76,13 @@ def test_a_notebook_leads_to_the_page_while_it_trains(
     with bar.watched(None) as listener:
         listener.page(Path("runs/life/report.html"))
     assert notebook.drawn[1].startswith('<p><a href="runs/life/report.html"')
+
+
+def test_it_is_of_all_that_is_trained_and_other_work_has_words() -> None:
+    whole = Progress(Path("runs/a"), "two", "trunk", 3, 10, whole=(13, 40))
+    assert bar.bar(whole) == '<div><progress value="13" max="40"></progress> 13 of 40 a two </div>'
+    reading = Progress(Path("runs/a"), "notes", "", 3, 10, words="3 <files>")
+    assert bar.bar(reading).endswith("3 of 10 a notes 3 &lt;files&gt;</div>")
 
 
 def test_elsewhere_it_is_the_command_lines_and_a_listener_is_taken_as_it_is(

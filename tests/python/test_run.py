@@ -11,6 +11,7 @@ import evergrow
 from evergrow.errors import InputError
 from evergrow.python.results import Record, Release, Result
 from evergrow.python.run import globs_of
+from evergrow.recipe import load_recipe
 
 SILENT = evergrow.Listener()
 
@@ -130,6 +131,17 @@ def test_a_plan_shows_what_would_be_done_and_keeps_nothing(base: Path, tmp_path:
     assert [stage["num_steps"] for stage in plan["arms"][0]["stages"]] == [12, 12]
     assert "nothing was written" in str(plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_that_comes_along_is_named_and_one_for_a_folder_written(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = evergrow.init(base / "land", name="begun")
+    assert recipe == Path("begun.yaml")
+    assert load_recipe(recipe).streams == ["begun"]
+    with pytest.raises(InputError, match=r"quickstar: no such file; did you mean 'quickstart'\?"):
+        evergrow.run("quickstar", listener=SILENT)
 
 
 def test_the_listener_hears_every_stage(base: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def in_notebook() -> Iterator[Listener]:
 
     def draw(progress: Progress) -> None:
         nonlocal drawn
-        if time.monotonic() - drawn >= BETWEEN or progress.done == progress.total:
+        if time.monotonic() - drawn >= BETWEEN:
             drawn = time.monotonic()
             handle.update(display.HTML(bar(progress)))
 
@@ -65,11 +65,11 @@ def _say(sentence: str) -> None:
 
 
 def bar(progress: Progress) -> str:
-    """One stage's bar: what is trained, how far it is, its loss."""
-    loss = None if progress.reading is None else progress.reading.loss
+    """Of all that is trained where that is known, else of one stage: how far it is, its loss."""
+    done, total = progress.whole or (progress.done, progress.total)
+    loss = progress.reading.loss if progress.reading else None
     words = progress.words if loss is None else f"loss {loss:.3f}"
     return (
-        f"<div>{escape(progress.folder.name)} {escape(progress.stage)} "
-        f'<progress value="{progress.done}" max="{progress.total}"></progress> '
-        f"{progress.done:,} of {progress.total:,} steps {words}</div>"
+        f'<div><progress value="{done}" max="{total}"></progress> {done:,} of {total:,} '
+        f"{escape(progress.folder.name)} {escape(progress.stage)} {escape(words)}</div>"
     )

@@ -16,7 +16,7 @@ from evergrow.listener import Listener
 from evergrow.python.bar import watched
 from evergrow.python.results import PathLike, Record
 from evergrow.python.run import Settings
-from evergrow.recipe import load_corpus_recipe
+from evergrow.recipe import find_recipe, load_corpus_recipe
 
 
 def curate(
@@ -32,7 +32,7 @@ def curate(
     ``what_if`` is a policy's file: what it would keep of corpora that are made; nothing is written.
     Raises InputError for wrong settings or data, EvergrowError when it failed.
     """
-    path = Path(recipe)
+    path = find_recipe(Path(recipe))
     loaded = load_corpus_recipe(path, dict(settings or {}))
     if what_if is not None:
         found = tried(loaded, Path(runs), Path(what_if))

@@ -38,7 +38,7 @@ def eval_(
     with watched(listener) as watch:
         for name, files in (add or {}).items():
             measure_also(Path(model), name, files, watch)
-    return Rows(evaluate(Path(model), globs_of(data), sequence_length), show_scores)
+    return Rows(evaluate(os.fspath(model), globs_of(data), sequence_length), show_scores)
 
 
 def sample(
@@ -50,7 +50,7 @@ def sample(
     seed: int = 0,
 ) -> str:
     """The prompt's continuation; a ``temperature`` of 0 takes the likeliest token."""
-    return sampled(Path(model), prompt, tokens, temperature, seed)
+    return sampled(os.fspath(model), prompt, tokens, temperature, seed)
 
 
 def report(run: PathLike) -> Path:
@@ -72,7 +72,7 @@ def log(run: PathLike, *, seen: bool = False) -> Record:
 
 def prune(run: PathLike, *, dry: bool = False) -> tuple[list[str], int]:
     """Delete checkpoints that going on does not need; their names and bytes. ``dry`` only tells."""
-    return pruned(Path(os.fspath(run)), dry)
+    return pruned(Path(run), dry)
 
 
 def schema() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from evergrow.flow.verbs import extend as extended
 from evergrow.listener import Listener
 from evergrow.python.bar import watched
 from evergrow.python.results import PathLike, Record, Release, Result
-from evergrow.recipe import Recipe, decode_recipe, load_recipe
+from evergrow.recipe import Recipe, decode_recipe, find_recipe, load_recipe
 from evergrow.report import write_report
 from evergrow.schedules import AnnealShape
 from evergrow.stage.summary import Summary, write_summary
@@ -37,10 +37,11 @@ def run(
     fresh: bool = False,
     listener: Listener | None = None,
 ) -> Result:
-    """Carry out a recipe, a file or plain data, in ``runs/<name>``; again goes on where it stopped.
+    """Carry out a recipe in ``runs/<name>``; again goes on where it stopped.
 
-    ``settings`` override it by dotted path. ``fresh`` deletes what the run made so far. Paths in
-    plain data start at the current folder. Raises InputError for what is wrong in the recipe,
+    A recipe is a file, plain data, whose paths start at the current folder, or the name of one that
+    comes along: quickstart. ``settings`` override it by dotted path. ``fresh`` deletes what the run
+    made so far. Raises InputError for what is wrong in the recipe,
     Stopped when interrupted (all is saved), EvergrowError when training failed.
     """
     loaded, base, runs = _opened(recipe, settings, runs)
@@ -75,7 +76,7 @@ def _opened(
     """A recipe, where its paths start, and where its run is kept."""
     if isinstance(recipe, Mapping):
         return decode_recipe(dict(recipe), dict(settings or {})), Path.cwd(), Path(runs)
-    path = Path(recipe)
+    path = find_recipe(Path(recipe))
     loaded = load_recipe(path, dict(settings or {}))
     return loaded, path.resolve().parent, runs_of(path, Path(runs))
 
