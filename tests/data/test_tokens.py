@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.config import decode
 from evergrow.corpus.config import HeldOutConfig, SourceConfig
+from evergrow.data import tokens
 from evergrow.data.corpora import as_it_is, curated, make_corpora
 from evergrow.data.prepared import Asked, Prepared
 from evergrow.data.standing import standing_corpora
@@ -378,6 +379,31 @@ def test_killed_between_writing_and_renaming(base: Path, tmp_path: Path) -> None
     assert tokenising(told) == ["code: reading", "code: tokenising"]
     make(tmp_path / "other", base)
     assert contents(run) == contents(tmp_path / "other")
+
+
+def test_killed_it_goes_on_although_the_tokenizer_learns_from_what_was_not_written(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, sources = tmp_path / "run", {"tokenizer_sources": ["web", "code"]}
+
+    def written(folder: Path, documents: Any, tokenizer: Any, manifest: dict[str, Any]) -> Any:
+        if manifest["source"] == "code":
+            raise KeyboardInterrupt
+        return write(folder, documents, tokenizer, manifest)
+
+    write = tokens.write_shards
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(tokens, "write_shards", written)
+        make(run, base, **sources)
+    told: list[str] = []
+    make(run, base, say=told.append, **sources)
+    assert tokenising(told) == ["code: reading", "code: tokenising"]
+    make(tmp_path / "other", base, **sources)
+    assert contents(run) == contents(tmp_path / "other")
+    (base / "code.jsonl").write_text((base / "code.jsonl").read_text() + '{"text": "more"}\n')
+    make(run, base, **sources)  # nothing has read with it: it learns again
+    make(tmp_path / "third", base, **sources)
+    assert contents(run) == contents(tmp_path / "third")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from evergrow.data.prepared import (
 )
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
-from evergrow.made import Settings, chosen
+from evergrow.made import Made, Settings, chosen
 from evergrow.models.save import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest
@@ -50,12 +50,14 @@ RECORD = "evergrow_tokenizer.json"
 
 
 class TokenizerRecord(Config):
-    """What a run's tokenizer was made of: ``digest`` of the one in a folder, or settings."""
+    """What a run's tokenizer was made of: ``digest`` of the one in a folder, or settings and a hash
+    of what decides the ``text`` it learnt from."""
 
     format: int = FORMAT
     digest: str | None = None
     vocab_size: int | None = None
     mask: bool | None = None
+    text: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -101,20 +103,17 @@ def prepare_tokens(
     that splitting refuses; EvergrowError when the disk is full (nothing half-written stays).
     """
     kept = {name: EVERYTHING if name in asked.only_measured else held_out for name in corpora}
-    _refuse_other_tokenizer(asked, tokenizer, with_mask)
+    wish = _wish(asked, tokenizer, with_mask, _text(corpora, kept, tokenizer_sources))
+    _refuse_other_tokenizer(asked, wish)
     finished = {
         name: path
         for name, corpus in corpora.items()
         if (path := _standing(asked, name, corpus, kept[name])) is not None
     }
-    made_here = tokenizer.folder is None and (asked.folder / "tokenizer").exists()
-    if made_here and not asked.read and not set(tokenizer_sources) <= finished.keys():
-        _forget(asked)  # it was learnt from other text than it would be now
-        finished = {}
     with _scratch(asked.data) as scratch:
         read = _read_corpora(corpora, kept, finished, scratch, asked.say)
         found = _tokenizer(
-            asked, tokenizer, with_mask, [read[s] for s in tokenizer_sources if s in read], finished
+            asked, tokenizer, wish, [read[s] for s in tokenizer_sources if s in read], finished
         )
         paths: dict[str, Path] = {}
         keys: list[str] = []
@@ -212,24 +211,26 @@ def _is_known(document: Document, earlier: KnownDocuments) -> bool:
     return document.content_hash in earlier or as_read in earlier
 
 
-def _refuse_other_tokenizer(asked: Asked, config: TokenizerConfig, with_mask: bool) -> None:
+def _refuse_other_tokenizer(asked: Asked, wish: TokenizerRecord | None) -> None:
     """Raise InputError when the recipe now asks for another tokenizer than stages have read with.
 
-    One that nothing has read with goes, with the data that was made with it. A folder is known by
-    what it holds, so it may be moved, and be gone.
+    One that nothing has read with goes, with the data that was made with it, also when it would
+    learn from other text now. One from a folder is known by what it holds: that may be moved, and
+    be gone (``wish`` is None).
     """
     folder = asked.folder / "tokenizer"
-    if not folder.exists() or (config.folder and not _given(asked, config).is_dir()):
+    if not folder.exists() or wish is None:
         return
-    made, now = _recorded(folder / RECORD), _wish(asked, config, with_mask)
-    if made == now:
+    made = _recorded(folder / RECORD)
+    if made == wish:
         return
-    if asked.read:
+    if not asked.read:
+        _forget(asked)
+    elif made.model_copy(update={"text": wish.text}) != wish:
         raise InputError(
-            f"tokenizer: the recipe asks for {now.said()}, but {folder} was made with "
+            f"tokenizer: the recipe asks for {wish.said()}, but {folder} was made with "
             f"{made.said()} and never changes; {WAYS_OUT}"
         )
-    _forget(asked)
 
 
 def _recorded(path: Path) -> TokenizerRecord:
@@ -253,17 +254,33 @@ def _given(asked: Asked, config: TokenizerConfig) -> Path:
     return asked.base / Path(str(config.folder)).expanduser()
 
 
-def _wish(asked: Asked, config: TokenizerConfig, with_mask: bool) -> TokenizerRecord:
-    """What decides a tokenizer, as its record holds it."""
-    if config.folder is not None:
-        return TokenizerRecord(digest=tokenizer_hash(load_tokenizer(_given(asked, config))))
-    return TokenizerRecord(vocab_size=config.vocab_size, mask=with_mask)
+def _wish(
+    asked: Asked, config: TokenizerConfig, with_mask: bool, text: str
+) -> TokenizerRecord | None:
+    """What decides a tokenizer, as its record holds it; None when its folder is gone."""
+    if config.folder is None:
+        return TokenizerRecord(vocab_size=config.vocab_size, mask=with_mask, text=text)
+    if not _given(asked, config).is_dir() and (asked.folder / "tokenizer").exists():
+        return None
+    return TokenizerRecord(digest=tokenizer_hash(load_tokenizer(_given(asked, config))))
+
+
+def _text(
+    corpora: Mapping[str, Corpus], held_out: Mapping[str, HeldOutConfig], sources: Sequence[str]
+) -> str:
+    """A hash of what decides the training text of ``sources``: theirs, and that read before it."""
+    places = [place for place, name in enumerate(corpora) if name in sources]
+    before = list(corpora)[: max(places, default=-1) + 1]
+    settings: Settings = {"sources": [*sources]}
+    settings["held_out"] = {name: chosen(held_out[name]) for name in before}
+    inputs = {f"{place} {name}": corpora[name].key for place, name in enumerate(before)}
+    return Made(version=VERSION, settings=settings, inputs=inputs).key
 
 
 def _tokenizer(
     asked: Asked,
     config: TokenizerConfig,
-    with_mask: bool,
+    wish: TokenizerRecord | None,
     trained_on: Sequence[_Read],
     finished: Mapping[str, Path],
 ) -> PreTrainedTokenizerFast:
@@ -276,6 +293,7 @@ def _tokenizer(
             f"{folder} is missing, but {next(iter(finished.values()))} was made with it; "
             f"restore it, {WAYS_OUT}"
         )
+    assert wish is not None  # its folder is there, or _wish had said so
     if config.folder is not None:
         tokenizer = load_tokenizer(_given(asked, config))
     else:
@@ -286,10 +304,10 @@ def _tokenizer(
             )
         asked.say(f"tokenizer: training on {', '.join(read.name for read in trained_on)}")
         texts = _training_texts(trained_on)
-        tokenizer = train_tokenizer(texts, config.vocab_size, with_mask)
+        tokenizer = train_tokenizer(texts, config.vocab_size, bool(wish.mask))
     with new_folder(folder) as unfinished:
         save_tokenizer(tokenizer, unfinished)
-        text = json.dumps(_wish(asked, config, with_mask).model_dump(exclude_none=True)) + "\n"
+        text = json.dumps(wish.model_dump(exclude_none=True)) + "\n"
         (unfinished / RECORD).write_text(text, encoding="utf-8")
     return load_tokenizer(folder)
 
