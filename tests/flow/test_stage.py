@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import torch
 from flow.tiny import PER_STEP, Killed, assert_same, carry, killed_at, run_of, tiny
 from safetensors.torch import load_file
 
-from evergrow import run as run_room
 from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow import pages
 from evergrow.listener import Listener, Progress
@@ -20,6 +20,8 @@ from evergrow.scores import measure
 from evergrow.stage import checkpoints, release
 from evergrow.stage import legs as stage
 from evergrow.train.objective import Loss
+
+run_room = sys.modules["evergrow.run"]  # the package has the verb of that name
 
 # where.name is called for the n-th time: before or after its work the process is gone
 KILLS: dict[str, tuple[Any, str, int, bool]] = {
