@@ -249,7 +249,18 @@ def _show(carried: "Carried", as_json: bool = False) -> None:
         print_json({**carried.summary.model_dump(mode="json"), **places})
         return
     show_summary(carried.summary)
+    if len(carried.summary.seeds) > 1 and len(carried.summary.arms) > 1:
+        _show_verdict(carried)
     console.print(f"report: {carried.report}", soft_wrap=True)
+
+
+def _show_verdict(carried: "Carried") -> None:
+    """What the page says of the arms, paired by seed."""
+    from evergrow.report.folder import read_run_folder
+    from evergrow.report.verdict import over_seeds
+
+    if said := over_seeds(read_run_folder(carried.folder)):
+        console.print(said, markup=False, soft_wrap=True)
 
 
 def show_summary(summary: "Summary") -> None:
