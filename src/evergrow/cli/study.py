@@ -9,11 +9,12 @@ from evergrow.cli.options import RUNS, Runs, settings_of
 from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
+NAMES = "infinite (13 CPU minutes for three seeds), rewarm (12), growth (16) or growth-bert (15)."
 
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="infinite, rewarm, growth or growth-bert")],
+    name: Annotated[str, typer.Argument(help=NAMES)],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(

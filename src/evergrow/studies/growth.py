@@ -190,7 +190,8 @@ def claims(operators: list[str]) -> list[Claim]:
         for measure, other, needed, text in (
             (SUNK, SCRATCH, SUNK, "comes to the target with fewer operations, its source sunk"),
             (COUNTED, SCRATCH, COUNTED, "does with its source counted"),
-            (ALL_SPENT, None, NEEDS, "spends less to its own end than scratch, source counted"),
+            (SPENT, None, NEEDS, "spends less to its own end than scratch, its source sunk"),
+            (ALL_SPENT, None, NEEDS, "does to its own end with its source counted"),
         )
         for arm in operators
         if arm != "fpi"
