@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 from cli.conftest import Refused
+from report.make_run import make_run
 from typer.main import get_command
 
 from evergrow import cli
@@ -109,6 +110,15 @@ def test_what_is_only_measured_is_in_table_and_verdict(
     assert heads.split() == ["arm", "mail", "old", "(measured", "only)", "average"]
     assert row.split() == ["main", "2.630", "3.124", "2.630"]
     assert "Learnt mail 3.36 -> 2.63. Forgot old: 2.28 -> 3.12 (+0.85)." in lines
+
+
+def test_arms_over_seeds_are_judged_as_on_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run(tmp_path / "x", num_seeds=3, arms=("cosine", "cosine-replay"))
+    run._show_verdict(folder)
+    shown = capsys.readouterr().out
+    assert shown.startswith("Over three seeds cosine-replay forgot 0.")
 
 
 def test_many_files_after_one_option() -> None:

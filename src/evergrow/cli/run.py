@@ -250,16 +250,16 @@ def _show(carried: "Carried", as_json: bool = False) -> None:
         return
     show_summary(carried.summary)
     if len(carried.summary.seeds) > 1 and len(carried.summary.arms) > 1:
-        _show_verdict(carried)
+        _show_verdict(carried.folder)
     console.print(f"report: {carried.report}", soft_wrap=True)
 
 
-def _show_verdict(carried: "Carried") -> None:
+def _show_verdict(folder: Path) -> None:
     """What the page says of the arms, paired by seed."""
     from evergrow.report.folder import read_run_folder
     from evergrow.report.verdict import over_seeds
 
-    if said := over_seeds(read_run_folder(carried.folder)):
+    if said := over_seeds(read_run_folder(folder)):
         console.print(said, markup=False, soft_wrap=True)
 
 
