@@ -11,8 +11,8 @@ from typer.main import get_command
 from evergrow import cli
 from evergrow.cli import run
 from evergrow.cli.options import mix_of
+from evergrow.flow.asked import Mix
 from evergrow.flow.dry import ArmPlan, Plan, StagePlan
-from evergrow.flow.first_stage import Mix
 from evergrow.schedules import AnnealShape
 from evergrow.stage.changes import Change, Moment
 from evergrow.stage.summary import ArmSummary, Summary

@@ -17,7 +17,8 @@ from flow.tiny import (
 from train.trainer_checkpoint import save_weights, trained_by_trainer
 
 from evergrow.errors import InputError
-from evergrow.flow.first_stage import Mix, continue_model
+from evergrow.flow.asked import Mix
+from evergrow.flow.first_stage import continue_model
 from evergrow.flow.verbs import extend
 from evergrow.listener import Listener
 from evergrow.models.load import load_model

@@ -20,7 +20,7 @@ from flow.tiny import (
 from evergrow.errors import InputError, Stopped
 from evergrow.flow import verbs
 from evergrow.flow.annealing import anneal
-from evergrow.flow.first_stage import Mix
+from evergrow.flow.asked import Mix
 from evergrow.flow.verbs import continue_run, extend
 from evergrow.listener import Listener, Progress
 from evergrow.run import Run

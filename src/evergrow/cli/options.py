@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
-    from evergrow.flow.first_stage import Mix
+    from evergrow.flow.asked import Mix
 
 Settings = dict[str, Any]  # values by dotted path, as YAML reads them
 
@@ -31,7 +31,7 @@ def mix_of(words: list[str] | None) -> "Mix | None":
     """Files, and their share as the last word; None without words. Raises InputError."""
     if not words:
         return None
-    from evergrow.flow.first_stage import Mix
+    from evergrow.flow.asked import Mix
 
     *globs, last = words
     try:

@@ -27,8 +27,8 @@ from evergrow.cli.terminal import beside, console, megabytes, print_json, rounde
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
+    from evergrow.flow.asked import Mix
     from evergrow.flow.dry import Plan, StagePlan
-    from evergrow.flow.first_stage import Mix
     from evergrow.flow.pages import Carried
     from evergrow.stage.summary import Summary
 
@@ -108,9 +108,10 @@ def continue_(
 
     if bool(data) == new:
         raise InputError("continue: give either --data with files, or --new for a run's own files")
+    changes, mixed = settings_of(settings), mix_of(mix)
     refuse_no_files(data or [], Path.cwd(), "--data")
     refuse_no_files(evaluate or [], Path.cwd(), "--evaluate")
-    changes, mixed = settings_of(settings), mix_of(mix)
+    refuse_no_files(mixed.globs if mixed else [], Path.cwd(), "--mix")
     if Path(model).is_dir() and not (Path(model) / "config.json").exists():
         if peak_lr is not None or evaluate:
             raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")

@@ -1,7 +1,8 @@
-"""Whether the files that a command or a recipe names are there, before anything heavy begins."""
+"""What a command or a recipe asks for, looked at before anything heavy begins."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from evergrow.corpus.addresses import is_address, is_hub_id
 from evergrow.corpus.config import ChatSourceConfig, SourceConfig
@@ -11,6 +12,13 @@ from evergrow.recipe import AnySource, Recipe
 from evergrow.run import nearest_path
 
 TRAINER_STATE = "trainer_state.json"  # of a checkpoint of Hugging Face's Trainer
+
+
+class Mix(NamedTuple):
+    """Files that are mixed into a stage, and their share of its samples."""
+
+    globs: Sequence[str]
+    share: float
 
 
 def refuse_no_files(patterns: Sequence[str], base: Path, where: str) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import JsonValue
 from transformers import PreTrainedModel
 
 from evergrow.errors import InputError
-from evergrow.flow.asked import no_rate, refuse_no_rate
+from evergrow.flow.asked import Mix, no_rate, refuse_no_rate
 from evergrow.flow.find import left_behind
 from evergrow.flow.pages import Carried
 from evergrow.flow.recipes import carry_out
@@ -23,13 +23,6 @@ from evergrow.train.trainer import is_trainer_checkpoint, reached, trainer_momen
 SEQUENCE_LENGTH = 512
 BATCH_SIZE = 8
 LOOKS_A_STAGE = 10  # measurements inside a stage, where the recipe asks for none
-
-
-class Mix(NamedTuple):
-    """Files that are mixed into a stage, and their share of its samples."""
-
-    globs: Sequence[str]
-    share: float
 
 
 def continue_model(
