@@ -300,6 +300,7 @@ def _flops(run: Run) -> dict[str, float]:
     branches = sum(
         branch.tokens * counts_of(manifest, places[branch.stage]).flops_per_token
         for branch in manifest.branches
+        if manifest.stages[places[branch.stage]].model is not None  # made longer: not begun again
     )
     return {
         "flops": sum(trunk for index, (trunk, _) in costs.items() if index in way),
