@@ -10,6 +10,7 @@ import yaml
 from cli.conftest import Call, Refused
 
 from evergrow.cli.look import show_lineage, show_runs, show_scores, show_seen
+from evergrow.cli.terminal import console
 from evergrow.flow.listing import Listed
 from evergrow.lineage import Measured
 from evergrow.run import Begin, Branch, Ledger, Manifest, Run, Seen, StageRecord, write_manifest
@@ -154,22 +155,27 @@ def test_scores_of_text_and_of_pictures_have_their_own_columns(
     assert cells(lines[3]) == ["film", "2.630", "2.500 to 2.750", "0.500", "30"]
 
 
-def test_scores_of_mixed_units_say_each_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_of_mixed_units_say_each_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run whose stages have several objectives: text, and pictures that are told apart."""
+    monkeypatch.setattr(console, "width", 120)
     text = measured("mail", "bits per byte", {"num_bytes": 64_000})
     told = measured("film", "log loss", {"num_pictures": 30})
-    show_scores([text, told.model_copy(update={"accuracy": 0.875, "floor": 0.0})])
+    show_scores([text, told.model_copy(update={"accuracy": 0.875, "floor": 0.69})])
     lines = capsys.readouterr().out.splitlines()
     assert cells(lines[1], "┃") == [
         "source",
         "loss",
         "95 % interval",
+        "floor",
         "accuracy",
         "bytes",
         "pictures",
     ]
-    assert cells(lines[3]) == ["mail", "2.630 bits per byte", "2.500 to 2.750", "", "64,000", ""]
-    assert cells(lines[4]) == ["film", "2.630 log loss", "2.500 to 2.750", "0.875", "", "30"]
+    between = "2.500 to 2.750"
+    assert cells(lines[3]) == ["mail", "2.630 bits per byte", between, "", "", "64,000", ""]
+    assert cells(lines[4]) == ["film", "2.630 log loss", between, "0.690", "0.875", "", "30"]
 
 
 def accepts(schema: dict[str, Any], data: Any, root: dict[str, Any]) -> bool:

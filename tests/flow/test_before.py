@@ -38,8 +38,11 @@ def refused(recipe: Recipe, tmp_path: Path, base: Path) -> str:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": {"from": "./no-such-model"}}, "./no-such-model: no such folder; give a model"),
-        ({"stages__1__from": "./gone"}, "./gone: no such folder; give a model folder"),
+        (
+            {"model": {"from": "./no-such-model"}},
+            "no-such-model: no such file or folder",
+        ),
+        ({"stages__1__from": "./gone"}, "gone: no such file or folder; give a model folder"),
         ({"train__device": "mps"}, "finds no mps device here; use auto or cpu"),
         ({"stages__1__train": {"device": "mps"}}, "finds no mps device here; use auto or cpu"),
         (

@@ -458,5 +458,6 @@ def test_training_without_a_finite_loss_fails_and_says_why(
 
 def test_texts_are_no_way_to_go_on_with_a_model_of_pictures(lived: Run, tmp_path: Path) -> None:
     folder = str(lived.folder / "releases" / "high")
+    rate = {"schedule.peak_lr": 1e-3}
     with pytest.raises(InputError, match="ViTMAEForPreTraining reads pictures, --data names texts"):
-        continue_model(folder, ["*.png"], 800, "films", tmp_path, Listener(), {})
+        continue_model(folder, ["*.png"], 800, "films", tmp_path, Listener(), rate)

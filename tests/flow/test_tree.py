@@ -150,7 +150,7 @@ def test_changed_start_weights_are_refused_and_a_moved_folder_is_not(
 
 
 def test_a_mistake_in_the_start_model_locks_nothing(grown: Run, base: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such file or folder"):
         carry(started(tmp_path / "nowhere"), tmp_path / "runs", base)
     said: list[str] = []
     folder = grown.folder / "releases" / "on"

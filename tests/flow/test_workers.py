@@ -2,6 +2,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flow.tiny import assert_same, carry, tiny
@@ -54,7 +55,8 @@ def test_no_more_processes_than_jobs(
     monkeypatch.setattr(dispatch, "_in_turn", lambda *rest: asked.append(1))
     monkeypatch.setattr(dispatch, "_side_by_side", lambda root, num, *rest: asked.append(num))
     monkeypatch.setattr(dispatch, "score_run", lambda *rest: None)
-    monkeypatch.setattr(dispatch, "write_pages", lambda root, status: None)
+    page = SimpleNamespace(report=tmp_path)
+    monkeypatch.setattr(dispatch, "write_pages", lambda root, status: page)
     same = {"a": {}, "b": {}, "c": {"schedule.peak_lr": 1e-3}}  # b is a, linked
     for arms in ({}, ARMS, same):
         carry(tiny(arms=arms, workers=200), tmp_path / str(len(asked)), base)

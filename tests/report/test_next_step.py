@@ -87,7 +87,7 @@ def test_a_model_whose_past_was_not_measured_is_measured(made: Make) -> None:
     path = made(**CONTINUED)
     (path / "recipe.yaml").write_text(json.dumps({"model": {"from": "some/model"}}))
     found = parsed(step_of(path).command)
-    assert (found["model"], found["add"]) == (Path("runs/toy"), ["old=FILES"])
+    assert (found["model"], found["add"]) == ("runs/toy", ["old=FILES"])
 
 
 def test_what_was_not_learnt_is_trained_longer(made: Make) -> None:

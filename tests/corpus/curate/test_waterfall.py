@@ -1,16 +1,22 @@
 """What is said of a waterfall: presets that drop most of a corpus, and where to look."""
 
 from pathlib import Path
-from typing import Any
 
 from evergrow.corpus.curate.waterfall import drops_most
+from evergrow.corpus.records import Amount, Kept, Step, Waterfall
 
 FOLDER = Path("runs/n/corpora/notes")
 
 
-def told(*steps: tuple[str, str, int]) -> dict[str, Any]:
-    found = [{"stage": s, "rule": rule, "documents": number} for s, rule, number in steps]
-    return {"read": {"documents": 118}, "steps": found}
+def told(*steps: tuple[str, str, int]) -> Waterfall:
+    return Waterfall(
+        read=Amount(documents=118, bytes=0),
+        steps=[
+            Step(stage=s, rule=r, documents=n, bytes=0, any_documents=n, any_bytes=0)
+            for s, r, n in steps
+        ],
+        kept=Kept(documents=0, bytes=0, bytes_after_edits=0),
+    )
 
 
 def test_a_preset_that_drops_most_names_its_hardest_rule_and_two_commands() -> None:
