@@ -54,6 +54,14 @@ def write_card(root: Path, **changes: Any) -> Path:
     return root
 
 
+def test_near_repeats_and_warnings_are_told(tmp_path: Path) -> None:
+    near = {"similarity": 0.7, "pairs_found": 1234, "pairs_compared": 56, "pairs_verified": 7}
+    warning = "no stop words are listed for fo (documents: 3); rules about them keep these texts"
+    page = write_report(write_card(tmp_path, near=near, warnings=[warning])).read_text()
+    assert "1,234 pairs may be alike, 56 were compared by their texts, 7 documents went" in page
+    assert "No stop words are listed for fo (documents: 3)" in page
+
+
 def test_a_folder_of_corpora_has_a_page_without_runs(tmp_path: Path) -> None:
     page = write_report(write_card(tmp_path)).read_text()
     assert "clean: 3 of 5 documents, 28 B of 50 B" in page
