@@ -10,7 +10,6 @@ import yaml
 from cli.conftest import Call, Refused
 
 from evergrow.cli.look import show_lineage, show_runs, show_scores, show_seen
-from evergrow.cli.terminal import console
 from evergrow.flow.listing import Listed
 from evergrow.lineage import Measured
 from evergrow.run import Begin, Branch, Ledger, Manifest, Run, Seen, StageRecord, write_manifest
@@ -159,7 +158,7 @@ def test_scores_of_mixed_units_say_each_its_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run whose stages have several objectives: text, and pictures that are told apart."""
-    monkeypatch.setattr(console, "width", 120)
+    monkeypatch.setenv("COLUMNS", "120")
     text = measured("mail", "bits per byte", {"num_bytes": 64_000})
     told = measured("film", "log loss", {"num_pictures": 30})
     show_scores([text, told.model_copy(update={"accuracy": 0.875, "floor": 0.69})])
