@@ -27,7 +27,7 @@ def test_cells_show_a_bar_and_tables(tmp_path: Path) -> None:
     assert "nothing was written" in html_of(plan)
     assert re.search(r"<table>.*<td.*</td>", html_of(run), re.DOTALL)
     assert '<a href="runs/life/report.html" target="_blank">The whole report</a>' in html_of(run)
-    assert "main, english: restored" in said(run)
+    assert "main, english: made weights" in said(run)
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]
     assert re.fullmatch(r"-?\d\.\d+", result_of(loaded)["text/plain"])
