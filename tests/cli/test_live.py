@@ -91,5 +91,7 @@ def test_a_bar_says_skipped_steps_and_work_that_is_no_training() -> None:
     assert live._numbers(replace(MAIL, reading=None, words="3 of 9 files")) == "3 of 9 files"
 
 
-def test_a_listener_is_silent_by_itself() -> None:
+def test_a_listener_is_silent_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     Listener().progress(MAIL)
+    Listener().say("a sentence")
+    assert capsys.readouterr() == ("", "")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from cli.conftest import Call, Refused
+from stage_records import stage_record
 
 from evergrow.cli.look import show_lineage, show_runs, show_scores, show_seen
 from evergrow.flow.listing import Listed
 from evergrow.lineage import Measured
-from evergrow.run import Begin, Branch, Ledger, Manifest, Run, Seen, StageRecord, write_manifest
+from evergrow.run import Begin, Branch, Manifest, Run, Seen, StageRecord, write_manifest
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
 
@@ -41,9 +42,8 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for place, (name, begin) in enumerate(begins.items()):
         parent = None if begin.stage is None else stages[begin.stage]
         stages.append(
-            StageRecord(
-                name=name,
-                key=name,
+            stage_record(
+                name,
                 begin=begin,
                 path=[*(parent.path if parent else []), place],
                 status="pending" if name == "code" else "done",
@@ -52,21 +52,7 @@ def forest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 fork_step=7 if name == "mail" else None,
                 clock=parent.clock_at(parent.last_step) if parent else 0,
                 per_step=200,
-                counted="tokens",
-                unit="bits per byte",
                 objective="sft" if name == "chat" else "causal",
-                mixture={name: 1.0},
-                replay={},
-                schedule=[],
-                release_schedule=None,
-                ledger=Ledger(
-                    shares={},
-                    replay_shares=(0, 1),
-                    replay_order="seen",
-                    num_samples=0,
-                    sizes={},
-                    tokens_an_item={},
-                ),
                 seen={
                     name: Seen(first=0, last=1500, epochs=0.25, replayed=0, tokens=1600),
                     "old": Seen(first=4, last=4, epochs=0.0, replayed=500, tokens=400),

@@ -5,10 +5,11 @@ from typing import Any, NoReturn
 
 import pytest
 from huggingface_hub import snapshot_download
+from stage_records import stage_record
 
 from evergrow.errors import InputError
 from evergrow.models.find import find_model, is_path
-from evergrow.run import Begin, Ledger, Manifest, StageRecord, Start, write_manifest
+from evergrow.run import Manifest, StageRecord, Start, write_manifest
 
 
 @pytest.fixture
@@ -24,32 +25,9 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def stage(name: str, release: str | None) -> StageRecord:
-    return StageRecord(
-        name=name,
+    return stage_record(
+        name,
         key="k",
-        begin=Begin(kind="start"),
-        path=[0],
-        first_step=0,
-        num_steps=1,
-        fork_step=None,
-        clock=0,
-        per_step=1,
-        counted="tokens",
-        unit="bits per byte",
-        objective="causal",
-        mixture={"s": 1.0},
-        replay={},
-        schedule=[],
-        release_schedule=None,
-        ledger=Ledger(
-            shares={},
-            replay_shares=(0, 1),
-            replay_order="seen",
-            num_samples=1,
-            sizes={},
-            tokens_an_item={},
-        ),
-        seen={},
         release=release,
     )
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stage_records import stage_record
 
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed
-from evergrow.run import Begin, Ledger, Manifest, Run, StageRecord, Start, write_manifest
+from evergrow.run import Begin, Manifest, Run, StageRecord, Start, write_manifest
 from evergrow.scores.store import Score, path_of, write_score
 
 STEPS = 100  # a stage
@@ -20,33 +21,15 @@ Probes = Mapping[str | None, Sequence[Probed]]  # by stage; None: of the first w
 
 
 def _stage(name: str, index: int, run: str) -> StageRecord:
-    return StageRecord(
-        name=name,
+    return stage_record(
+        name,
         key=f"{run}-{name}",
         begin=Begin(kind="trunk", stage=index - 1) if index else Begin(kind="start"),
         path=list(range(index + 1)),
-        status="done",
         first_step=index * STEPS,
         num_steps=STEPS,
-        fork_step=None,
         clock=index * STEPS * PER_STEP,
         per_step=PER_STEP,
-        counted="tokens",
-        unit="bits per byte",
-        objective="causal",
-        mixture={name: 1.0},
-        replay={},
-        schedule=[],
-        release_schedule=None,
-        ledger=Ledger(
-            shares={},
-            replay_shares=(0, 1),
-            replay_order="seen",
-            num_samples=0,
-            sizes={},
-            tokens_an_item={},
-        ),
-        seen={},
     )
 
 
