@@ -6,8 +6,14 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedModel,
+    ResNetConfig,
+    ResNetForImageClassification,
     RobertaConfig,
     RobertaForMaskedLM,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTMAEConfig,
+    ViTMAEForPreTraining,
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
@@ -18,6 +24,7 @@ from evergrow.models.describe import (
     describe,
     embedding_parameter_names,
     training_bytes,
+    undecayed_parameter_names,
 )
 from evergrow.models.presets import from_scratch
 
@@ -108,3 +115,43 @@ def test_positions_of_roberta_begin_after_the_padding_id() -> None:
     assert model(input_ids=torch.full((1, 12), 5)).logits.shape == (1, 12, 9)
     with pytest.raises((IndexError, RuntimeError)):
         model(input_ids=torch.full((1, 13), 5))
+
+
+def test_a_language_model_decays_all_but_its_tables(model: PreTrainedModel) -> None:
+    assert undecayed_parameter_names(model) == {"model.embed_tokens.weight"}
+
+
+SIZES = {
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 8,
+    "image_size": 8,
+    "patch_size": 4,
+}
+
+
+@pytest.mark.parametrize(
+    "vision",
+    [
+        ViTForImageClassification(ViTConfig(**SIZES)),
+        ViTMAEForPreTraining(
+            ViTMAEConfig(
+                **SIZES,
+                decoder_hidden_size=8,
+                decoder_num_hidden_layers=1,
+                decoder_num_attention_heads=1,
+                decoder_intermediate_size=8,
+            )
+        ),
+        ResNetForImageClassification(
+            ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1], layer_type="basic")
+        ),
+    ],
+    ids=["vit", "vit_mae", "resnet"],
+)
+def test_a_vision_model_decays_maps_alone(vision: PreTrainedModel) -> None:
+    spared = undecayed_parameter_names(vision)
+    for name, parameter in vision.named_parameters():
+        bare = name.endswith(("cls_token", "mask_token", "position_embeddings", "pos_embed"))
+        assert (name in spared) == (parameter.ndim == 1 or bare), name

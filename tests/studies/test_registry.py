@@ -49,5 +49,5 @@ def test_the_page_and_the_help_say_what_every_study_asks_and_costs(name: str) ->
 def test_a_misspelt_study_is_told_the_nearest() -> None:
     with pytest.raises(InputError, match=r"rewram: no such study; did you mean rewarm\?"):
         find_study("rewram")
-    with pytest.raises(InputError, match="xyz: no such study; studies: infinite, rewarm, growth"):
+    with pytest.raises(InputError, match="xyz: no such study; studies: infinite, decay, rewarm"):
         find_study("xyz")

@@ -9,7 +9,10 @@ from evergrow.cli.options import RUNS, Runs, settings_of
 from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
-NAMES = "infinite (13 CPU minutes for three seeds), rewarm (12), growth (16) or growth-bert (15)."
+NAMES = (
+    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), growth (16) or "
+    "growth-bert (15)."
+)
 
 
 @app.command()

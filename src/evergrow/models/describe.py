@@ -41,6 +41,23 @@ def embedding_parameter_names(model: nn.Module) -> set[str]:
     return {name for name, parameter in named if id(parameter) in tables}
 
 
+def undecayed_parameter_names(model: nn.Module) -> set[str]:
+    """What weight decay spares: of a language model its tables, of a vision model more.
+
+    OLMo 2 decays all but embeddings, norms' gains too (2501.00656, section 3.3). Of pictures, the
+    maps alone decay: biases, gains and the bare tables of classes, masks and positions do not (He
+    et al. 2022, 2111.06377, their code).
+    """
+    if kind_of(model) not in OF_PICTURES:
+        return embedding_parameter_names(model)
+    maps = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+    }
+    return {name for name, parameter in model.named_parameters() if id(parameter) not in maps}
+
+
 def describe(model: PreTrainedModel, sequence_length: int) -> ModelFacts:
     """Count a Hugging Face model; ``sequence_length`` enters the operations of attention.
 

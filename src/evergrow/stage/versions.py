@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 # Raised by hand when the same recipe would give other bytes than before; part of every stage key.
-VERSION = 2
+VERSION = 3
 
 
 def package_version() -> str:

@@ -13,7 +13,7 @@ from evergrow.disk import checksum, new_folder
 from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.models.brought import adopt_generation, keep_brought, record_dtype, stored_dtype
-from evergrow.models.describe import describe, embedding_parameter_names
+from evergrow.models.describe import describe, undecayed_parameter_names
 from evergrow.models.find import find_model
 from evergrow.models.kind import KINDS, kind_of
 from evergrow.models.load import empty_model
@@ -138,7 +138,7 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     optimizer = build_optimizer(
         model,
         train.optimizer,
-        embedding_parameter_names(model),
+        undecayed_parameter_names(model),
         None if depth is None else depth.group_of,
     )
     if not (folder / "model" / "config.json").exists():

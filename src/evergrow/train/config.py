@@ -8,14 +8,12 @@ from evergrow.config import Config, PositiveCount, Workers
 
 
 class OptimizerConfig(Config):
-    """AdamW; the defaults are OLMo 2's. Embeddings never decay."""
+    """AdamW; the defaults are OLMo 2's. Embeddings never decay, of vision models only maps do."""
 
     beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the first moment")
     beta2: float = Field(default=0.95, ge=0, lt=1, description="decay of the second moment")
     epsilon: float = Field(default=1e-8, gt=0, description="added to the root of the second")
-    weight_decay: float = Field(
-        default=0.1, ge=0, description="times the rate, of all but embeddings"
-    )
+    weight_decay: float = Field(default=0.1, ge=0, description="times the rate, of all that decays")
 
 
 class LoopConfig(Config):
