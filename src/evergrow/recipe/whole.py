@@ -100,7 +100,8 @@ def _kind_of_source(data: Any) -> str:
         return type(data).__name__
     if {"images", "pictures"} & set(data):
         return "ImageSourceConfig"
-    return "ChatSourceConfig" if "chats" in data else "SourceConfig"
+    of_chats = "chats" in data or data.get("installed") == "questions"
+    return "ChatSourceConfig" if of_chats else "SourceConfig"
 
 
 AnySource = Annotated[
