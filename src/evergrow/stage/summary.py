@@ -19,7 +19,6 @@ from evergrow.stage.changes import (
     Moment,
     change,
     mean_changes,
-    mean_moment,
     moment,
     verdict,
 )
@@ -229,31 +228,30 @@ class _Scored:
     def _changes(self, start: str, done: Sequence[StageRecord]) -> list[Change]:
         """What became of the streams of the finished stages, then of what is only measured.
 
-        Of a stage that mixes sources each of them by itself: one may gain where another loses.
+        A source counts once, since the first stage that reads it; one that has a stage for itself
+        is called as the stage is, of a mixture each by itself: one may gain where another loses.
         """
-        mixtures: list[tuple[str, int | None, Mapping[str, float]]] = []
-        failed: set[str] = set()
+        streams: dict[str, tuple[str, int | None]] = {}
         for place, record in enumerate(done):
-            if len(record.mixture) == 1:
-                mixtures.append((record.name, place, record.mixture))
-                failed |= {record.name} if self._not_learnt(record) else set()
-            else:
-                mixtures += [(source, place, {source: 1.0}) for source in record.mixture]
-                failed |= set(self._not_learnt(record))
-        learnt = {source for record in done for source in record.mixture}
-        measured = [name for name in self._measured_only(start, done) if name not in learnt]
-        mixtures += [(name, None, {name: 1.0}) for name in measured]
+            for source in record.mixture:
+                name = record.name if len(record.mixture) == 1 else source
+                streams.setdefault(source, (name, place))
+        learnt = [name for record in done for name in record.mixture]
+        failed = {n for n in learnt if learnt.count(n) == self._num_not_learnt(n, done)}
+        measured = [name for name in self._measured_only(start, done) if name not in streams]
         found = []
-        for name, own, mixture in mixtures:
-            rows = [self._moment(record.key, mixture) for record in done]
-            one = change(name, own, self._moment(start, mixture), rows)
-            found.append(one.model_copy(update={"has_failed": name in failed}))
+        for source, (name, own) in {**streams, **{n: (n, None) for n in measured}}.items():
+            rows = [self._moment(record.key, source) for record in done]
+            one = change(name, own, self._moment(start, source), rows)
+            found.append(one.model_copy(update={"has_failed": source in failed}))
         return found
 
-    def _moment(self, key: str, mixture: Mapping[str, float]) -> Moment | None:
-        found = self._losses.get(key, {})
-        parts = [moment(found.get(source)) for source in mixture]
-        return mean_moment(parts, list(mixture.values()))
+    def _moment(self, key: str, source: str) -> Moment | None:
+        return moment(self._losses.get(key, {}).get(source))
+
+    def _num_not_learnt(self, source: str, done: Sequence[StageRecord]) -> int:
+        """How many stages read a source and tell it no better than a constant does."""
+        return sum(source in self._not_learnt(record) for record in done)
 
     def _not_learnt(self, record: StageRecord) -> list[str]:
         """Sources that the release of their own stage tells no better than a constant does.
