@@ -114,19 +114,17 @@ def change(
 
 def mean_changes(lives: Sequence[Sequence[Change]]) -> list[Change]:
     """The same streams over seeds; a moment that a seed has not is None."""
-    found = []
-    for same in zip(*lives, strict=False):
-        found.append(
-            Change(
-                stream=same[0].stream,
-                is_learnt=same[0].is_learnt,
-                has_failed=any(c.has_failed for c in same),
-                first=mean_moment([c.first for c in same]),
-                lowest=mean_moment([c.lowest for c in same]),
-                last=mean_moment([c.last for c in same]),
-            )
+    return [
+        Change(
+            stream=same[0].stream,
+            is_learnt=same[0].is_learnt,
+            has_failed=any(c.has_failed for c in same),
+            first=mean_moment([c.first for c in same]),
+            lowest=mean_moment([c.lowest for c in same]),
+            last=mean_moment([c.last for c in same]),
         )
-    return found
+        for same in zip(*lives, strict=False)
+    ]
 
 
 def verdict(
