@@ -81,7 +81,10 @@ RecipePath = Annotated[
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
 ModelName = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A model folder, a run (its newest release) or a hub id."),
+    typer.Argument(
+        metavar="MODEL",
+        help="A model folder, a run (its newest release), a GGUF file or a hub id.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For machines: all of it.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]

@@ -75,7 +75,9 @@ def run(
 
 @app.command("continue", cls=ManyFiles)
 def continue_(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder, or a hub id.")],
+    model: Annotated[
+        str, typer.Argument(help="A run, a Hugging Face model folder, a GGUF file or a hub id.")
+    ],
     tokens: Tokens,
     name: Annotated[str, typer.Option(help="The new stage's name (and a new run's).")],
     data: Annotated[

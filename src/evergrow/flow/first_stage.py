@@ -66,7 +66,7 @@ def continue_model(
             **({general: {"files": absolute(mix.globs)}} if mix else {}),
             **({old: {"files": absolute(evaluate)}} if evaluate else {}),
         },
-        "model": {"from": str(folder.resolve()) if Path(model).is_dir() else model},
+        "model": {"from": _from(model, folder)},
         "train": {"sequence_length": min(window, SEQUENCE_LENGTH), "batch_size": BATCH_SIZE},
         "schedule": {"kind": "infinite"},
         "stages": [{"name": name, **mixed(name, general, mix), "tokens": tokens}],
@@ -75,6 +75,13 @@ def continue_model(
     made = decode_recipe(watched(recipe, tokens), given)
     _refuse_taken(runs / name, made)
     return carry_out(made, runs, Path.cwd(), listener)
+
+
+def _from(model: str, folder: Path) -> str:
+    """The model in words that hold wherever the recipe lies."""
+    if Path(model).expanduser().is_file():
+        return str(Path(model).expanduser().resolve())
+    return str(folder.resolve()) if Path(model).is_dir() else model
 
 
 def _refuse_taken(root: Path, asked: Recipe) -> None:

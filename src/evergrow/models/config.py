@@ -98,7 +98,8 @@ class ModelConfig(Config):
         None,
         alias="from",
         min_length=1,
-        description="a model folder, the folder of a run (its newest release) or a hub id",
+        description="a model folder, the folder of a run (its newest release), a GGUF file, "
+        "demo/smollm2 or a hub id",
     )
     hidden: Width | None = Field(None, description="width of the residual stream")
     layers: Depth | None = Field(None, description="number of blocks")

@@ -1,9 +1,10 @@
-"""From what a user typed to a model's folder: a folder, a run, or the hub; imports no torch."""
+"""From what a user typed to a model's folder: a folder, a run, a file or the hub; no torch yet."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from evergrow.errors import InputError
+from evergrow.models.demo import demo_file, is_demo
 from evergrow.run import (
     nearest_path,
     only_run,
@@ -14,17 +15,19 @@ from evergrow.run import (
 
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
+GGUF = ".gguf"
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise
-_SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", ".gguf", ".bin", ".pt")
+_SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", GGUF, ".bin", ".pt")
 
 
 def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path:
     """The local folder of a model: itself, the newest release of a run, or a hub id's snapshot.
 
-    A run is named by its folder, or by its recipe's where that has one run. Of a hub id what
-    loading needs is fetched, or all but the patterns in ``without``; the hub is asked unless
-    HF_HUB_OFFLINE is set, and a snapshot's folder is named by commit. What looks like a path is
-    never asked of the hub. Raises InputError for what is not there.
+    Of a GGUF file or a demo it is the folder that it is unpacked to (models/gguf). A run is named
+    by its folder, or by its recipe's where that has one run. Of a hub id what loading needs is
+    fetched, or all but the patterns in ``without``; the hub is asked unless HF_HUB_OFFLINE is set,
+    and a snapshot's folder is named by commit. What looks like a path is never asked of the hub.
+    Raises InputError for what is not there.
     """
     path = Path(source).expanduser()
     if str(source) and path.is_dir():
@@ -32,9 +35,15 @@ def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path
             refuse_no_model(path)
             return path
         return newest_release(only_run(path))
+    if is_demo(str(source)):
+        path = demo_file(str(source))
+    if path.suffix == GGUF and path.is_file():
+        from evergrow.models.gguf.folder import unpacked
+
+        return unpacked(path)
     if is_path(source):
         refuse_missing(path, "give a model folder, a run or a hub id")
-        raise InputError(f"{source}: a file; give a model folder, a run or a hub id")
+        raise InputError(f"{source}: a file, and no GGUF; give a model folder, a run or a hub id")
     return _from_hub(str(source), without)
 
 
@@ -52,6 +61,8 @@ def is_path(source: str | Path) -> bool:
     """
     if isinstance(source, Path) or not source or Path(source).exists():
         return True
+    if is_demo(source):
+        return False
     first, *rest = source.split("/")
     is_below = bool(rest) and (first == RUNS or nearest_path(Path(source)) is not None)
     is_hub_id = len(rest) < 2 and "\\" not in source and not source.endswith(("/", *_SUFFIXES))

@@ -22,6 +22,7 @@ from evergrow.models.brought import (
 )
 from evergrow.models.pixels import scale_of
 from evergrow.models.quiet import undisturbed
+from evergrow.models.save_tokenizer import save_tokenizer
 
 
 def save_release(
@@ -109,15 +110,6 @@ def _processor(config: Any, white: int) -> dict[str, Any]:
         "do_normalize": mean is not None,
         **({"image_mean": mean, "image_std": deviation} if mean is not None else {}),
     }
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
-    # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.
-    backend: Any = tokenizer  # only a fast tokenizer has this file
-    text = backend.backend_tokenizer.to_str(pretty=True)
-    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
-    tokenizer.save_pretrained(folder)
 
 
 def _forget_origin(path: Path) -> None:

@@ -11,6 +11,7 @@ from evergrow.models.brought import recorded_dtype, round_weights
 from evergrow.models.card import model_card
 from evergrow.models.describe import describe
 from evergrow.models.kind import kind_of
+from evergrow.models.origin import read_origin
 from evergrow.stage.architecture import read_growth
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
@@ -38,6 +39,8 @@ def node_of(
         "start": manifest.start.model_dump(mode="json"),
         "stages": [stage.model_dump(mode="json", include=_LINEAGE) for stage in way],
     }
+    if origin := read_origin(work.kept):
+        details["derived_from"] = origin.model_dump(mode="json")
     if corpora := corpora_fed(work):
         details["corpora"] = corpora
     if grown:
@@ -79,7 +82,8 @@ def write_release(work: Work, folder: Path, node: Node) -> None:
     model: Any = work.model
     facts = describe(model, work.train.sequence_length)
     start = work.run.manifest.start
-    card = model_card(node, kind_of(model), facts, work.recipe.model.from_ and start.source)
+    parent = work.recipe.model.from_ and start.source
+    card = model_card(node, kind_of(model), facts, parent, read_origin(work.kept))
     work.objective.save(folder, model, card, node.to_data(), work.kept)
 
 
