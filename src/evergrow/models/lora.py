@@ -26,10 +26,11 @@ from evergrow.models.config import LoraConfig
 from evergrow.models.describe import embedding_parameter_names
 from evergrow.models.families import FAMILIES
 from evergrow.models.family import Family
+from evergrow.models.find import ADAPTER
 from evergrow.models.kind import kind_of
 from evergrow.models.quiet import undisturbed
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # of a folder of peft
+CONFIG, WEIGHTS = ADAPTER, "adapter_model.safetensors"  # of a folder of peft
 NAMED_AT_MOST = 12  # names of layers in a refusal
 _NAME = "default"  # of the one adapter, as peft calls it
 

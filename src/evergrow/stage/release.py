@@ -40,7 +40,9 @@ def node_of(
         "start": manifest.start.model_dump(mode="json"),
         "stages": [stage.model_dump(mode="json", include=_LINEAGE) for stage in way],
     }
-    if adapters := {s.name: s.adapters.model_dump(mode="json") for s in way if s.adapters is not None}:
+    if adapters := {
+        s.name: s.adapters.model_dump(mode="json") for s in way if s.adapters is not None
+    }:
         details["lora"] = adapters
     if corpora := corpora_fed(work):
         details["corpora"] = corpora
