@@ -38,8 +38,8 @@ class StagePlan:
     """One stage of one arm: its steps, what it reads, and its learning rate as points.
 
     ``growth`` are the verdicts on the axes that the model grows along before it; ``flops`` are
-    those of the trunk, ``num_parameters`` those of the model trained in it, ``num_trained`` those of
-    adapters where only these are.
+    those of the trunk, ``num_parameters`` those of the model trained in it, ``num_trained`` those
+    of its adapters where only these are.
     """
 
     name: str
