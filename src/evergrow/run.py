@@ -56,13 +56,28 @@ class Counts(Config):
     """The model that a stage trains in numbers, as ``models.describe`` counts them.
 
     ``sub_models`` holds operations a token by depth, where two-stage training has any.
+    ``checkpoint_bytes`` are those of what is trained: the model, or ``num_trained`` parameters of
+    adapters.
     """
 
     num_parameters: int
     num_layers: int
     flops_per_token: int
     checkpoint_bytes: int
+    num_trained: int | None = None
     sub_models: dict[int, int] = {}
+
+
+class Adapters(Config):
+    """The adapters of a stage; ``targets`` are layers of the blocks, ``base`` is the key of the
+    weights that they go on."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: list[str]
+    num_trained: int
+    base: str
 
 
 class Begin(Config):
@@ -104,6 +119,7 @@ class StageRecord(Config):
     replay: dict[str, JsonValue]
     grow: dict[str, JsonValue] | None = None  # the model grew before this stage
     model: Counts | None = None  # of the model trained in it, once it has begun
+    adapters: Adapters | None = None  # where these are all that is trained, likewise
     schedule: list[dict[str, JsonValue]]
     release_schedule: list[dict[str, JsonValue]] | None
     ledger: Ledger
@@ -174,6 +190,13 @@ class Manifest(Config):
     branches: list[Branch] = []
     status: Literal["running", "done", "failed", "stopped"] = "running"
     error: str | None = None
+
+    def begun_at(self, index: int) -> str:
+        """The key of what stage ``index`` goes on from: a stage, a model, the start model."""
+        begin = self.stages[index].begin
+        if begin.stage is not None:
+            return self.stages[begin.stage].key
+        return begin.key or self.start.key
 
 
 class StoredTensors(Record):

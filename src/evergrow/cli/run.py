@@ -224,6 +224,12 @@ def show_plan(plan: "Plan") -> None:
     for arm in plan.arms:
         for stage in arm.stages:
             _show_growth(arm.arm, stage)
+            if stage.num_trained is not None:
+                console.print(
+                    f"{arm.arm}: {stage.name} trains adapters alone, {stage.num_trained:,} "
+                    f"parameters of {stage.num_parameters:,}",
+                    soft_wrap=True,
+                )
     console.print(
         f"{plan.num_parameters:,} parameters; "
         f"memory to train about {megabytes(plan.memory_bytes)}; "

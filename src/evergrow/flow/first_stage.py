@@ -54,7 +54,8 @@ def continue_model(
             "recipe whose sources have images and whose model.from is this folder (docs/images.md)"
         )
     asks_rate = "schedule.peak_lr" not in settings
-    given = {**_brought(folder, loaded, asks_rate, listener), **settings}
+    trains_all = not any(key.startswith("train.lora") for key in settings)
+    given = {**_brought(folder, loaded, asks_rate, trains_all, listener), **settings}
     if "schedule.peak_lr" not in given:
         raise no_rate(model)
     window = context_window(loaded) or SEQUENCE_LENGTH
@@ -125,31 +126,37 @@ def absolute(globs: Sequence[str]) -> list[str]:
 
 
 def _brought(
-    folder: Path, model: PreTrainedModel, asks_rate: bool, listener: Listener
+    folder: Path, model: PreTrainedModel, asks_rate: bool, trains_all: bool, listener: Listener
 ) -> dict[str, Any]:
     """What a checkpoint of Hugging Face's Trainer says of optimiser and, if asked, rate.
 
-    Empty for another model. Says what of it is used, and why something is not.
+    Moments are taken if the stage ``trains_all``: adapters have none yet. Empty for another model.
+    Says what of it is used, and why something is not.
     """
     if not is_trainer_checkpoint(folder):
         return {}
-    found: dict[str, Any] = {}
-    try:
-        adam = trainer_moments(folder, model).settings
-        found["model.optimizer"] = "trainer"
-        found |= {f"train.optimizer.{key}": value for key, value in adam.model_dump().items()}
-        listener.say(
-            f"{folder.name}: Trainer's moments are used, with its betas {adam.beta1:g} and "
-            f"{adam.beta2:g} and decay {adam.weight_decay:g}"
-        )
-    except InputError as error:
-        listener.say(f"{error}; the optimiser begins anew")
+    found = _moments_of(folder, model, listener) if trains_all else {}
     rate = _rate_of(folder, listener) if asks_rate else None
     if rate is not None:
         found["schedule.peak_lr"] = rate
         if "model.optimizer" in found:
             found["schedule.warmup"] = 0.0  # nothing has to fill, and the rate is the one of then
     return found
+
+
+def _moments_of(folder: Path, model: PreTrainedModel, listener: Listener) -> dict[str, Any]:
+    """The settings of a Trainer's optimiser, whose moments are taken; empty where none fit."""
+    try:
+        adam = trainer_moments(folder, model).settings
+    except InputError as error:
+        listener.say(f"{error}; the optimiser begins anew")
+        return {}
+    listener.say(
+        f"{folder.name}: Trainer's moments are used, with its betas {adam.beta1:g} and "
+        f"{adam.beta2:g} and decay {adam.weight_decay:g}"
+    )
+    settings = {f"train.optimizer.{key}": value for key, value in adam.model_dump().items()}
+    return {"model.optimizer": "trainer", **settings}
 
 
 def _rate_of(folder: Path, listener: Listener) -> float | None:

@@ -49,6 +49,7 @@ def model_card(
         f"A {told.name} of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
         *([origin.said] if origin else []),
+        *_adapters(node),
         "## What it was fed",
         _table(("source", node.counted), [(source, f"{n:,}") for source, n in node.fed.items()]),
         "## Learning rate",
@@ -100,6 +101,17 @@ def _result(score: Measured, pipeline: str) -> dict[str, Any]:
 
 def _metric(name: str, value: float) -> dict[str, Any]:
     return {"name": name, "type": name.replace(" ", "-"), "value": round(value, 4)}
+
+
+def _adapters(node: Node) -> list[str]:
+    """A sentence for each stage on the way that trained adapters alone."""
+    stages: Any = node.details.get("lora", {})
+    return [
+        f"In stage {name} only adapters were trained (LoRA), {one['num_trained']:,} parameters of "
+        f"rank {one['rank']} and alpha {one['alpha']:g} on {', '.join(one['targets'])}, and then "
+        "merged into the weights."
+        for name, one in stages.items()
+    ]
 
 
 def _scores(scores: Sequence[Measured], unit: str) -> str:

@@ -16,6 +16,7 @@ from evergrow.run import (
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
 HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
 GGUF = ".gguf"
+ADAPTER = "adapter_config.json"
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise
 _SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", GGUF, ".bin", ".pt")
 
@@ -23,14 +24,17 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", GGUF, ".bin", ".pt")
 def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path:
     """The local folder of a model: itself, the newest release of a run, or a hub id's snapshot.
 
-    Of a GGUF file or a demo it is the folder that it is unpacked to (models/gguf). A run is named
-    by its folder, or by its recipe's where that has one run. Of a hub id what loading needs is
-    fetched, or all but the patterns in ``without``; the hub is asked unless HF_HUB_OFFLINE is set,
-    and a snapshot's folder is named by commit. What looks like a path is never asked of the hub.
-    Raises InputError for what is not there.
+    Of a GGUF file or a demo it is the folder that it is unpacked to (models/gguf), of an adapter of
+    peft its base with the adapter merged in (models/adapters). A run is named by its folder, or by
+    its recipe's where that has one run. Of a hub id what loading needs is fetched, or all but the
+    patterns in ``without``; the hub is asked unless HF_HUB_OFFLINE is set, and a snapshot's folder
+    is named by commit. What looks like a path is never asked of the hub. Raises InputError for what
+    is not there.
     """
     path = Path(source).expanduser()
     if str(source) and path.is_dir():
+        if is_adapter(path):
+            return _merged(path)
         if (path / "config.json").exists() or not run_folders(path):
             refuse_no_model(path)
             return path
@@ -44,7 +48,20 @@ def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path
     if is_path(source):
         refuse_missing(path, "give a model folder, a run or a hub id")
         raise InputError(f"{source}: a file, and no GGUF; give a model folder, a run or a hub id")
-    return _from_hub(str(source), without)
+    folder = _from_hub(str(source), without)
+    return _merged(folder) if is_adapter(folder) else folder
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter of peft and no whole model."""
+    whole = ("model.safetensors", "model.safetensors.index.json")
+    return (folder / ADAPTER).exists() and not any((folder / name).exists() for name in whole)
+
+
+def _merged(folder: Path) -> Path:
+    from evergrow.models.adapters import merged_folder  # which imports torch
+
+    return merged_folder(folder)
 
 
 def refuse_no_path(source: str) -> None:

@@ -33,6 +33,7 @@ def adopt(run: Run, other: Run, index: int, place: int) -> None:
         index,
         status="done",
         model=done.model,
+        adapters=done.adapters,
         release=done.release,
         shared_with=shared,
         offsets=run.offsets(),

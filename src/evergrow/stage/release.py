@@ -1,5 +1,6 @@
 """A release of a Run: weights, tokenizer, and the record of how it came to be."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
 from evergrow.stream.proof import read_data_manifest
 
+ADAPTER = "adapter"  # the folder of one beside the merged weights, for peft
 _LINEAGE = {"name", "key", "mixture", "replay", "ledger", "first_step", "num_steps", "objective"}
 
 
@@ -41,6 +43,10 @@ def node_of(
     }
     if origin := read_origin(work.kept):
         details["derived_from"] = origin.model_dump(mode="json")
+    if adapters := {
+        s.name: s.adapters.model_dump(mode="json") for s in way if s.adapters is not None
+    }:
+        details["lora"] = adapters
     if corpora := corpora_fed(work):
         details["corpora"] = corpora
     if grown:
@@ -63,17 +69,16 @@ def node_of(
 
 def _parents(work: Work, kind: NodeKind) -> list[str]:
     """The keys of what a node goes on from: a branch from its stage, a stage from its beginning."""
-    manifest, record = work.run.manifest, work.record
-    begin = record.begin
-    if kind == "branch":
-        return [record.key]
-    if begin.stage is not None:
-        return [manifest.stages[begin.stage].key]
-    return [begin.key or manifest.start.key]
+    return [work.record.key if kind == "branch" else work.run.manifest.begun_at(work.index)]
 
 
 def round_to_release(work: Work) -> None:
-    """Make the weights those that a release stores, so that what is measured is what it holds."""
+    """Make the weights those that a release stores, so that what is measured is what it holds.
+
+    Adapters are merged into them first, in fp32.
+    """
+    if work.adapter is not None:
+        work.adapter.merge()
     round_weights(work.model, recorded_dtype(work.kept))
 
 
@@ -85,6 +90,18 @@ def write_release(work: Work, folder: Path, node: Node) -> None:
     parent = work.recipe.model.from_ and start.source
     card = model_card(node, kind_of(model), facts, parent, read_origin(work.kept))
     work.objective.save(folder, model, card, node.to_data(), work.kept)
+    lora = work.train.lora
+    if work.adapter is not None and lora is not None and lora.release == "adapter":
+        work.adapter.save(folder / ADAPTER, _base_of(work, folder))
+
+
+def _base_of(work: Work, folder: Path) -> str:
+    """What the adapter of a release goes on: a name, or a release's path from the adapter."""
+    begin, manifest = work.record.begin, work.run.manifest
+    if begin.stage is not None:
+        release = work.run.folder / str(manifest.stages[begin.stage].release)
+        return os.path.relpath(release, folder / ADAPTER)
+    return begin.model or str(work.recipe.model.from_)
 
 
 def corpora_fed(work: Work) -> dict[str, JsonValue]:

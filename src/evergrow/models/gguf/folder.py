@@ -1,6 +1,5 @@
 """Where GGUF files are unpacked: once for each content, into a folder below the cache."""
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from transformers import GenerationConfig
 
 from evergrow.disk import checksum, new_folder
 from evergrow.errors import InputError
+from evergrow.models.cache import cache
 from evergrow.models.gguf.config import config_of
 from evergrow.models.gguf.file import GgufFile, open_gguf
 from evergrow.models.gguf.tokenizer import tokenizer_of
@@ -21,14 +21,6 @@ from evergrow.run import locked
 VERSION = 1  # raise by hand when the same file is unpacked to other bytes
 # The tokens that end a text: of a document, of a turn, of a message to a tool.
 ENDS = ("eos", "eot", "eom")
-
-
-def cache() -> Path:
-    """EVERGROW_CACHE, else evergrow/ in XDG_CACHE_HOME, else ~/.cache/evergrow."""
-    asked, shared = os.environ.get("EVERGROW_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    if asked:
-        return Path(asked).expanduser()
-    return (Path(shared) if shared else Path.home() / ".cache") / "evergrow"
 
 
 def unpacked(path: Path) -> Path:
