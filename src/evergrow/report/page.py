@@ -114,7 +114,7 @@ def _facts(folder: RunFolder) -> list[str]:
     size = model.get("num_parameters")
     return [
         words.plural(len(folder.arms), "arm"),
-        words.plural(max(len(arm.stages) for arm in folder.arms), "stage"),
+        words.plural(max(len(arm.plan) for arm in folder.arms), "stage"),
         words.plural(folder.num_seeds, "seed"),
         *([f"{words.count(size)} parameters"] if isinstance(size, int) else []),
         *([str(model["source"])] if "source" in model else []),

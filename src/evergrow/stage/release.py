@@ -59,11 +59,14 @@ def node_of(
 
 
 def _parents(work: Work, kind: NodeKind) -> list[str]:
-    """The keys of what a node goes on from: a branch from its stage, a stage from its beginning."""
+    """The keys of what a node goes on from: a branch from its stage, a stage from its beginning,
+    a soup from its ingredients."""
     manifest, record = work.run.manifest, work.record
     begin = record.begin
     if kind == "branch":
         return [record.key]
+    if kind == "soup":
+        return [manifest.stages[place].key for place in record.ingredients]
     if begin.stage is not None:
         return [manifest.stages[begin.stage].key]
     return [begin.key or manifest.start.key]
