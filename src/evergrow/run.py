@@ -124,18 +124,14 @@ class StageRecord(Config):
 
     @property
     def trunk_end(self) -> int:
-        """The step to which the trunk is trained: of a further order nothing goes on behind the
-        fork."""
-        is_further = self.ledger.order > 1 and self.fork_step is not None
-        return int(self.fork_step or 0) if is_further else self.last_step
+        """The step it is trained to; of a further order nothing goes on behind the fork."""
+        return self.last_step if self.ledger.order == 1 else self.fork_step or self.last_step
 
     @property
     def all_steps(self) -> int:
         """The steps that are trained, of the trunk and of the release that leaves it."""
-        if self.ingredients:
-            return 0
         forked = 0 if self.fork_step is None else self.last_step - self.fork_step
-        return self.trunk_end - self.first_step + forked
+        return 0 if self.ingredients else self.trunk_end - self.first_step + forked
 
     @property
     def tokens(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from evergrow.lineage import SHARES, Measured, Node, numbers_beside
+from evergrow.lineage import SHARES, Measured, Node, Soup, numbers_beside
 from evergrow.models.describe import ModelFacts
 from evergrow.models.kind import KINDS, Kind
 
@@ -43,6 +43,7 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
         f"## {unit.capitalize()} on held-out data",
         *([_READING[kind]] if kind in _READING else []),
         _scores(node.scores, unit),
+        *_soup(node),
         "## How to load it",
         _loading(kind),
         "## Licence",
@@ -50,6 +51,28 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
     ]
     front = yaml.safe_dump(_front(node, told.pipeline, parent), sort_keys=False, width=100)
     return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _soup(node: Node) -> list[str]:
+    """Of a release that was chosen among several models and their average: all of them."""
+    if "soup" not in node.details:
+        return []
+    soup = Soup.model_validate(node.details["soup"])
+    best = min(one.loss for one in soup.candidates)
+    rows = [
+        (one.name, one.key, f"{one.loss:.4f}", f"{soup.shares.get(one.key, 0):.3g}")
+        for one in soup.candidates
+        if one.key in soup.shares
+    ]
+    average = next(one for one in soup.candidates if one.key not in soup.shares)
+    return [
+        "## What it was chosen from",
+        f"{len(rows)} models and the average of their weights ({average.loss:.4f}); this is the "
+        f"best, {soup.chosen} ({best:.4f} {soup.unit}, mean over the held-out parts of "
+        f"{', '.join(soup.measured_on)}). Chosen on the text it is measured on, it is flattered a "
+        "little.",
+        _table(("model", "key", soup.unit, "share of the weights"), rows),
+    ]
 
 
 def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
