@@ -147,6 +147,10 @@ class Node(Config):
         """Plain data, as evergrow.json holds it."""
         return self.model_dump(mode="json")
 
+    def to_text(self) -> str:
+        """The content of evergrow.json."""
+        return json.dumps(self.to_data(), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
 
 def read_node(folder: Path) -> Node | None:
     """The node of a model folder; None for a folder that evergrow did not make, or long ago.

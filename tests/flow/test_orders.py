@@ -1,6 +1,8 @@
 """A stage in several data orders: what is trained, averaged, chosen and shared, and kills."""
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from safetensors.torch import load_file
 from stage_records import stage_record
 from transformers import AutoModelForCausalLM
 
+from evergrow.cli.look import show_lineage
 from evergrow.errors import InputError
 from evergrow.flow import dispatch
 from evergrow.flow.annealing import anneal
@@ -27,6 +30,11 @@ from evergrow.flow.verbs import extend
 from evergrow.lineage import Measured, Node, Soup, read_node
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe
+from evergrow.report.figures_life import source_loss
+from evergrow.report.folder import read_run_folder
+from evergrow.report.lineage import FAN, TOP, lineage
+from evergrow.report.orders import orders_tables
+from evergrow.report.page import render
 from evergrow.run import Run
 from evergrow.stage import checkpoints, orders
 from evergrow.stage.orders import choose
@@ -85,7 +93,7 @@ def test_the_average_of_three_orders_is_the_release_when_it_is_best(
     assert not torch.equal(*(part["lm_head.weight"] for part in parts[:2]))
     AutoModelForCausalLM.from_pretrained(run.folder / "releases" / "mid")
     assert (
-        "main, mid: the release is the average of all orders: 1.0000 bits per byte against "
+        "main, mid: the release is the average of all: 1.0000 bits per byte against "
         "mid-order-2 2.0000, mid-order-3 2.0000, mid-order-1 3.0000 (mean over the held-out parts "
         "of land, sea; the best of 4 on the text it is chosen on flatters it a little)"
     ) in said
@@ -256,3 +264,41 @@ def test_a_resnet_is_not_averaged(base: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="preset resnet: has batch norms"):
         carry(recipe, tmp_path, base)
+
+
+def test_the_page_draws_a_fan_and_shows_every_candidate(made: Run) -> None:
+    folder = read_run_folder(made.folder.parent)
+    table = orders_tables(folder)[0]
+    assert (table.stage, table.seeds, table.chosen) == ("mid", [0], [chosen(made).chosen])
+    assert table.rows == [(one.name, [one.loss]) for one in chosen(made).candidates]
+    assert folder.streams == ["one", "mid", "next"]
+    drawn = lineage(folder)
+    assert [name for _, name, _ in drawn.lanes] == ["main"]
+    rings = [node for node in drawn.nodes if "mid-order-" in node.title]
+    assert [node.y - TOP for node in rings] == [-FAN, 0, FAN]
+    assert rings[1].title.endswith(f"{chosen(made).candidates[1].loss:.4f} bits per byte")
+    last = next(node for node in drawn.nodes if node.title.startswith("main/releases/mid, "))
+    assert (last.y, last.kind) == (TOP, "release")
+    page = render(folder, datetime(2026, 1, 2, tzinfo=UTC))
+    assert "Orders of the data, and their average" in page
+    assert re.search(r'<td class="best">\d\.\d{4}</td>', page)
+    assert len(source_loss(folder, 0).lines[0].x) > 4  # looks inside the first order are drawn
+
+
+def test_the_log_lists_the_orders_below_their_stage(
+    made: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_lineage(made)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    losses = {one.name: one.loss for one in chosen(made).candidates}
+    assert lines[3:10] == [
+        "└── mid (causal, done): 3 orders to 1,536 tokens",
+        *(
+            f"    ├── mid-order-{n} (done): releases/mid-order-{n}, "
+            f"{losses[f'mid-order-{n}']:.4f} bits per byte"
+            for n in (1, 2, 3)
+        ),
+        f"    ├── average of the 3 orders, {losses['average']:.4f} bits per byte",
+        f"    ├── release releases/mid, the best: {chosen(made).chosen}",
+        "    └── next (causal, done, from the release): trunk to 2,048 tokens",
+    ]

@@ -33,13 +33,12 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
     schedule: Any = node.details.get("schedule", [])
     unit = node.scores[0].unit if node.scores else "loss"
     sections = [
-        f"# {node.of}: {node.name}",
+        f"# {_title(node)}",
         f"A {told.name} of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
         "## What it was fed",
         _table(("source", node.counted), [(source, f"{n:,}") for source, n in node.fed.items()]),
-        "## Learning rate",
-        "\n".join(f"- {phrase(segment, node.counted)}" for segment in schedule),
+        *_rates(schedule, node.counted),
         f"## {unit.capitalize()} on held-out data",
         *([_READING[kind]] if kind in _READING else []),
         _scores(node.scores, unit),
@@ -51,6 +50,11 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
     ]
     front = yaml.safe_dump(_front(node, told.pipeline, parent), sort_keys=False, width=100)
     return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _title(node: Node) -> str:
+    """Its name, after the run that it belongs to."""
+    return f"{node.of}: {node.name}" if node.of else node.name
 
 
 def _soup(node: Node) -> list[str]:
@@ -83,7 +87,7 @@ def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
     found["tags"] = ["evergrow", "continual-learning"]
     results = [_result(score, pipeline) for score in node.scores if math.isfinite(score.loss)]
     if results:
-        found["model-index"] = [{"name": f"{node.of}: {node.name}", "results": results}]
+        found["model-index"] = [{"name": _title(node), "results": results}]
     return found
 
 
@@ -115,6 +119,12 @@ def _scores(scores: Sequence[Measured], unit: str) -> str:
         for s, numbers in zip(scores, beside, strict=True)
     ]  # fmt: skip
     return _table(("stream", unit, "95 % interval", *(known[name] for name in names)), rows)
+
+
+def _rates(schedule: Sequence[dict[str, Any]], counted: str) -> list[str]:
+    """A line for each piece; nothing of a model that was not trained as one."""
+    lines = "\n".join(f"- {phrase(segment, counted)}" for segment in schedule)
+    return ["## Learning rate", lines] if lines else []
 
 
 def phrase(segment: dict[str, Any], counted: str) -> str:

@@ -78,11 +78,18 @@ def choose(
     """The best of several models by the mean of their losses on the stages on the ``way`` to them.
 
     A stage counts once, its sources by their weights in its mixture: what ``average`` in
-    summary.json is of the stage. Sources that are only measured have no say. Of equals the average
-    is taken.
+    summary.json is of the stage. Sources that are only measured have no say.
     """
     told = {name: {line.source: line.loss for line in lines} for name, lines in found.items()}
     loss = {name: on_average(losses, way) for name, losses in told.items()}
+    streams = list(dict.fromkeys(source for stage in way for source in stage.mixture))
+    return best_of(keys, loss, streams, way[-1].unit)
+
+
+def best_of(
+    keys: Mapping[str, str], loss: Mapping[str, float], measured_on: list[str], unit: str
+) -> Soup:
+    """The model of the lowest loss; of equals the average is taken."""
     best = min(loss, key=lambda name: (loss[name], name != AVERAGE))
     parts = [name for name in keys if name != AVERAGE]
     share = {name: 1 / len(parts) if best == AVERAGE else float(name == best) for name in parts}
@@ -90,8 +97,8 @@ def choose(
         chosen=best,
         shares={keys[name]: share[name] for name in parts},
         candidates=[Candidate(name=name, key=keys[name], loss=loss[name]) for name in keys],
-        measured_on=list(dict.fromkeys(source for stage in way for source in stage.mixture)),
-        unit=way[-1].unit,
+        measured_on=measured_on,
+        unit=unit,
     )
 
 
@@ -106,7 +113,7 @@ def in_words(soup: Soup) -> str:
     best = next(one for one in soup.candidates if one.name == soup.chosen)
     rest = sorted((c for c in soup.candidates if c is not best), key=lambda one: one.loss)
     others = ", ".join(f"{one.name} {one.loss:.4f}" for one in rest)
-    verdict = "the release is the average of all orders" if soup.chosen == AVERAGE else (
+    verdict = "the release is the average of all" if soup.chosen == AVERAGE else (
         f"the release is {soup.chosen}, which is better than the average"
     )  # fmt: skip
     return (
