@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from evergrow.python.init import init
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
+    from evergrow.python.soup import soup
     from evergrow.python.study import study
 
     __version__: str
@@ -29,6 +30,7 @@ _HOMES = {
     "continue_": "run",
     "extend": "run",
     "anneal": "run",
+    "soup": "soup",
     "load": "run",
     "eval_": "look",
     "sample": "look",
@@ -69,6 +71,7 @@ __all__ = [
     "run",
     "sample",
     "schema",
+    "soup",
     "study",
     "why",
 ]

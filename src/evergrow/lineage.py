@@ -102,6 +102,26 @@ class Measured(Config):
         return self.told.auroc.value if self.told and self.told.auroc else None
 
 
+class Candidate(Config):
+    """A model that stood for choice as a release: what it is called, its key, and its loss, the
+    mean over the held-out streams it was trained on."""
+
+    name: str
+    key: str
+    loss: float
+
+
+class Soup(Config):
+    """What became of several models that were averaged: each of them and their average, in the
+    unit of their losses, the shares of each in what was ``chosen``, and what it was chosen on."""
+
+    chosen: str
+    shares: dict[str, float]
+    candidates: list[Candidate]
+    measured_on: list[str]
+    unit: str
+
+
 class Node(Config):
     """What ``evergrow.json`` says of a release.
 
@@ -126,6 +146,10 @@ class Node(Config):
     def to_data(self) -> dict[str, JsonValue]:
         """Plain data, as evergrow.json holds it."""
         return self.model_dump(mode="json")
+
+    def to_text(self) -> str:
+        """The content of evergrow.json."""
+        return json.dumps(self.to_data(), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_node(folder: Path) -> Node | None:

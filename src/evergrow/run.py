@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from evergrow.config import Config, Count, Record, damage, decode
 from evergrow.disk import append_file, checksum, new_folder, read_object, write_file
 from evergrow.errors import EvergrowError, InputError
+from evergrow.lineage import Soup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +41,9 @@ class Seen(Config):
 class Ledger(Config):
     """How a stage chose its samples: with its ancestors' ledgers every sample can be recomputed.
 
-    ``sizes`` are the samples of each source as the stage cuts it, ``tokens_an_item`` what one of
-    them holds: a window's length, 1 picture, the mean of examples.
+    ``order`` counts from 1 the orders in which it may read them; ``sizes`` are the samples of each
+    source as the stage cuts it, ``tokens_an_item`` what one of them holds: a window's length, 1
+    picture, the mean of examples.
     """
 
     shares: dict[str, int]
@@ -50,6 +52,7 @@ class Ledger(Config):
     num_samples: int
     sizes: dict[str, int]
     tokens_an_item: dict[str, float]
+    order: int = 1
 
 
 class Counts(Config):
@@ -127,6 +130,8 @@ class StageRecord(Config):
     shared_with: str | None = None
     release: str | None = None
     offsets: dict[str, int] = {}
+    ingredients: list[int] = []  # places of the orders it is made of; it trains nothing itself
+    soup: Soup | None = None  # what it made of them, once it has
 
     @property
     def last_step(self) -> int:
@@ -134,9 +139,15 @@ class StageRecord(Config):
         return self.first_step + self.num_steps
 
     @property
+    def trunk_end(self) -> int:
+        """The step it is trained to; of a further order nothing goes on behind the fork."""
+        return self.last_step if self.ledger.order == 1 else self.fork_step or self.last_step
+
+    @property
     def all_steps(self) -> int:
-        """The steps of the trunk and of the release that leaves it."""
-        return self.num_steps + (0 if self.fork_step is None else self.last_step - self.fork_step)
+        """The steps that are trained, of the trunk and of the release that leaves it."""
+        forked = 0 if self.fork_step is None else self.last_step - self.fork_step
+        return 0 if self.ingredients else self.trunk_end - self.first_step + forked
 
     @property
     def tokens(self) -> int:

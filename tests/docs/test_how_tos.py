@@ -70,6 +70,14 @@ def test_two_schedules_over_seeds() -> None:
     assert seeds == [0, 1, 2, 3]
 
 
+def test_mid_training_in_several_orders() -> None:
+    made = carry_out("how-to/midtrain.md")
+    names = re.findall(r"^(mid-order-\d|average) \d\.\d+ ", made["printed"], re.M)
+    assert names == ["mid-order-1", "mid-order-2", "mid-order-3", "average"]
+    assert made["printed"].count(" chosen\n") == 1
+    assert {"two", "better", "again"} <= {path.name for path in Path.cwd().iterdir()}
+
+
 def test_replay_after_growing() -> None:
     life = smaller(blocks(DOCS / "how-to/forgotten.md")[0][1], {})
     Path("life.yaml").write_text(life, encoding="utf-8")

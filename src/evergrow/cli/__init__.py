@@ -22,6 +22,7 @@ COMMANDS = {
     "continue": "run",
     "extend": "run",
     "anneal": "run",
+    "soup": "soup",
     "eval": "look",
     "sample": "look",
     "report": "look",

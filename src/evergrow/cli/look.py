@@ -190,25 +190,44 @@ def show_lineage(run: "Run") -> None:
     manifest = run.manifest
     start = f"{manifest.name}, {manifest.arm}, seed {manifest.seed}: from {manifest.start.source}"
     tree = Tree(start)
-    above: list[Tree] = []  # what each stage hangs from
-    nodes: list[Tree] = []
-    for stage in manifest.stages:
+    above: dict[int, Tree] = {}  # what each stage hangs from
+    nodes: dict[int, Tree] = {}
+    orders = {number for stage in manifest.stages for number in stage.ingredients}
+    drawn = {n: stage for n, stage in enumerate(manifest.stages) if n not in orders}
+    for number, stage in drawn.items():
         place = stage.begin.stage
         # A trunk that goes on stays in its line; what else leaves a stage hangs below it.
-        first = next(s for s in manifest.stages if s.begin.stage == place)
+        first = next(s for s in drawn.values() if s.begin.stage == place)
         goes_on = stage.begin.kind == "trunk" and first is stage
-        above.append(tree if place is None else above[place] if goes_on else nodes[place])
-        nodes.append(above[-1].add(_stage_line(stage)))
-        if stage.release:
+        above[number] = tree if place is None else above[place] if goes_on else nodes[place]
+        nodes[number] = above[number].add(_stage_line(stage))
+        if stage.ingredients:
+            _add_orders(nodes[number], stage, [manifest.stages[n] for n in stage.ingredients])
+        elif stage.release:
             left = stage.last_step if stage.fork_step is None else stage.fork_step
             where = f"left the trunk at {stage.clock_at(left):,} {stage.counted}"
-            nodes[-1].add(f"release {stage.release}, {where}")
+            nodes[number].add(f"release {stage.release}, {where}")
         for branch in manifest.branches:
             if branch.stage == stage.name:
                 left = stage.clock_at(branch.from_step)
                 told = f"{branch.tokens:,} {stage.counted} from {left:,}"
-                nodes[-1].add(f"release {branch.release}, {told}")
+                nodes[number].add(f"release {branch.release}, {told}")
     console.print(tree)
+
+
+def _add_orders(node: Tree, stage: "StageRecord", orders: Sequence["StageRecord"]) -> None:
+    """The orders that a stage is made of and their average, and the losses one is chosen by."""
+    losses = {one.name: one.loss for one in stage.soup.candidates} if stage.soup else {}
+    for order in orders:
+        loss = f", {losses.pop(order.name):.4f} {order.unit}" if order.name in losses else ""
+        shared = f", shared with {order.shared_with}" if order.shared_with else ""
+        node.add(
+            f"{order.name} ({order.status}{shared}): {order.release or 'no release yet'}{loss}"
+        )
+    for name, loss in losses.items():
+        node.add(f"{name} of the {len(orders)} orders, {loss:.4f} {stage.unit}")
+    if stage.soup is not None:
+        node.add(f"release {stage.release}, the best: {stage.soup.chosen}")
 
 
 def _stage_line(stage: "StageRecord") -> str:
@@ -217,8 +236,9 @@ def _stage_line(stage: "StageRecord") -> str:
     model = f", from {begin.model}" if begin.kind == "model" else ""
     release = ", from the release" if begin.kind == "release" else ""
     end = f"{stage.clock_at(stage.last_step):,} {stage.counted}"
+    way = f"{len(stage.ingredients)} orders" if stage.ingredients else "trunk"
     return (
-        f"{stage.name} ({stage.objective}, {stage.status}{shared}{model}{release}): trunk to {end}"
+        f"{stage.name} ({stage.objective}, {stage.status}{shared}{model}{release}): {way} to {end}"
     )
 
 

@@ -10,8 +10,8 @@ from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = (
-    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), growth (16) or "
-    "growth-bert (15)."
+    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), soup (7), "
+    "growth-bert (15) or growth (16)."
 )
 
 

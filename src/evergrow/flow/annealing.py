@@ -51,6 +51,7 @@ def anneal(folder: Path, tokens: int, shape: AnnealShape, floor: float, listener
     with locked(root), listener.stop.listening():
         refuse_unfinished(run)
         index, record = last_done(run)
+        _refuse_soup(record)
         if checkpoints.reopen(run, index):
             carry_out_stage(run.folder, index, listener)
             run = Run(run.folder)
@@ -102,6 +103,16 @@ def _refuse_epochs(run: Run, recipe: Recipe, index: int, num_steps: int) -> None
     folders = {name: Path(path).name for name, path in run.manifest.data.items()}
     stream = SampleStream([*ledgers, longer], run.manifest.seed)
     stream.refuse_too_many_epochs(epoch_limits(recipe, folders))
+
+
+def _refuse_soup(record: StageRecord) -> None:
+    """Raise InputError for a stage of several orders, which came to rest and has no trunk."""
+    if record.ingredients:
+        raise InputError(
+            f"stage {record.name!r} was trained in {len(record.ingredients)} orders down to rate "
+            "zero, so there is no trunk left to anneal; take its release, or continue with a new "
+            "stage"
+        )
 
 
 def _refuse_frozen(recipe: Recipe, index: int) -> None:

@@ -20,6 +20,8 @@ from evergrow.models.families import family_of
 from evergrow.models.find import find_model
 from evergrow.models.load import empty_model
 from evergrow.models.lora import adapted_layers, refuse_without_peft
+from evergrow.models.soup import refuse_statistics
+from evergrow.models.weights import read_slots
 from evergrow.recipe import Recipe
 from evergrow.run import Run
 from evergrow.schedules import StageSchedule, num_steps
@@ -43,6 +45,7 @@ def refuse_early(root: Path, units: Sequence[Unit]) -> None:
         num_begun = _num_begun(root / unit.folder)
         if not num_begun:
             _refuse_models(unit.recipe)
+            _refuse_statistics(unit.recipe)
             _refuse_moments(unit.recipe)
             _refuse_adapters(unit.recipe)
             _refuse_growths(unit)
@@ -103,6 +106,17 @@ def _refuse_models(recipe: Recipe) -> None:
         outside.append(recipe.model.from_)
     for source in outside:
         find_model(source)
+
+
+def _refuse_statistics(recipe: Recipe) -> None:
+    """Raise InputError for several orders of a model with batch norms, which is not averaged."""
+    if all(stage.orders is None for stage in recipe.stages):
+        return
+    source = recipe.model.from_
+    if recipe.model.preset == "resnet" or (source or "").endswith(".safetensors"):
+        refuse_statistics(source or "preset resnet", ["resnet.embedder.normalization.running_mean"])
+    elif source is not None:
+        refuse_statistics(source, read_slots(find_model(source)))
 
 
 def _refuse_moments(recipe: Recipe) -> None:

@@ -181,8 +181,9 @@ def _plan(
                 shared.append(record.name)
                 continue
             trained.add(record.key)
-            operations += trunk + fork
-            disk += counts.checkpoint_bytes * len(branch_points(record))
+            if not record.ingredients:
+                operations += trunk + fork
+                disk += counts.checkpoint_bytes * len(branch_points(record))
             disk += FP32 * counts.num_parameters  # the release
         arms.append(ArmPlan(unit.arm, unit.seed, stages, shared))
     first = counts_of(sized[0][0], 0)

@@ -40,12 +40,22 @@ def evaluate(path: str | Path, data: Sequence[str], sequence_length: int | None)
         raise InputError(f"--sequence-length: must be 2 or more, got {sequence_length}")
     folder = find_model(path)
     if not data:
-        return _evaluate_release(_run_of(folder), folder)
+        return _evaluate_release(run_of(folder), folder)
+    return measure_files(folder, data, sequence_length)
+
+
+def measure_files(
+    folder: Path, data: Sequence[str], sequence_length: int | None = None
+) -> list[Measured]:
+    """The loss of a model on the files that each of the globs ``data`` matches.
+
+    Raises InputError for a model of pictures.
+    """
     model = load_model(folder)
     if kind_of(model) in OF_PICTURES:
         raise InputError(
-            "--data: pictures need labels and a split as well; name them under evaluate.sources of "
-            "a recipe"
+            f"{folder}: reads pictures, which need labels and a split as well, so files alone "
+            "cannot measure it; name them under evaluate.sources of a recipe"
         )
     tokenizer = load_tokenizer(folder)
     window = min(context_window(model) or SEQUENCE_LENGTH, sequence_length or SEQUENCE_LENGTH)
@@ -65,7 +75,8 @@ def _evaluate_release(run: Run, folder: Path) -> list[Measured]:
     )
 
 
-def _run_of(release: Path) -> Run:
+def run_of(release: Path) -> Run:
+    """The Run that released this folder; raises InputError where there is none."""
     folder = release.parent.parent
     if release.parent.name != "releases" or not (folder / "manifest.json").exists():
         raise InputError(f"{release}: belongs to no run; say with --data on which files to measure")

@@ -102,6 +102,7 @@ def _record(
         else [s.model_dump() for s in schedule.release],
         ledger=ledger.model_copy(update={"num_samples": steps * batch}),
         seen={},
+        ingredients=recipe.ingredients_of(index),
     )
 
 
@@ -212,6 +213,7 @@ def _ledger(recipe: Recipe, index: int, objective: Objective, ground: Ground) ->
         num_samples=0,
         sizes={stocks[name].folder.name: objective.num_items(name) for name in weights},
         tokens_an_item=dict(zip(folders, items, strict=True)),
+        order=recipe.stages[index].order,
     )
 
 
@@ -258,6 +260,8 @@ def refuse_edits(
         raise InputError(f"recipe.{where}: was {was} when this run began, now {now}; {_WAYS_OUT}")
     for index in range(len(recorded)):
         before, now = old.stages[index].length, recipe.stages[index].length
+        if now != before:
+            refuse_longer_orders(recipe, index)
         is_last = index == len(recorded) - 1
         if now < before or (now > before and not is_last):
             word = LENGTHS[recipe.form_at(index)]
@@ -265,6 +269,17 @@ def refuse_edits(
                 f"recipe.stages[{index}].{word}: was {before:,} when this run began, "
                 f"now {now:,}; only the last stage may grow; {_WAYS_OUT}"
             )
+
+
+def refuse_longer_orders(recipe: Recipe, index: int) -> None:
+    """Raise InputError for a stage of several orders, or one of them, that is to be longer."""
+    made_of = index if recipe.stages[index].orders else recipe.soup_of(index)
+    if made_of is not None:
+        stage = recipe.stages[made_of]
+        raise InputError(
+            f"stage {stage.name!r} is trained in {stage.orders} orders, each down to rate zero, so "
+            "it cannot get another length; continue with a new stage, which begins at its release"
+        )
 
 
 _WAYS_OUT = "give the recipe a new name, or start over with --fresh"

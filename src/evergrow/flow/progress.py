@@ -14,7 +14,7 @@ def saved_steps(run: Run, index: int) -> int:
     if record.status == "done":
         return record.all_steps
     if record.fork_step is not None and (mark := checkpoints.newest(run, index, "anneal")):
-        return record.num_steps + mark.step - record.fork_step
+        return record.trunk_end - record.first_step + mark.step - record.fork_step
     trunk = checkpoints.newest(run, index, "trunk")
     return 0 if trunk is None else trunk.step - record.first_step
 

@@ -1,6 +1,6 @@
 """A recipe unfolded: one unit an arm and seed, one key a stage; equal keys are trained once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,17 @@ def stage_keys(
     """A key a stage, made of all that determines its bytes and of the key of where it begins.
 
     ``data`` holds the folder name, which carries the content's hash, of every source that is read.
-    What is measured is no part of it.
+    What is measured is no part of it. The first of several orders is the stage as it would be
+    without them, by its name too.
     """
     keys: list[str] = []
     for index, stage in enumerate(recipe.stages):
+        if places := recipe.ingredients_of(index):
+            keys.append(soup_key([keys[place] for place in places]))
+            continue
         settings = {
             **chosen(stage, {"from_", "data", "mixture", "train", "schedule", "replay"}),
+            "name": recipe.keyed_name(index),
             "seed": seed,
             "train": chosen(recipe.train_of(index), TrainConfig.RESOURCES | {"objective"}),
             "objective": chosen(objectives[index]),
@@ -78,6 +83,12 @@ def stage_keys(
         )
         keys.append(made.key[:KEY_DIGITS])
     return keys
+
+
+def soup_key(keys: Sequence[str]) -> str:
+    """The key of what is made of the models with ``keys``: their average, or the best of them."""
+    inputs = {str(number): key for number, key in enumerate(keys, 1)}
+    return Made(version=VERSION, settings={"soup": "best"}, inputs=inputs).key[:KEY_DIGITS]
 
 
 def _rates(recipe: Recipe, index: int) -> Settings:

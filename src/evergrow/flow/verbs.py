@@ -14,6 +14,7 @@ from evergrow.flow.dispatch import train_units
 from evergrow.flow.find import find_root, find_run, unit_of
 from evergrow.flow.first_stage import absolute, beside, mixed, watched
 from evergrow.flow.pages import Carried, write_pages
+from evergrow.flow.plan import refuse_longer_orders
 from evergrow.flow.recipes import plan, remembered_base, with_own_stages
 from evergrow.flow.score import score_run
 from evergrow.flow.units import Unit, unfold
@@ -139,6 +140,7 @@ def extend(folder: Path, tokens: int, listener: Listener) -> Carried:
     root = find_root(run.folder)
     old = unit_of(run, root)
     unfinished = run.manifest.stages[-1]
+    refuse_longer_orders(old.recipe, len(old.recipe.stages) - 1)
     if unfinished.status != "done":
         listener.say(f"{unfinished.name} goes on to the end it had; nothing is added to it")
         return _carry_on(root, old, old.recipe, listener)

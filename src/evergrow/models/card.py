@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from evergrow.lineage import SHARES, Measured, Node, numbers_beside
+from evergrow.lineage import SHARES, Measured, Node, Soup, numbers_beside
 from evergrow.models.demo import is_demo
 from evergrow.models.describe import ModelFacts
 from evergrow.models.find import GGUF
@@ -45,18 +45,18 @@ def model_card(
     schedule: Any = node.details.get("schedule", [])
     unit = node.scores[0].unit if node.scores else "loss"
     sections = [
-        f"# {node.of}: {node.name}",
+        f"# {_title(node)}",
         f"A {told.name} of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
         *([origin.said] if origin else []),
         *_adapters(node),
         "## What it was fed",
         _table(("source", node.counted), [(source, f"{n:,}") for source, n in node.fed.items()]),
-        "## Learning rate",
-        "\n".join(f"- {phrase(segment, node.counted)}" for segment in schedule),
+        *_rates(schedule, node.counted),
         f"## {unit.capitalize()} on held-out data",
         *([_READING[kind]] if kind in _READING else []),
         _scores(node.scores, unit),
+        *_soup(node),
         "## How to load it",
         _loading(kind),
         "## Licence",
@@ -72,6 +72,33 @@ def _licence(origin: Origin | None) -> str:
     return f"{said} That of {origin.file} is {known}." if origin and known else said
 
 
+def _title(node: Node) -> str:
+    """Its name, after the run that it belongs to."""
+    return f"{node.of}: {node.name}" if node.of else node.name
+
+
+def _soup(node: Node) -> list[str]:
+    """Of a release that was chosen among several models and their average: all of them."""
+    if "soup" not in node.details:
+        return []
+    soup = Soup.model_validate(node.details["soup"])
+    best = min(one.loss for one in soup.candidates)
+    rows = [
+        (one.name, one.key, f"{one.loss:.4f}", f"{soup.shares.get(one.key, 0):.3g}")
+        for one in soup.candidates
+        if one.key in soup.shares
+    ]
+    average = next(one for one in soup.candidates if one.key not in soup.shares)
+    return [
+        "## What it was chosen from",
+        f"{len(rows)} models and the average of their weights ({average.loss:.4f}); this is the "
+        f"best, {soup.chosen} ({best:.4f} {soup.unit}, mean over the held-out parts of "
+        f"{', '.join(soup.measured_on)}). Chosen on the text it is measured on, it is flattered a "
+        "little.",
+        _table(("model", "key", soup.unit, "share of the weights"), rows),
+    ]
+
+
 def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
     """What the hub files it under: a parent that the hub has, and the scores as results."""
     found: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": pipeline}
@@ -80,7 +107,7 @@ def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
     found["tags"] = ["evergrow", "continual-learning"]
     results = [_result(score, pipeline) for score in node.scores if math.isfinite(score.loss)]
     if results:
-        found["model-index"] = [{"name": f"{node.of}: {node.name}", "results": results}]
+        found["model-index"] = [{"name": _title(node), "results": results}]
     return found
 
 
@@ -125,6 +152,12 @@ def _scores(scores: Sequence[Measured], unit: str) -> str:
         for s, numbers in zip(scores, beside, strict=True)
     ]  # fmt: skip
     return _table(("stream", unit, "95 % interval", *(known[name] for name in names)), rows)
+
+
+def _rates(schedule: Sequence[dict[str, Any]], counted: str) -> list[str]:
+    """A line for each piece; nothing of a model that was not trained as one."""
+    lines = "\n".join(f"- {phrase(segment, counted)}" for segment in schedule)
+    return ["## Learning rate", lines] if lines else []
 
 
 def phrase(segment: dict[str, Any], counted: str) -> str:

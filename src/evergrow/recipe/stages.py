@@ -63,6 +63,14 @@ class StageConfig(Config):
     depth: DepthConfig | None = Field(
         default=None, description="which layers train when, and at which share of the rate"
     )
+    orders: int | None = Field(
+        default=None,
+        description="trained under so many orders of its data; their average, or the best of them, "
+        "is its release",
+    )
+    order: int = Field(
+        default=1, ge=1, description="in which order it reads its data; set by orders"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -83,6 +91,27 @@ class StageConfig(Config):
         if new and getattr(self, other) is not None:
             raise ValueError(
                 f"grow.train and {other} both say which layers train; keep one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _several_orders(self) -> Self:
+        if self.orders is None:
+            return self
+        if self.orders < 2:
+            raise ValueError(
+                f"orders: expected 2 or more, got {self.orders}; the average of one order is that "
+                "order, so remove it"
+            )
+        if self.order != 1:
+            raise ValueError(
+                f"orders are all of 1 to {self.orders}, got order {self.order} beside them; "
+                "remove one of the two"
+            )
+        if self.grow is not None:
+            raise ValueError(
+                "a stage of several orders begins with one model for all of them, so it cannot "
+                "grow; grow in a stage before it"
             )
         return self
 

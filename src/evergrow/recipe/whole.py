@@ -41,6 +41,7 @@ from evergrow.objectives.config import (
 )
 from evergrow.recipe.adapters import refuse_beside, refuse_growth_after
 from evergrow.recipe.corpora import refuse_corpora
+from evergrow.recipe.orders import ingredients, refuse_restless, spread
 from evergrow.recipe.stages import LENGTHS, Beginning, Replay, StageConfig
 from evergrow.schedules import ScheduleConfig
 from evergrow.stream.config import TokenizerConfig
@@ -171,14 +172,16 @@ class Recipe(Config):
     def _stages_begin_somewhere(self) -> Self:
         for index, stage in enumerate(self.stages):
             kind = self.begin_of(index).kind
+            refuse_restless(stage, self.schedule_of(index))
             if stage.replay and stage.replay.fraction and not self.path_of(index)[:-1]:
                 raise ValueError(
                     f"stage {stage.name!r} is the first on its way and has nothing to replay, "
                     f"got fraction {stage.replay.fraction:g}; remove its replay"
                 )
             if stage.grow is not None and kind != "trunk":
+                place = stage.from_ or ("the start" if kind == "start" else "a release")
                 raise ValueError(
-                    f"stage {stage.name!r} begins at {stage.from_ or 'the start'} and has no "
+                    f"stage {stage.name!r} begins at {place} and has no "
                     "trunk to grow from; set the sizes under model:, or grow before a stage that "
                     "begins at another's trunk"
                 )
@@ -324,7 +327,7 @@ class Recipe(Config):
         if wanted == "start" or (wanted is None and index == 0):
             return Beginning("start")
         if wanted is None:
-            return Beginning("trunk", index - 1)
+            return self._end_of(index - 1)
         name, dot, part = wanted.rpartition(".")
         is_release = bool(dot) and part == "release" and name in places
         if not is_release and wanted not in places:
@@ -335,7 +338,26 @@ class Recipe(Config):
                 f"stage {self.stages[index].name!r} begins at {wanted}, which comes "
                 f"{'later' if place > index else 'to be only by itself'}; name a stage before it"
             )
-        return Beginning("release" if is_release else "trunk", place)
+        return Beginning("release", place) if is_release else self._end_of(place)
+
+    def _end_of(self, index: int) -> Beginning:
+        """What goes on from stage ``index``: its trunk; of several orders, of which each came to
+        rest at rate zero, the release that they made."""
+        return Beginning("trunk" if self.stages[index].orders is None else "release", index)
+
+    def ingredients_of(self, index: int) -> list[int]:
+        """The places of the orders that stage ``index`` is made of, once the recipe is resolved."""
+        return ingredients(self.stages, index)
+
+    def soup_of(self, index: int) -> int | None:
+        """The place of the stage that ``index`` is an ingredient of."""
+        later = range(index + 1, len(self.stages))
+        return next((place for place in later if index in self.ingredients_of(place)), None)
+
+    def keyed_name(self, index: int) -> str:
+        """The name by which stage ``index`` draws and is known: all orders are the stage they make."""
+        made_of = self.soup_of(index)
+        return self.stages[index if made_of is None else made_of].name
 
     def path_of(self, index: int) -> list[int]:
         """The places of the stages on the way from the start to ``index``, itself the last."""
@@ -415,7 +437,7 @@ class Recipe(Config):
         return yaml.safe_dump(self.to_data(), sort_keys=False, allow_unicode=True, width=100)
 
     def resolve(self, arm: str) -> "Recipe":
-        """The recipe of one arm: its overrides applied, no arms left.
+        """The recipe of one arm: its overrides applied, no arms left, several orders spread.
 
         Raises InputError, naming the arm, when it changes what all arms share or is no recipe.
         """
@@ -439,7 +461,11 @@ class Recipe(Config):
                 "have; set tokenizer.folder above the arms"
             )
             raise WrongSettings("recipe", [(f"arms.{arm}", reason)])
-        return resolved
+        stages = spread(resolved.stages)
+        if len(stages) == len(resolved.stages):
+            return resolved
+        spread_out = {**data, "stages": [s.model_dump(mode="json", by_alias=True) for s in stages]}
+        return decode(Recipe, spread_out, "recipe")
 
 
 def _merged(settings: Raw, changes: Mapping[str, Any]) -> Raw:

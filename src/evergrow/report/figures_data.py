@@ -31,7 +31,7 @@ def mixture_groups(folder: RunFolder) -> list[list[Arm]]:
     """Arms that were fed the same, together."""
     groups: dict[str, list[Arm]] = {}
     for arm in folder.arms:
-        fed = [(stage.tokens, shares(stage)) for stage in arm.stages]
+        fed = [(stage.tokens, shares(stage)) for stage in arm.plan]
         groups.setdefault(repr(fed), []).append(arm)
     return list(groups.values())
 

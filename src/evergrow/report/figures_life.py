@@ -98,7 +98,7 @@ def training_loss(folder: RunFolder) -> Chart:
     heights: list[float] = []
     for arm in folder.arms:
         run = arm.first
-        legs = [(s.stage, run.digest.leg(s.stage.name, "trunk").bins) for s in run.way]
+        legs = [(s.stage, run.digest.leg(run.trained(s.stage).name, "trunk").bins) for s in run.way]
         stages = [(stage, bins) for stage, bins in legs if bins]
         points = max(2, MAX_POINTS // max(1, len(stages)))
         for stage, bins in stages:
@@ -133,7 +133,7 @@ def schedule_groups(folder: RunFolder) -> list[list[Arm]]:
     """Arms with the same rates together; by plan, so that a slower arm stays in its group."""
     groups: dict[str, list[Arm]] = {}
     for arm in folder.arms:
-        plan = [[stage.tokens, stage.schedule, stage.release_schedule] for stage in arm.stages]
+        plan = [[stage.tokens, stage.schedule, stage.release_schedule] for stage in arm.plan]
         groups.setdefault(json.dumps(plan, sort_keys=True), []).append(arm)
     return list(groups.values())
 
@@ -203,7 +203,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _trunk_curve(run: Run, source: str) -> Points:
-    way = {span.stage.name: span.stage for span in run.way}
+    way = {run.trained(span.stage).name: span.stage for span in run.way}
     return [
         (way[row.stage].clock_at(row.step), row.loss)
         for row in run.evaluations

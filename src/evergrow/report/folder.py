@@ -175,8 +175,12 @@ class Run:
         """The stages on the way to the last one."""
         return [self.spans[place] for place in self.manifest.stages[-1].path]
 
+    def trained(self, stage: StageRecord) -> StageRecord:
+        """Whose lines tell of a stage: its own; of one of several orders those of the first."""
+        return self.manifest.stages[stage.ingredients[0]] if stage.ingredients else stage
+
     def _span(self, stage: StageRecord) -> Span:
-        bins = self.digest.leg(stage.name, "trunk").bins
+        bins = self.digest.leg(self.trained(stage).name, "trunk").bins
         reached = stage.clock_at(bins[-1].step) if bins else stage.clock
         return Span(stage, stage.clock, stage.clock_at(stage.last_step), reached)
 
@@ -197,8 +201,14 @@ class Arm:
 
     @property
     def stages(self) -> list[StageRecord]:
-        """The arm's plan."""
+        """The arm's plan, the orders that a stage is made of among them."""
         return self.first.manifest.stages
+
+    @property
+    def plan(self) -> list[StageRecord]:
+        """The same as the recipe has it: a stage of several orders stands once."""
+        orders = {place for stage in self.stages for place in stage.ingredients}
+        return [stage for place, stage in enumerate(self.stages) if place not in orders]
 
 
 @dataclass(frozen=True)
@@ -265,7 +275,7 @@ def read_run_folder(path: Path) -> RunFolder:
         )
         for color, name in enumerate(name for name in dict.fromkeys(wanted) if name in found)
     ]
-    stages = max((arm.stages for arm in arms), key=len)
+    stages = max((arm.plan for arm in arms), key=len)
     return RunFolder(
         name=summary.name if summary else path.resolve().name,
         description=str(recipe.get("description") or ""),

@@ -20,6 +20,8 @@ LEFT, RIGHT, TOP = 84, 130, 52
 LANE = 74
 DROP = 26  # from the trunk down to a release
 BEND = 34  # length in which a line changes lanes
+FAN = 12  # between the orders of a stage
+JOINED = 22  # before the stage's end, where they lead together
 
 Place = Callable[[float], float]  # tokens -> x
 
@@ -112,16 +114,20 @@ def _draw_arm(
     place: Place,
 ) -> None:
     heights: list[float] = []
-    for span in arm.first.spans:
+    ingredients = {number for stage in arm.stages for number in stage.ingredients}
+    for number, span in enumerate(arm.first.spans):
         stage, begin = span.stage, span.stage.begin
         sharing = owners[stage.key]
-        target = lanes[sharing[0].name, stage.name].y
+        target = 0.0 if number in ingredients else lanes[sharing[0].name, stage.name].y
         y = float(TOP) if begin.stage is None else heights[begin.stage]
         y += DROP if begin.kind == "release" else 0
         heights.append(target)
-        if stage.key in drawn:
+        if stage.key in drawn or number in ingredients:
             continue
         drawn.add(stage.key)
+        if stage.ingredients:
+            _draw_orders(tree, arm, span, y, target, place)
+            continue
         kind = "planned" if stage.status == "pending" else "trunk"
         rail = _rail(place(span.start), y, place(span.end), target)
         tree.curves.append(Curve(rail, kind, tuple(other.color for other in sharing)))
@@ -166,6 +172,31 @@ def _draw_release(tree: Tree, arm: Arm, span: Span, y: float, place: Place) -> N
     path = f"M{fork:.1f} {y:.1f} C{middle:.1f} {y:.1f} {middle:.1f} {low:.1f} {end:.1f} {low:.1f}"
     tree.curves.append(Curve(path, "release", (arm.color,)))
     tree.nodes.append(Node(end, low, "release", arm.color, title))
+
+
+def _draw_orders(tree: Tree, arm: Arm, span: Span, y: float, target: float, place: Place) -> None:
+    """A fan of the orders that a stage is made of: each ends in a ring, all lead to its release."""
+    stage, x0, x1 = span.stage, place(span.start), place(span.end)
+    parts = [arm.stages[number] for number in stage.ingredients]
+    gap = min(FAN, 2 * DROP / (len(parts) - 1))
+    losses = {one.name: one.loss for one in stage.soup.candidates} if stage.soup else {}
+    for number, part in enumerate(parts):
+        height = target + (number - (len(parts) - 1) / 2) * gap
+        x, middle = x1 - JOINED, x0 + min(BEND, (x1 - x0) / 2)
+        path = (
+            f"M{x0:.1f} {y:.1f} C{middle:.1f} {y:.1f} {x0:.1f} {height:.1f} {middle:.1f} "
+            f"{height:.1f} H{x:.1f} L{x1:.1f} {target:.1f}"
+        )
+        kind = "planned" if part.status == "pending" else "release"
+        tree.curves.append(Curve(path, kind, (arm.color,)))
+        if part.release is not None:
+            loss = f": {losses[part.name]:.4f} {part.unit}" if part.name in losses else ""
+            title = f"{arm.first.path}/{part.release}{loss}"
+            tree.nodes.append(Node(x, height, "release", arm.color, title))
+    kind = "planned" if stage.release is None else "release"
+    chosen = "" if stage.soup is None else f", {stage.soup.chosen} of {len(parts)} orders"
+    title = stage.name if stage.release is None else f"{arm.first.path}/{stage.release}{chosen}"
+    tree.nodes.append(Node(x1, target, kind, arm.color, title))
 
 
 def _draw_branch(

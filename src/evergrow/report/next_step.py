@@ -54,7 +54,7 @@ def _continue(folder: RunFolder, arm: Arm, more: str = "") -> str:
 
 def _longer(folder: RunFolder, not_learnt: list[str]) -> Step:
     """Twice as long, as a run of its own."""
-    stages = folder.arms[0].stages  # of pictures: text has no constant to compare with
+    stages = folder.arms[0].plan  # of pictures: text has no constant to compare with
     lengths = [f"stages.{place}.images={2 * s.tokens}" for place, s in enumerate(stages)]
     name = shlex.quote(f"name={folder.name}-longer")
     command = f"evergrow run {_path(folder)}/recipe.yaml {name} {' '.join(lengths)}"
@@ -84,8 +84,8 @@ def _with_replay(folder: RunFolder, arm: Arm, lost: Change) -> Step:
 
 def _mixed_in(folder: RunFolder, arm: Arm, lost: Change) -> Step:
     """What no stage has learnt cannot be replayed, but it can be read along."""
-    place = len(arm.stages) - 1
-    new = {name: round((1 - REPLAY) * w, 6) for name, w in arm.stages[place].mixture.items()}
+    place = len(arm.plan) - 1
+    new = {name: round((1 - REPLAY) * w, 6) for name, w in arm.plan[place].mixture.items()}
     mixture = ", ".join(f"{name}: {w:g}" for name, w in {**new, lost.stream: REPLAY}.items())
     others = [s for s in folder.sources if s not in folder.learnt and s != lost.stream]
     settings = [

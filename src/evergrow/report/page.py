@@ -15,6 +15,7 @@ from evergrow.report.folder import Arm, Growth, Moment, RunFolder, has_runs, rea
 from evergrow.report.lineage import WIDTH, lineage
 from evergrow.report.matrix import columns, heat_map, ways
 from evergrow.report.next_step import next_step
+from evergrow.report.orders import orders_tables
 from evergrow.report.pictures import (
     patient_facts,
     pixel_facts,
@@ -73,6 +74,7 @@ def render(folder: RunFolder, written: datetime) -> str:
             for leaf, way in ways(arm)
             if (rows := heat_map(folder, arm, way))
         ],
+        orders=orders_tables(folder),
         data=[(name, folder.data[name]) for name in _data_order(folder)],
         tree=lineage(folder),
         tree_width=WIDTH,
@@ -114,7 +116,7 @@ def _facts(folder: RunFolder) -> list[str]:
     size = model.get("num_parameters")
     return [
         words.plural(len(folder.arms), "arm"),
-        words.plural(max(len(arm.stages) for arm in folder.arms), "stage"),
+        words.plural(max(len(arm.plan) for arm in folder.arms), "stage"),
         words.plural(folder.num_seeds, "seed"),
         *([f"{words.count(size)} parameters"] if isinstance(size, int) else []),
         *([str(model["source"])] if "source" in model else []),

@@ -49,6 +49,16 @@ def write_score(path: Path, score: Score) -> None:
     write_file(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
+def copy_scores(root: Path, release: str, other: str) -> None:
+    """What was measured of a release as that of another one with the same weights."""
+    source, target = folder_of(root, release), folder_of(root, other)
+    for path in sorted(source.glob("*")):
+        if path.suffix == ".json":
+            write_score(target / path.name, _read(path).model_copy(update={"release": other}))
+        else:
+            write_file(target / path.name, path.read_bytes())
+
+
 def read_scores(root: Path, release: str, data: Iterable[str]) -> list[Score]:
     """The scores of a release on these data folders (by name), in the order of their files.
 

@@ -39,7 +39,7 @@ def adapt(run: Run, recipe: Recipe, index: int, model: Any) -> Adapter | None:
     lora = recipe.train_of(index).lora
     if lora is None:
         return None
-    return Adapter(model, lora, key_of("lora", run.manifest.seed, recipe.stages[index].name))
+    return Adapter(model, lora, key_of("lora", run.manifest.seed, recipe.keyed_name(index)))
 
 
 def load_beginning(run: Run, recipe: Recipe, index: int, opened: Opened, model: nn.Module) -> None:

@@ -62,4 +62,4 @@ def stage_flops(manifest: Manifest, index: int) -> tuple[float, float]:
     record, costs = manifest.stages[index], step_costs(manifest, index)
     end = record.last_step
     fork = 0.0 if record.fork_step is None else costs.between(record.fork_step, end)
-    return costs.between(record.first_step, end), fork
+    return costs.between(record.first_step, record.trunk_end), fork

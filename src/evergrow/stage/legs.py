@@ -10,7 +10,7 @@ import torch
 from pydantic import JsonValue
 
 from evergrow.errors import EvergrowError, Stopped
-from evergrow.lineage import Measured
+from evergrow.lineage import Measured, read_node
 from evergrow.listener import Listener, Progress, Reading
 from evergrow.models.find import find_model
 from evergrow.models.lora import has_expert_maps
@@ -22,6 +22,7 @@ from evergrow.stage.beginning import load_release, load_trunk_end, passed_at, tr
 from evergrow.stage.checkpoints import Mark
 from evergrow.stage.flops import step_costs, sub_models
 from evergrow.stage.growth import grow, in_words
+from evergrow.stage.orders import make_soup
 from evergrow.stage.release import node_of, round_to_release, write_release
 from evergrow.stage.work import Work, open_work
 from evergrow.train.config import Refill
@@ -53,6 +54,9 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
     """
     with locked(folder), listener.stop.listening():
         run = Run(folder)
+        if run.manifest.stages[index].ingredients:
+            make_soup(folder, index, listener)
+            return
         begun = checkpoints.first_usable(run, index)
         at_start = run.manifest.stages[index].begin.kind == "start"
         work = open_work(folder, index, listener, fresh=at_start and begun is None)
@@ -72,7 +76,7 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
 def _release_begun(work: Work, begun: Mark | None) -> bool:
     """Whether the trunk is whole and the planned anneal has a checkpoint to go on from."""
     record = work.record
-    if begun is None or begun.step < record.last_step:
+    if begun is None or begun.step < record.trunk_end:
         return False
     schedule = record.release_schedule or []
     found = checkpoints.newest_of_branch(work.run, work.index, "anneal", schedule)
@@ -82,7 +86,7 @@ def _release_begun(work: Work, begun: Mark | None) -> bool:
 def train_trunk(work: Work, begun: Mark | None) -> None:
     """Bring the trunk to the stage's end, measuring and saving on the way."""
     record = work.record
-    end = record.last_step
+    end = record.trunk_end
     if begun is None:
         _enter(work)
         if work.state.step in checkpoints.branch_points(record):
@@ -116,7 +120,7 @@ def train_release(work: Work) -> None:
     end = record.last_step
     begun = checkpoints.newest(work.run, work.index, "anneal")
     if begun is None:
-        trunk_end = Mark(work.index, record.name, "trunk", end)
+        trunk_end = Mark(work.index, record.name, "trunk", record.trunk_end)
         restore(work, Mark(work.index, record.name, "trunk", record.fork_step))
         work.run.cut(read_checkpoint_state(work.run.checkpoints / trunk_end.name).offsets)
     else:
@@ -185,7 +189,12 @@ def _take_weights(work: Work) -> None:
     """Begin with the weights of a release, of this Run or another; a release has no moments."""
     begin = work.record.begin
     if begin.stage is not None:
-        _stand_at(work, trunk_end(work.run, begin.stage))
+        parent = work.run.manifest.stages[begin.stage]
+        node = read_node(work.run.folder / str(parent.release))
+        assert node is not None, "a release has its record"
+        passed = node.details["passed"]
+        assert isinstance(passed, int), "the clock is a count"
+        work.state.step, work.state.passed = parent.last_step, passed
     if work.adapter is None:
         load_release(work.run, work.index, work.model)
 
@@ -353,7 +362,7 @@ def _progress(work: Work, leg: str, schedule: Schedule) -> tuple[int, int, int]:
         return record.first_step, 0, record.all_steps
     if leg == "anneal":
         assert fork is not None
-        return fork, record.num_steps, record.all_steps
+        return fork, record.trunk_end - record.first_step, record.all_steps
     last = Segment.model_validate(schedule[-1]).end
     assert last is not None, "a branch ends"
     return end, 0, (last - record.clock_at(end)) // record.per_step

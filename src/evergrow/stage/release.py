@@ -68,8 +68,14 @@ def node_of(
 
 
 def _parents(work: Work, kind: NodeKind) -> list[str]:
-    """The keys of what a node goes on from: a branch from its stage, a stage from its beginning."""
-    return [work.record.key if kind == "branch" else work.run.manifest.begun_at(work.index)]
+    """The keys of what a node goes on from: a branch from its stage, a soup from its ingredients, a
+    stage from its beginning."""
+    manifest, record = work.run.manifest, work.record
+    if kind == "branch":
+        return [record.key]
+    if kind == "soup":
+        return [manifest.stages[place].key for place in record.ingredients]
+    return [manifest.begun_at(work.index)]
 
 
 def round_to_release(work: Work) -> None:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from evergrow.config import Config
 from evergrow.disk import write_file
 from evergrow.evals.loss_matrix import measure
+from evergrow.lineage import Soup
 from evergrow.recipe import load_recipe
 from evergrow.run import FORMAT, Run, StageRecord
 from evergrow.scores.store import losses, read_scores
@@ -75,6 +76,7 @@ class ArmSummary(Life):
     tokens_per_second: float | None = None
     spike_score: float | None = None
     releases: dict[str, str] = {}
+    soups: dict[str, Soup] = {}
     intervals: dict[str, tuple[float, float]] = {}
     seeds: dict[str, "ArmSummary"] = {}
 
@@ -135,8 +137,9 @@ def runs_below(root: Path, arms: list[str]) -> list[Run]:
 
 
 def leaves(stages: Sequence[StageRecord]) -> list[int]:
-    """The stages that no other goes on from, in their order."""
+    """The stages that no other goes on from or is made of, in their order."""
     parents = {stage.begin.stage for stage in stages}
+    parents |= {place for stage in stages for place in stage.ingredients}
     return [index for index in range(len(stages)) if index not in parents]
 
 
@@ -171,6 +174,7 @@ def summarise_run(run: Run, root: Path) -> ArmSummary:
             record.name: (run.folder / str(record.release)).relative_to(root).as_posix()
             for record in done
         },
+        soups={record.name: record.soup for record in done if record.soup is not None},
     )
 
 
@@ -204,7 +208,7 @@ class _Scored:
             return life
         known = None if None in before else [b for b in before if b is not None]
         matrix = [[x for x in row[: len(rows)] if x is not None] for row in rows]
-        curves = [self._curve(way[: len(rows)], record.name) for record in done]
+        curves = [self._curve(way[: len(rows)], self._watched(record)) for record in done]
         found = measure(matrix, known, curves, [record.name for record in way[: len(rows)]])
         return life.model_copy(update={name: getattr(found, name) for name in MEASURES})
 
@@ -261,6 +265,11 @@ class _Scored:
         found = self._losses.get(record.key, {})
         return [name for name in record.mixture if name in found and not found[name].is_learnt]
 
+    def _watched(self, record: StageRecord) -> str:
+        """The stage whose looks are those of ``record``: of several orders the first."""
+        first = record.ingredients[:1]
+        return self._run.manifest.stages[first[0]].name if first else record.name
+
     def _curve(
         self, streams: Sequence[StageRecord], stage: str
     ) -> list[tuple[int, dict[str, float]]]:
@@ -284,8 +293,7 @@ def _mixed(found: Mapping[str, float], mixture: Mapping[str, float]) -> float | 
 
 def _compute(record: StageRecord) -> int:
     """What a stage read on its trunk and for its release."""
-    fork = record.last_step if record.fork_step is None else record.fork_step
-    return (record.num_steps + record.last_step - fork) * record.per_step
+    return record.all_steps * record.per_step
 
 
 def _flops(run: Run) -> dict[str, float]:
@@ -302,7 +310,10 @@ def _flops(run: Run) -> dict[str, float]:
     )
     return {
         "flops": sum(trunk for index, (trunk, _) in costs.items() if index in way),
-        "flops_total": sum(trunk + fork for trunk, fork in costs.values()) + branches,
+        "flops_total": sum(
+            sum(cost) for index, cost in costs.items() if not manifest.stages[index].ingredients
+        )
+        + branches,
     }
 
 

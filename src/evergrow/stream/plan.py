@@ -111,13 +111,31 @@ class SampleStream:
         stage = self._stages[index]
         j = stage.mixture.source_of(k)
         source = stage.sources[j]
-        position = stage.fresh_start[source] + stage.mixture.count(k, j)
         size = stage.ledger.sizes[source]
+        position = self._in_order(stage, j, stage.fresh_start[source] + stage.mixture.count(k, j))
         epoch, place = divmod(position, size)
         if (source, epoch, size) not in self._keys:  # a third of a sample's time otherwise
             self._keys[source, epoch, size] = key_of("order", self._seed, source, epoch)
         item = permute(place, size, self._keys[source, epoch, size])
         return Sample(source, item, index)
+
+    def _in_order(self, stage: _Stage, j: int, position: int) -> int:
+        """Where in a source's own order a stage of a further order reads at ``position``.
+
+        It reads what the first order reads of each epoch, no more and no less, by another
+        permutation: as OLMo 2's data seeds do with one mix (2501.00656, section 4.5).
+        """
+        if stage.ledger.order == 1:
+            return position
+        source = stage.sources[j]
+        start, size = stage.fresh_start[source], stage.ledger.sizes[source]
+        epoch = position // size
+        low = max(start, epoch * size)
+        high = min(start + stage.mixture.count(stage.num_fresh, j), (epoch + 1) * size)
+        place = (source, epoch, -stage.ledger.order)
+        if place not in self._keys:
+            self._keys[place] = key_of("order", self._seed, source, epoch, stage.ledger.order)
+        return low + permute(position - low, high - low, self._keys[place])
 
     def _replayed(self, index: int, m: int) -> Sample:
         """The ``m``-th replayed sample of stage ``index``: each ancestor's new data again, as seen.

@@ -3,13 +3,14 @@
 import difflib
 
 from evergrow.errors import InputError
-from evergrow.studies import decay, growth, infinite, infinite_images, rewarm
+from evergrow.studies import decay, growth, infinite, infinite_images, rewarm, soup
 from evergrow.studies.harness import Study
 
 STUDIES: dict[str, Study] = {
     "infinite": infinite.STUDY,
     "decay": decay.STUDY,
     "rewarm": rewarm.STUDY,
+    "soup": soup.STUDY,
     "growth": growth.STUDY,
     "growth-bert": growth.STUDY_BERT,
 }
