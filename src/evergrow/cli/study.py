@@ -36,7 +36,7 @@ def study(
     from evergrow.studies import find_study
 
     settings = settings_of(overrides)
-    asked = find_study(name, modality, settings.pop("data", None))
+    asked = find_study(name, modality, settings)
     from evergrow.studies.harness import carry_out_study, study_recipe
     from evergrow.studies.table import claims_table, numbers_table, what_is_missing
 
