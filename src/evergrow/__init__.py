@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evergrow.python.grow import grow_apply, grow_plan, grow_verify
     from evergrow.python.init import init
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
+    from evergrow.python.rewarm import rewarm
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
     from evergrow.python.study import study
 
@@ -30,6 +31,7 @@ _HOMES = {
     "extend": "run",
     "anneal": "run",
     "load": "run",
+    "rewarm": "rewarm",
     "eval_": "look",
     "sample": "look",
     "report": "look",
@@ -66,6 +68,7 @@ __all__ = [
     "plan",
     "prune",
     "report",
+    "rewarm",
     "run",
     "sample",
     "schema",

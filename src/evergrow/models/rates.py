@@ -25,7 +25,7 @@ def recorded_rates(folder: Path) -> Rates | None:
         return None
     laid = [Segment.model_validate(segment) for segment in segments]
     peak = max(rate for segment in laid for rate in (segment.from_lr, segment.to_lr))
-    return Rates(peak, laid[-1].to_lr, "evergrow.json of the model")
+    return Rates(peak, laid[-1].to_lr, "its evergrow.json")
 
 
 def usual_peak(num_parameters: int) -> float:

@@ -4,7 +4,7 @@ import difflib
 from typing import Any
 
 from evergrow.errors import InputError
-from evergrow.studies import growth, infinite, infinite_images, microanneal, rewarm
+from evergrow.studies import growth, infinite, infinite_images, microanneal, rewarm, rewarm_probe
 from evergrow.studies.harness import Study
 
 STUDIES: dict[str, Study] = {
@@ -13,6 +13,7 @@ STUDIES: dict[str, Study] = {
     "growth": growth.STUDY,
     "growth-bert": growth.STUDY_BERT,
     **microanneal.STUDIES,
+    "rewarm-probe": rewarm_probe.STUDY,
 }
 
 
