@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
     from evergrow.python.rewarm import rewarm
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
+    from evergrow.python.shift import shift
     from evergrow.python.study import study
 
     __version__: str
@@ -32,6 +33,7 @@ _HOMES = {
     "anneal": "run",
     "load": "run",
     "rewarm": "rewarm",
+    "shift": "shift",
     "eval_": "look",
     "sample": "look",
     "report": "look",
@@ -72,6 +74,7 @@ __all__ = [
     "run",
     "sample",
     "schema",
+    "shift",
     "study",
     "why",
 ]

@@ -8,6 +8,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from evergrow.cli.ahead import show_ahead_of_model, show_ahead_of_run
 from evergrow.cli.live import tell_page, watching
 from evergrow.cli.options import (
     RUNS,
@@ -100,6 +101,10 @@ def continue_(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
     ] = None,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Measure how far the data lies off, propose; write nothing."),
+    ] = False,
     runs: Runs = RUNS,
     opens: Opens = False,
 ) -> None:
@@ -117,6 +122,9 @@ def continue_(
             raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
         if replay is not None:
             changes["replay.fraction"] = replay
+        if dry:
+            show_ahead_of_run(Path(model), data or [], tokens, name, changes, mixed)
+            return
         carried = _continue_run(Path(model), data or [], tokens, name, changes, mixed, opens)
     else:
         if new:
@@ -125,6 +133,10 @@ def continue_(
             raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
         if peak_lr is not None:
             changes["schedule.peak_lr"] = peak_lr
+        if dry:
+            old = evaluate or []
+            show_ahead_of_model(model, data or [], tokens, name, runs, changes, old, mixed)
+            return
         carried = _continue_model(
             model, data or [], tokens, name, runs, changes, evaluate or [], mixed, opens
         )

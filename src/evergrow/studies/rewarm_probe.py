@@ -86,8 +86,8 @@ def _compared(numbers: Values, seeds: Sequence[int], limit: float | None) -> str
     asked = "no limit on what is lost" if limit is None else f"at most {limit:g} lost"
     return (
         f"{asked}: proposed and best share of the peak, {', '.join(said)}; within one step of the "
-        f"grid on {near} of {len(seeds)} seeds; at full length the proposal has {cost:.3f} bits per "
-        "byte less of gained less lost, on average"
+        f"grid on {near} of {len(seeds)} seeds; at full length the proposal has {cost:.3f} bits "
+        "per byte less of gained less lost, on average"
     )
 
 
