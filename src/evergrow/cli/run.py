@@ -8,7 +8,6 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from evergrow.cli.ahead import show_ahead_of_model, show_ahead_of_run
 from evergrow.cli.live import tell_page, watching
 from evergrow.cli.options import (
     RUNS,
@@ -123,6 +122,8 @@ def continue_(
         if replay is not None:
             changes["replay.fraction"] = replay
         if dry:
+            from evergrow.cli.ahead import show_ahead_of_run
+
             show_ahead_of_run(Path(model), data or [], tokens, name, changes, mixed)
             return
         carried = _continue_run(Path(model), data or [], tokens, name, changes, mixed, opens)
@@ -134,6 +135,8 @@ def continue_(
         if peak_lr is not None:
             changes["schedule.peak_lr"] = peak_lr
         if dry:
+            from evergrow.cli.ahead import show_ahead_of_model
+
             old = evaluate or []
             show_ahead_of_model(model, data or [], tokens, name, runs, changes, old, mixed)
             return

@@ -9,7 +9,10 @@ from evergrow.cli.options import RUNS, Runs, settings_of
 from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
-NAMES = "infinite (13 CPU minutes for three seeds), rewarm (12), growth (16) or growth-bert (15)."
+NAMES = (
+    "infinite (13 CPU minutes for three seeds), rewarm (12), growth (16), growth-bert (15), "
+    "microanneal (4), microanneal-full (11) or rewarm-probe (9)."
+)
 
 
 @app.command()
@@ -19,7 +22,7 @@ def study(
         list[str] | None,
         typer.Argument(
             help="key.path=value of its recipe; data.SOURCE=GLOB for your own files, data=GLOB "
-            "for your own pictures."
+            "for your own pictures; target.NAME=GLOB and from=MODEL for microanneal."
         ),
     ] = None,
     modality: Annotated[str, typer.Option(help="What the question is asked of: text, image.")] = (
