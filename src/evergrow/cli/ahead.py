@@ -24,9 +24,6 @@ def show_ahead_of_run(
     mix: "Mix | None",
 ) -> None:
     """Load a run's newest release, measure, print; nothing is written."""
-    from evergrow.flow.find import find_run
-
-    find_run(run)
     from evergrow.flow.ahead import ahead_of_run
 
     show_ahead(ahead_of_run(run, data, tokens, name, settings, mix))
@@ -43,10 +40,6 @@ def show_ahead_of_model(
     mix: "Mix | None",
 ) -> None:
     """The same of a model without a run."""
-    from evergrow.models.find import find_model, refuse_no_path
-
-    refuse_no_path(model)
-    find_model(model)
     from evergrow.flow.ahead import ahead_of_model
 
     with watching() as listener:
