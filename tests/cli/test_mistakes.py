@@ -46,6 +46,12 @@ MISTAKES = {
     "finished model does not say at which rate it was trained; 0.3 to 1 times its documented peak "
     "is a start, lower forgets less",
     "extend run/notes --tokens 1k": "run/notes: no such file or folder; did you mean 'runs/notes'?",
+    f"continue runs/nots {MORE} --dry": "runs/nots: no such file or folder; did you mean "
+    "'runs/notes'?",
+    "rewarm runs/nots --data notes --evaluate old=notes": "runs/nots: no such file or folder; did "
+    "you mean 'runs/notes'?",
+    "rewarm runs/notes --data notes --evaluate notes": "--evaluate: expected name=files, such as "
+    "old='mail/*.txt', got 'notes'",
     "anneal runs/notes/mian --tokens 1k": "runs/notes/mian: no such file or folder; did you mean "
     "'runs/notes/main'?",
     "log notes.yaml": "notes.yaml: a file; name the run's folder, such as runs/notes",

@@ -43,6 +43,22 @@ def continue_model(
     its moments. ``evaluate`` globs are measured before and after, never trained on: the old skills.
     ``mix`` is learnt beside ``data``, and measured: there is no replay of what was never seen here.
     """
+    made = first_recipe(model, data, tokens, name, listener, settings, evaluate, mix)
+    _refuse_taken(runs / name, made)
+    return carry_out(made, runs, Path.cwd(), listener)
+
+
+def first_recipe(
+    model: str,
+    data: Sequence[str],
+    tokens: int,
+    name: str,
+    listener: Listener,
+    settings: Mapping[str, Any],
+    evaluate: Sequence[str] = (),
+    mix: Mix | None = None,
+) -> Recipe:
+    """The recipe by which ``continue_model`` goes on; raises InputError as it does."""
     refuse_no_rate(model, settings)
     folder = find_model(model)
     if said := left_behind(folder):
@@ -73,9 +89,7 @@ def continue_model(
         "stages": [{"name": name, **mixed(name, general, mix), "tokens": tokens}],
         "evaluate": {"sources": [old] if evaluate else []},
     }
-    made = decode_recipe(watched(recipe, tokens), given)
-    _refuse_taken(runs / name, made)
-    return carry_out(made, runs, Path.cwd(), listener)
+    return decode_recipe(watched(recipe, tokens), given)
 
 
 def _from(model: str, folder: Path) -> str:

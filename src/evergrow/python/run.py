@@ -103,7 +103,7 @@ def continue_(
     of a model's new recipe. Raises what ``run`` does.
     """
     learnt, measured = globs_of(data), globs_of(evaluate)
-    stage, length, changes = name or named(learnt), _tokens(tokens), dict(settings or {})
+    stage, length, changes = name or named(learnt), tokens_of(tokens), dict(settings or {})
     given = {"peak_lr": peak_lr, "evaluate": measured or None, "replay": replay}
     is_run = Path(model).is_dir() and not (Path(model) / "config.json").exists()
     for word in ("peak_lr", "evaluate") if is_run else ("replay",):
@@ -150,7 +150,7 @@ def named(globs: Sequence[str]) -> str:
     return name[:64]
 
 
-def _tokens(count: Count) -> int:
+def tokens_of(count: Count) -> int:
     """At least one token, from a number or from words such as "2M"; raises InputError."""
     try:
         number = int(str(parse_count(count)))
@@ -167,7 +167,7 @@ def extend(run: PathLike, tokens: Count, *, listener: Listener | None = None) ->
     Raises InputError for a schedule that was planned to its end, and for an unfinished stage.
     """
     with watched(listener) as watch:
-        return _result(extended(Path(run), _tokens(tokens), watch))
+        return _result(extended(Path(run), tokens_of(tokens), watch))
 
 
 def anneal(
@@ -184,7 +184,7 @@ def anneal(
     InputError when there is nothing to anneal, or the release is there already.
     """
     with watched(listener) as watch:
-        return Release(annealed(Path(run), _tokens(tokens), shape, floor, watch))
+        return Release(annealed(Path(run), tokens_of(tokens), shape, floor, watch))
 
 
 def load(run: PathLike) -> Result:

@@ -355,7 +355,7 @@ class Recipe(Config):
         return next((place for place in later if index in self.ingredients_of(place)), None)
 
     def keyed_name(self, index: int) -> str:
-        """The name by which stage ``index`` draws and is known: all orders are the stage they make."""
+        """The name that a stage draws and is known by: all orders are the stage they make."""
         made_of = self.soup_of(index)
         return self.stages[index if made_of is None else made_of].name
 

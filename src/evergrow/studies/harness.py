@@ -52,7 +52,8 @@ class Study:
     overrides are in, so that they follow its rates and budgets. A measure is None where a Run has
     no such number, and infinite where it never came to what is measured. ``unit`` is that of the
     measures, ``notes`` are lines to read them by, ``scales`` are other sizes as overrides; ``dial``
-    is what every arm chooses for itself first.
+    is what every arm chooses for itself first; ``conclude`` says in lines what follows from all
+    numbers together.
     """
 
     question: str
@@ -65,6 +66,7 @@ class Study:
     notes: Sequence[str] = ()
     scales: Mapping[str, Settings] = field(default_factory=dict)
     dial: Dial | None = None
+    conclude: Callable[[Values, Sequence[Run]], list[str]] = lambda numbers, runs: []
 
 
 def study_recipe(
@@ -157,7 +159,7 @@ def write_findings(
         question=study.question,
         paper=study.paper,
         unit=study.unit,
-        notes=list(study.notes),
+        notes=[*study.notes, *study.conclude(numbers, done)],
         seeds=sorted({run.manifest.seed for run in done}),
         arms=recipe.arms,
         chosen=dict(chosen or {}),
