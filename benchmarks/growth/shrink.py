@@ -1,7 +1,7 @@
 """Shrinking by importance beside shrinking by chance, and what a short training wins back.
 
 A small Llama learns the standard library's Python; it is shrunk along each axis and along all,
-by what does least on text (as `evergrow grow apply` does) and three times by chance. All losses are
+by what does least on text (as `evergrow grow apply` does) and three times by chance. Losses are
 bits per byte of files that it was not trained on and that chose nothing.
 """
 
@@ -11,6 +11,7 @@ import math
 import sysconfig
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -93,6 +94,11 @@ def shrunk(source: Stored, to: Any, keep: Keep) -> tuple[dict[str, Any], dict[st
     return plan.target, grow_state(plan, {name: source.read(name) for name in source.slots})
 
 
+def whole(source: Stored) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The model as it is."""
+    return source.config, {name: source.read(name) for name in source.slots}
+
+
 def bits(config: dict[str, Any], state: dict[str, Tensor], texts: Sequence[Batch]) -> float:
     """Bits per byte of ``texts``."""
     model = empty_model_of(config).eval()
@@ -114,21 +120,52 @@ def empty_model_of(config: dict[str, Any]) -> Any:
         return empty_model(Path(folder))
 
 
-def trained_on(folder: Path, learnt: Sequence[str], texts: Sequence[Batch], asked: Any) -> float:
-    """Bits per byte after a short training of the model in ``folder``."""
-    runs = folder.with_name(f"{folder.name}-runs")
-    evergrow.continue_(
-        folder,
-        learnt,
-        tokens=asked.again,
-        name="again",
-        peak_lr=asked.peak_lr,
-        settings={"train.sequence_length": 64, "train.batch_size": 16, "train.threads": 1},
-        runs=runs,
-        listener=Listener(),
-    )
-    found = open_folder(next(runs.rglob("releases/again")))
-    return bits(found.config, {name: found.read(name) for name in found.slots}, texts)
+@dataclass(frozen=True)
+class Trial:
+    """A source of one seed, in ``here``: half of ``texts`` choose, the others are measured."""
+
+    seed: int
+    here: Path
+    release: Path
+    learnt: Sequence[str]
+    texts: Sequence[Batch]
+    asked: argparse.Namespace
+
+    def trained_on(self, folder: Path) -> float:
+        """Bits per byte after a short training of the model in ``folder``."""
+        runs = self.here / f"{folder.name}-runs"
+        evergrow.continue_(
+            folder,
+            self.learnt,
+            tokens=self.asked.again,
+            name="again",
+            peak_lr=self.asked.peak_lr,
+            settings={"train.sequence_length": 64, "train.batch_size": 16, "train.threads": 1},
+            runs=runs,
+            listener=Listener(),
+        )
+        return self.bits(*whole(open_folder(next(runs.rglob("releases/again")))))
+
+    def bits(self, config: dict[str, Any], state: dict[str, Tensor]) -> float:
+        """Bits per byte of the texts that choose nothing."""
+        return bits(config, state, self.texts[1::2])
+
+    def compare(self, name: str, to: Any) -> None:
+        """Print what one cut loses either way, and after some training."""
+        source = open_folder(self.release)
+        lost = self.bits(*shrunk(source, to, partial(kept_by_text, source, self.texts[::2])))
+        draws = range(3 * self.seed, 3 * self.seed + 3)
+        drawn = [self.bits(*shrunk(source, to, partial(by_chance, draw))) for draw in draws]
+        again = "-"
+        if name in WON_BACK:
+            folder = self.here / "-".join(to)
+            grow_folder(self.release, GrowConfig(to=to), folder, self.texts)
+            again = f"{self.trained_on(folder):.3f}"
+        print(
+            f"  without {name:36} by importance {lost:.3f}, by chance {fmean(drawn):.3f} "
+            f"({', '.join(f'{value:.3f}' for value in drawn)}), trained on {again}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -139,35 +176,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             here = Path(temporary)
             release = train(here, learnt, asked.tokens, seed)
-            source, texts = open_folder(release), read_batches(release, other)
-            whole = {name: source.read(name) for name in source.slots}
-            again = trained_on(release, learnt, texts[1::2], asked)
+            trial = Trial(seed, here, release, learnt, read_batches(release, other), asked)
             print(
-                f"seed {seed}: source {bits(source.config, whole, texts[1::2]):.3f} bits a byte, "
-                f"trained on {again:.3f}"
+                f"seed {seed}: source {trial.bits(*whole(open_folder(release))):.3f} bits a byte, "
+                f"trained on {trial.trained_on(release):.3f}"
             )
             for name, to in CUTS.items():
-                compare(name, to, release, here, learnt, texts, asked)
-
-
-def compare(
-    name: str, to: Any, release: Path, here: Path, learnt: Sequence[str], texts: Any, asked: Any
-) -> None:
-    """Print what one cut loses either way, and after some training."""
-    source = open_folder(release)
-    by_text = shrunk(source, to, partial(kept_by_text, source, texts[::2]))
-    lost = bits(*by_text, texts[1::2])
-    drawn = [bits(*shrunk(source, to, partial(by_chance, draw)), texts[1::2]) for draw in range(3)]
-    again = "-"
-    if name in WON_BACK:
-        folder = here / "-".join(map(str, to))
-        grow_folder(release, GrowConfig(to=to), folder, texts)
-        again = f"{trained_on(folder, learnt, texts[1::2], asked):.3f}"
-    print(
-        f"  without {name:36} by importance {lost:.3f}, by chance {fmean(drawn):.3f} "
-        f"({', '.join(f'{value:.3f}' for value in drawn)}), trained on {again}",
-        flush=True,
-    )
+                trial.compare(name, to)
 
 
 if __name__ == "__main__":

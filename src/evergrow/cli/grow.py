@@ -286,7 +286,8 @@ def _verified(checked: dict[str, Any], done: str) -> Iterator[str]:
         yield f"loss on text: {text['source_loss']:.4f} before, {text['grown_loss']:.4f} after"
     if text is not None and "source_bits_per_byte" in text:
         both = (text["source_bits_per_byte"], text["grown_bits_per_byte"])
-        yield f"bits per byte of text: {both[0]:.4f} before, {both[1]:.4f} after"
+        whose = "" if "source_loss" in text else ", each by its own tokenizer"
+        yield f"bits per byte of text{whose}: {both[0]:.4f} before, {both[1]:.4f} after"
     if (mass := checked["difference"].get("new_token_mass")) is not None:
         yield f"new ids take {mass:.2%} of the probability"
     if (ratio := checked["gradient_norm"]["ratio"]) is not None:

@@ -114,6 +114,7 @@ def choose(
         assert order is not None, "only a list needs no text"
         return Pruning(blocks=ranges_of(order))
     influence = np.array(found.mean_influence())
+    assert len(influence) == before["layers"], "a family's blocks are numbered modules"
     stay = order or (
         _most(influence, after["layers"])
         if after["layers"] < before["layers"]
