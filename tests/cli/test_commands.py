@@ -59,6 +59,7 @@ COMMANDS = {
     ],
     "grow plan": [
         "source",
+        "--data",
         "--depth",
         "--drop",
         "--experts",
