@@ -60,6 +60,7 @@ COMMANDS = {
     ],
     "grow plan": [
         "source",
+        "--data",
         "--depth",
         "--drop",
         "--experts",

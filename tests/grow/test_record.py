@@ -70,7 +70,7 @@ def test_the_next_rate_is_the_one_the_source_stopped_at(
     details: dict[str, Any] = {"schedule": segments}
     node = Node(key="k", kind="stage", name="one", parents=[], details=details)
     (tmp_path / "evergrow.json").write_text(json.dumps(node.to_data()))
-    found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7))
+    found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7), pruned=False)
     assert (found.next, found.rho, found.warm_steps) == (rate, 2.0, 7)
     assert found.new_parameters == (None if rate is None else 2 * rate)
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
 from pydantic import BaseModel, JsonValue
 
 from evergrow.config import decode
@@ -19,6 +20,7 @@ from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.respell import Spelling
+from evergrow.grow.shrink import Pruning
 from evergrow.grow.stored import Stored
 from evergrow.lineage import Node, read_node
 from evergrow.made import Made, chosen
@@ -33,6 +35,10 @@ RULE = (
     "growth lost 0.16 nats first (0.03 at a third of the rate). New parameters alone are warmed up "
     "from 0 to rho times that rate on a clock of their own. grow: in a recipe's stage does all of "
     "this; so does continue RUN --set grow.to.AXIS=SIZE, on the run's trunk."
+)
+PRUNED_RULE = (
+    "What is lost is won back by training on: evergrow continue FOLDER --data TEXT --tokens N "
+    "--peak-lr RATE."
 )
 
 
@@ -65,7 +71,7 @@ def growth_record(
         **plan_record(plan, before, after),
         "tensors": {name: provenance(plan, name).record() for name in names},
         "optimizer": NO_OPTIMIZER,
-        "learning_rate": asdict(next_rate(source.folder, grow)),
+        "learning_rate": asdict(next_rate(source.folder, grow, plan.pruning is not None)),
         "verification": checked.record(),
         "left_behind": dict(left),
     }
@@ -77,6 +83,7 @@ def plan_record(plan: GrowthPlan, before: Cost, after: Cost) -> dict[str, Any]:
         "family": plan.family.name,
         "exactness": plan.exactness,
         "axes": [asdict(verdict) for verdict in plan.verdicts],
+        **({} if plan.pruning is None else {"pruning": plan.pruning.model_dump(mode="json")}),
         "config": {field: list(pair) for field, pair in plan.changed.items()},
         "unread": list(plan.unread),
         "cost": cost_record(before, after),
@@ -106,7 +113,7 @@ class Rate:
     rule: str
 
 
-def next_rate(folder: Path, grow: GrowConfig) -> Rate:
+def next_rate(folder: Path, grow: GrowConfig, pruned: bool) -> Rate:
     """What the source's own record says of the rate at which it stopped."""
     node = read_node(folder)
     segments: Any = [] if node is None else node.details.get("schedule") or []
@@ -117,10 +124,10 @@ def next_rate(folder: Path, grow: GrowConfig) -> Rate:
     )
     return Rate(
         next=rate,
-        new_parameters=None if rate is None else grow.rho * rate,
+        new_parameters=None if rate is None or pruned else grow.rho * rate,
         rho=grow.rho,
         warm_steps=grow.warm_steps,
-        rule=RULE + unknown,
+        rule=(PRUNED_RULE if pruned else RULE) + unknown,
     )
 
 
@@ -141,12 +148,17 @@ def grown_node(
     details["grown"] = {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]}
     details["source"] = record["source"]["path"]
     inputs = {"source": content} | ({} if spelling is None else {"rows": spelling.digest})
+    done = "grown"
+    if (pruning := record.get("pruning")) is not None:
+        done = "pruned"
+        details["pruned"] = {"by": [axis["reason"] for axis in record["axes"]], **pruning}
+        inputs["kept"] = blake3(json.dumps(pruning, sort_keys=True).encode()).hexdigest()
     settings = chosen(grow.model_copy(update={"tokenizer": None}))  # by content, not by its path
     made = Made(version=VERSION, settings=settings, inputs=inputs)
     return Node(
         key=made.key[:16],
         kind="growth",
-        name=f"{source.name}, grown" if before is None else f"{before.name}, grown",
+        name=f"{source.name if before is None else before.name}, {done}",
         parents=[content[:16] if before is None else before.key],
         of="" if before is None else before.of,
         evergrow=str(record["evergrow"]),
@@ -175,6 +187,7 @@ class Recorded(BaseModel):
     format: int
     source: Grown
     grow: GrowConfig
+    pruning: Pruning | None = None
     optimizer: JsonValue
     learning_rate: JsonValue
 
