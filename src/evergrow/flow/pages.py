@@ -4,7 +4,6 @@ While it trains they are made by a process of their own, which imports no torch:
 a second costs training none.
 """
 
-import json
 import multiprocessing
 import signal
 import time
@@ -16,7 +15,7 @@ from typing import Any, final
 
 from evergrow.errors import EvergrowError
 from evergrow.report import write_report
-from evergrow.stage.summary import Summary, write_summary
+from evergrow.stage.summary import Summary, read_summary, write_summary
 
 EVERY = 15.0  # seconds between refreshed pages
 
@@ -41,8 +40,7 @@ def write_pages_again(root: Path) -> Path:
     path = root / "summary.json"
     if not path.exists():
         return write_report(root)
-    status = json.loads(path.read_text(encoding="utf-8"))["status"]
-    return write_pages(root, status).report
+    return write_pages(root, read_summary(root).status).report
 
 
 @final

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evergrow.errors import InputError
+from evergrow.lineage import FOR_PEOPLE, READ
 from evergrow.run import (
     nearest_path,
     only_run,
@@ -13,7 +14,7 @@ from evergrow.run import (
 )
 
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
+HUB_FILES = [*READ, *FOR_PEOPLE]
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise
 _SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", ".gguf", ".bin", ".pt")
 

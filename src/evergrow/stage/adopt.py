@@ -36,6 +36,7 @@ def adopt(run: Run, other: Run, index: int, place: int) -> None:
         release=done.release,
         shared_with=shared,
         offsets=run.offsets(),
+        digests=run.digests(),
     )
 
 
