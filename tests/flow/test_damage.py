@@ -18,6 +18,7 @@ from evergrow.flow.annealing import anneal
 from evergrow.flow.find import find_run
 from evergrow.flow.listing import list_runs
 from evergrow.flow.look import evaluate, sample
+from evergrow.flow.pages import write_pages_again
 from evergrow.flow.verbs import continue_run
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder
@@ -265,12 +266,16 @@ def told(verb: str, root: Path, base: Path) -> object:
     elif verb == "continue":
         continue_run(run, [str(base / "sky/*.txt")], 2 * PER_STEP, "sky", Listener())
     elif verb == "list":
-        return [(one.path.name, one.status, one.stages, one.tokens) for one in list_runs(root)]
+        (one,) = list_runs(root)
+        if one.status == "unreadable":  # what it says of a damaged manifest
+            raise EvergrowError("unreadable")
+        return one.status, one.stages, one.tokens
     elif verb == "log":
         with console.capture() as shown:
             show_lineage(find_run(root / "tiny"))
         return shown.get()
     elif verb == "report":
+        write_pages_again(root / "tiny")
         return render(read_run_folder(root / "tiny"), datetime(2026, 1, 1, tzinfo=UTC))
     elif verb == "eval":
         return evaluate(run, [str(base / "sky/0*.txt")], None), evaluate(run, [], None)
