@@ -15,6 +15,7 @@ from evergrow.flow.units import Unit
 from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
+from evergrow.lineage import refuse_changed
 from evergrow.models.config import kind_of_preset
 from evergrow.models.families import family_of
 from evergrow.models.find import find_model
@@ -105,7 +106,7 @@ def _refuse_models(recipe: Recipe) -> None:
     if recipe.model.from_ is not None and not recipe.model.from_.endswith(".safetensors"):
         outside.append(recipe.model.from_)
     for source in outside:
-        find_model(source)
+        refuse_changed(find_model(source))
 
 
 def _refuse_statistics(recipe: Recipe) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from evergrow import lineage
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.grow.card import grown_card
@@ -30,6 +29,7 @@ from evergrow.grow.respell import Spelling, spelling
 from evergrow.grow.shrink import Keep, kept_by_text
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.grow.upcycle import upcycled
+from evergrow.lineage import refuse_changed, write_node
 from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
 
@@ -122,9 +122,9 @@ def grow_folder(
     Only one tensor and what it is made from are in memory at a time; the verification reads the
     weights a module at a time. ``texts`` add loss and KL on text, and where the model shrinks every
     second of them chooses what stays and the others are measured; ``again`` is that text by
-    ``grow.tokenizer``. Raises InputError for a folder
-    that is there, and EvergrowError for a full disk or for a grown model that is not what the plan
-    says; then nothing is left.
+    ``grow.tokenizer``. Raises InputError for a folder that is there and for a source whose files
+    are not those its node recorded, and EvergrowError for a full disk or for a grown model that is
+    not what the plan says; then nothing is left.
     """
     if folder.exists():
         raise InputError(f"{folder}: is there already; choose another folder or delete it")
@@ -132,7 +132,7 @@ def grow_folder(
     texts = measured(texts, outlook.plan)
     _check_space(folder, outlook)
     with ThreadPoolExecutor(1) as beside, new_folder(folder) as unfinished:
-        hashes = beside.submit(hashes_of, outlook.source)
+        hashes = beside.submit(_hashes_of, outlook.source)
         write_grown(outlook, unfinished, shard_bytes)
         widths = outlook.plan.outputs
         carry(source, unfinished, (widths.before, widths.after), grow.tokenizer is None)
@@ -154,10 +154,9 @@ def grow_folder(
         )  # fmt: skip
         write_record(unfinished, record)
         node = grown_node(source, grow, record, outlook.plan.spelling).to_data()
-        text = json.dumps(node, indent=2, sort_keys=True) + "\n"
-        (unfinished / lineage.FILE).write_text(text, encoding="utf-8")
         card = grown_card(source, record)
         (unfinished / "README.md").write_text(card, encoding="utf-8")
+        write_node(unfinished, node)
     return record
 
 
@@ -170,6 +169,11 @@ def measured(texts: Sequence[Batch], plan: GrowthPlan) -> Sequence[Batch]:
             "--data: one half of the text chooses what stays and the other is measured; give more"
         )
     return texts[1::2]
+
+
+def _hashes_of(source: Stored) -> dict[str, str]:
+    refuse_changed(source.folder)
+    return hashes_of(source)
 
 
 def write_grown(outlook: Outlook, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:

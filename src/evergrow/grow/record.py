@@ -12,7 +12,7 @@ from blake3 import blake3
 from pydantic import BaseModel, JsonValue
 
 from evergrow.config import decode
-from evergrow.disk import checksum
+from evergrow.disk import checksum_once, read_object, sealed
 from evergrow.errors import InputError
 from evergrow.grow.checked import Checked
 from evergrow.grow.config import GrowConfig
@@ -25,6 +25,7 @@ from evergrow.grow.stored import Stored
 from evergrow.lineage import Node, read_node
 from evergrow.made import Made, chosen
 from evergrow.models.load import model_key
+from evergrow.run import refuse_newer
 
 VERSION = 2  # raise by hand when the same growth of the same source gives other weights
 FORMAT = 1
@@ -99,7 +100,7 @@ def cost_record(before: Cost, after: Cost) -> dict[str, Mapping[str, float | Non
 def hashes_of(source: Stored) -> dict[str, str]:
     """blake3 of the files that a model is grown from, by name."""
     files = source.files | {source.folder / "config.json"}
-    return {file.name: checksum(file) for file in sorted(files)}
+    return {file.name: checksum_once(file) for file in sorted(files)}
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,7 @@ def grown_node(
     source: Path, grow: GrowConfig, record: Mapping[str, Any], spelling: Spelling | None
 ) -> Node:
     """What the grown folder is in the lineage: fed what its source was, scored nothing yet."""
-    known = record["source"]["blake3"]
-    content = model_key(source, lambda file: known.get(file.name) or checksum(file))
+    content = model_key(source)
     before = read_node(source)
     told = {} if before is None else before.details
     details = {name: told[name] for name in _INHERITED if name in told}
@@ -170,7 +170,7 @@ def grown_node(
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Into a folder that is being written; keys sorted. Raises ValueError for NaN or infinity."""
-    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(sealed(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
     (folder / FILE).write_text(text, encoding="utf-8")
 
 
@@ -197,14 +197,8 @@ def read_record(folder: Path) -> Recorded | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if (number := record["format"]) > FORMAT:
-            raise InputError(
-                f"{path}: format {number} is newer than this evergrow's {FORMAT}; update evergrow"
-            )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a record of a growth ({error}); grow again") from error
+    record = read_object(path, "grow again", InputError)
+    refuse_newer(record.get("format"), FORMAT, path)
     return decode(Recorded, record, str(path))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evergrow.errors import InputError
+from evergrow.lineage import FOR_PEOPLE, READ
 from evergrow.models.demo import demo_file, is_demo
 from evergrow.run import (
     nearest_path,
@@ -14,7 +15,7 @@ from evergrow.run import (
 )
 
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
+HUB_FILES = [*READ, *FOR_PEOPLE]
 GGUF = ".gguf"
 ADAPTER = "adapter_config.json"
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise

@@ -1,7 +1,7 @@
 """A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from evergrow.disk import checksum, read_object
+from evergrow.disk import checksum_once, read_object
 from evergrow.errors import InputError
+from evergrow.lineage import refuse_changed
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
 from evergrow.models.find import find_model, refuse_no_model
@@ -104,9 +105,11 @@ def load_model(source: str | Path) -> PreTrainedModel:
 
     ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
     causal or masked language model in safetensors: every weight must be there, fit, and be used (a
-    weight the architecture has no place for means that config.json describes another function).
+    weight the architecture has no place for means that config.json describes another function),
+    and for files that are not those the folder's node recorded.
     """
     folder = find_model(source)
+    refuse_changed(folder)
     architecture = _check_config(folder)
     check_weights(folder)
     kind = kind_of_architecture(architecture) or "causal"
@@ -174,14 +177,15 @@ def kind_in(folder: Path, of_pictures: bool) -> Kind:
     return kind_of_architecture(_check_config(folder)) or "causal"
 
 
-def model_key(folder: Path, checksum: Callable[[Path], str] = checksum) -> str:
+def model_key(folder: Path) -> str:
     """A hash of what a model folder computes: weights, configuration and tokenizer.
 
-    ``checksum`` may know the hashes of files that were hashed already.
+    Raises InputError for a file that is not the one the folder's node recorded.
     """
+    refuse_changed(folder)
     files = [folder / name for name in ("config.json", "tokenizer.json")]
     found = [*(path for path in files if path.exists()), *weight_files(folder)]
-    parts = "".join(f"{path.name} {checksum(path)}\n" for path in found)
+    parts = "".join(f"{path.name} {checksum_once(path)}\n" for path in found)
     return blake3(parts.encode()).hexdigest()[:32]
 
 

@@ -22,7 +22,7 @@ from evergrow.python.results import PathLike, Record, Release, Result
 from evergrow.recipe import Recipe, decode_recipe, find_recipe, load_recipe
 from evergrow.report import write_report
 from evergrow.schedules import AnnealShape
-from evergrow.stage.summary import Summary, write_summary
+from evergrow.stage.summary import read_summary, write_summary
 
 Settings = Mapping[str, Any]  # by dotted path, as on the command line: {"train.batch_size": 8}
 Files = PathLike | Sequence[PathLike]
@@ -193,12 +193,8 @@ def load(run: PathLike) -> Result:
     Raises InputError for a folder that is no run's.
     """
     root = find_root(Path(run))
-    page, saved = root / "report.html", root / "summary.json"
-    summary = (
-        Summary.model_validate_json(saved.read_text(encoding="utf-8"))
-        if saved.exists()
-        else write_summary(root, "running")
-    )
+    page, is_summed_up = root / "report.html", (root / "summary.json").exists()
+    summary = read_summary(root) if is_summed_up else write_summary(root, "running")
     return Result(root, page if page.exists() else write_report(root), summary)
 
 

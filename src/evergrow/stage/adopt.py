@@ -41,6 +41,7 @@ def adopt(run: Run, other: Run, index: int, place: int) -> None:
         soup=done.soup,
         shared_with=shared,
         offsets=run.offsets(),
+        digests=run.digests(),
     )
 
 

@@ -152,7 +152,10 @@ def finish(work: Work) -> None:
     node = node_of(work, record.key, kind, record.name, schedule, scores)
     write_release(work, work.run.folder / release, node)
     checkpoints.drop_periodic(work.run, work.index)  # before: nothing comes back to a done stage
-    work.run.save_stage(work.index, status="done", release=release, offsets=work.run.offsets())
+    offsets, digests = work.run.offsets(), work.run.digests()
+    work.run.save_stage(
+        work.index, status="done", release=release, offsets=offsets, digests=digests
+    )
 
 
 def measure(work: Work, release: str) -> list[Measured]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from evergrow.config import Config
-from evergrow.disk import write_file
+from evergrow.config import Config, damage
+from evergrow.disk import read_object, sealed, write_file
+from evergrow.errors import InputError
 from evergrow.evals.loss_matrix import measure
 from evergrow.lineage import Soup
 from evergrow.recipe import load_recipe
@@ -25,9 +26,11 @@ from evergrow.stage.changes import (
 )
 from evergrow.stage.digest import read_digest
 from evergrow.stage.flops import counts_of, stage_flops
-from evergrow.stage.records import Evaluation, Timing, read_lines
+from evergrow.stage.records import Evaluation, Timing, read_lines, refuse_changed_records
 from evergrow.statistics import t_interval
+from evergrow.stream.proof import read_data_manifest
 
+FILE = "summary.json"
 MEASURES = ("average", "forgetting", "backward_transfer", "forward_transfer", "transient_peak")
 COUNTS = (
     "num_tokens",
@@ -120,9 +123,19 @@ def write_summary(root: Path, status: str) -> Summary:
         arms=arms,
         data=_data_facts(root),
     )
-    text = json.dumps(summary.model_dump(mode="json"), indent=1)
-    write_file(root / "summary.json", text + "\n")
+    text = json.dumps(sealed(summary.model_dump(mode="json")), indent=1)
+    write_file(root / FILE, text + "\n")
     return summary
+
+
+def read_summary(root: Path) -> Summary:
+    """``summary.json`` of a recipe's folder; raises InputError for a damaged one."""
+    way_out = "run the recipe again, which writes it anew"
+    found = read_object(root / FILE, way_out, InputError)
+    try:
+        return Summary.model_validate(found)
+    except ValidationError as error:
+        raise InputError(f"{root / FILE}: {damage(error)}; {way_out}") from error
 
 
 def runs_below(root: Path, arms: list[str]) -> list[Run]:
@@ -149,6 +162,7 @@ def _way(stages: Sequence[StageRecord], leaf: int) -> list[StageRecord]:
 
 def summarise_run(run: Run, root: Path) -> ArmSummary:
     """The numbers of one Run; measures that are not defined yet are None."""
+    refuse_changed_records(run.folder, run.manifest)
     stages = run.manifest.stages
     done = [record for record in stages if record.status == "done"]
     scored = _Scored(run, root)
@@ -386,7 +400,7 @@ def _data_facts(root: Path) -> dict[str, dict[str, JsonValue]]:
         "num_dropped",
     )
     for manifest in sorted((root / "data").glob("*/manifest.json")):
-        data = json.loads(manifest.read_text())
+        data = read_data_manifest(manifest.parent)
         facts[data["source"]] = {
             **{key: data[key] for key in keys if key in data},
             "quarantined": len(data.get("quarantine", [])),

@@ -8,7 +8,6 @@ from typing import Literal
 
 from evergrow.disk import write_file
 from evergrow.errors import InputError, Stopped
-from evergrow.flow.recipes import carry_out
 from evergrow.flow.units import unfold
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe, decode_recipe
@@ -117,6 +116,8 @@ def carry_out_study(
     is asked for now, so that seeds are never chosen after their results. Raises Stopped after a
     signal (the seeds finished so far are judged and written), and what carrying out raises.
     """
+    from evergrow.flow.recipes import carry_out
+
     root, chosen = runs / recipe.name, {}
     if study.dial is not None:
         chosen = choose(recipe, study.dial, runs, listener, fresh)
