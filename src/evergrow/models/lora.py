@@ -235,6 +235,6 @@ class Adapter:
             (unfinished / CONFIG).write_text(text, encoding="utf-8")
 
 
-def _whole(alpha: float) -> float:
+def _whole(alpha: float) -> Any:
     """32 and not 32.0, which peft says in its files."""
     return int(alpha) if alpha == int(alpha) else alpha
