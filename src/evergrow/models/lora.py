@@ -26,7 +26,7 @@ from evergrow.models.config import LoraConfig
 from evergrow.models.describe import embedding_parameter_names
 from evergrow.models.families import FAMILIES
 from evergrow.models.family import Family
-from evergrow.models.find import ADAPTER
+from evergrow.models.folder import ADAPTER
 from evergrow.models.kind import kind_of
 from evergrow.models.quiet import undisturbed
 

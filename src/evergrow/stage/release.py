@@ -13,6 +13,7 @@ from evergrow.models.card import model_card
 from evergrow.models.describe import describe
 from evergrow.models.kind import kind_of
 from evergrow.stage.architecture import read_growth
+from evergrow.stage.beginning import begun_at
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
 from evergrow.stream.proof import read_data_manifest
@@ -66,7 +67,7 @@ def node_of(
 
 def _parents(work: Work, kind: NodeKind) -> list[str]:
     """The keys of what a node goes on from: a branch from its stage, a stage from its beginning."""
-    return [work.record.key if kind == "branch" else work.run.manifest.begun_at(work.index)]
+    return [work.record.key if kind == "branch" else begun_at(work.run.manifest, work.index)]
 
 
 def round_to_release(work: Work) -> None:
