@@ -58,9 +58,8 @@ class Ledger(Config):
 class Counts(Config):
     """The model that a stage trains in numbers, as ``models.describe`` counts them.
 
-    ``sub_models`` holds operations a token by depth, where two-stage training has any.
-    ``checkpoint_bytes`` are those of what is trained: the model, or ``num_trained`` parameters of
-    adapters.
+    ``sub_models`` holds operations a token by depth, where two-stage training has any; of adapters
+    ``num_trained`` are the parameters, and checkpoints hold no others.
     """
 
     num_parameters: int
@@ -72,8 +71,7 @@ class Counts(Config):
 
 
 class Adapters(Config):
-    """The adapters of a stage; ``targets`` are layers of the blocks, ``base`` is the key of the
-    weights that they go on."""
+    """The adapters of a stage, on ``targets`` of the blocks of what has the key ``base``."""
 
     rank: int
     alpha: float
@@ -202,13 +200,6 @@ class Manifest(Config):
     branches: list[Branch] = []
     status: Literal["running", "done", "failed", "stopped"] = "running"
     error: str | None = None
-
-    def begun_at(self, index: int) -> str:
-        """The key of what stage ``index`` goes on from: a stage, a model, the start model."""
-        begin = self.stages[index].begin
-        if begin.stage is not None:
-            return self.stages[begin.stage].key
-        return begin.key or self.start.key
 
 
 class StoredTensors(Record):

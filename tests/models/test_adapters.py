@@ -83,7 +83,7 @@ def by_peft(folder: Path) -> Tensor:
 
 def by_evergrow(folder: Path) -> Tensor:
     with torch.no_grad():
-        return load_model(folder)(input_ids=IDS).logits
+        return load_model(find_model(folder))(input_ids=IDS).logits
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -180,7 +180,7 @@ def test_what_cannot_be_merged_is_refused(
     folder = adapter()
     change(folder, **settings)
     with pytest.raises(InputError, match=said) as caught:
-        load_model(folder)
+        load_model(find_model(folder))
     assert "\n" not in str(caught.value)
 
 
@@ -193,7 +193,7 @@ def test_an_adapter_of_a_larger_model_is_refused(adapter: Make, base: Any, tmp_p
     wide = {n: torch.cat([t, t], dim=-1) if ".lora_A." in n else t for n, t in weights.items()}
     save_file(wide, folder / "adapter_model.safetensors")
     with pytest.raises(InputError, match="is not for this Olmo2ForCausalLM"):
-        load_model(folder)
+        load_model(find_model(folder))
 
 
 def test_pickles_and_halves_are_refused(adapter: Make) -> None:
@@ -201,13 +201,13 @@ def test_pickles_and_halves_are_refused(adapter: Make) -> None:
     whole = (folder / "adapter_model.safetensors").read_bytes()
     (folder / "adapter_model.safetensors").write_bytes(whole[:-9])
     with pytest.raises(InputError, match="truncated or damaged"):
-        load_model(folder)
+        load_model(find_model(folder))
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(InputError, match=r"holds no adapter_model\.safetensors; copy it again"):
-        load_model(folder)
+        load_model(find_model(folder))
     torch.save({}, folder / "adapter_model.bin")
     with pytest.raises(InputError, match="holds only pickled weights"):
-        load_model(folder)
+        load_model(find_model(folder))
 
 
 def test_without_peft_the_extra_is_named(adapter: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from evergrow.errors import InputError
 from evergrow.lineage import Node
 from evergrow.models.config import ModelConfig, Preset
+from evergrow.models.find import find_model
 from evergrow.models.load import (
     empty_model,
     kind_in,
@@ -164,11 +165,11 @@ def test_sharded_weights_load_and_a_lost_shard_is_refused(
 
 def test_a_missing_folder() -> None:
     with pytest.raises(InputError, match="not/here: no such file or folder; give a model folder"):
-        load_model("./not/here")
+        find_model("./not/here")
     with pytest.raises(InputError, match="no such file or folder"):
-        load_model(Path("not-here"))
+        find_model(Path("not-here"))
     with pytest.raises(InputError, match="runs/not/here: no such file or folder"):
-        load_model("runs/not/here")
+        find_model("runs/not/here")
 
 
 def test_a_hub_id_is_not_asked_for_when_offline(
@@ -177,9 +178,9 @@ def test_a_hub_id_is_not_asked_for_when_offline(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"nobody/nothing: no folder of this name, and not to be"):
-        load_model("nobody/nothing")
+        find_model("nobody/nothing")
     with pytest.raises(InputError, match=r"no folder of this name.*[Rr]epo id must use"):
-        load_model("not a hub id")
+        find_model("not a hub id")
 
 
 def test_a_folder_without_config(folder: Path) -> None:

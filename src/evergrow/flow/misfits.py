@@ -10,8 +10,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from evergrow.errors import InputError
 from evergrow.models.config import kind_of_preset
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model
 from evergrow.models.kind import KINDS, Kind, kind_of_architecture
-from evergrow.models.load import find_model
 from evergrow.models.presets import PRESETS
 from evergrow.models.quiet import undisturbed
 from evergrow.recipe import Recipe

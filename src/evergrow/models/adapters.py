@@ -7,7 +7,7 @@ rest changes the base, names code, or is not known to merge exactly.
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from evergrow.models.brought import (
     stored_dtype,
 )
 from evergrow.models.cache import cache
-from evergrow.models.find import find_model
 from evergrow.models.load import COPY, load_model, model_key, weight_files
 from evergrow.models.lora import CONFIG, WEIGHTS, refuse_without_peft
 from evergrow.models.quiet import undisturbed
@@ -51,15 +50,15 @@ _SAID = {"peft_type", "peft_version", "auto_mapping", "base_model_name_or_path",
 _DRAWN = (True, False, "gaussian", "orthogonal", "eva")  # beginnings that leave the base as it is
 
 
-def merged_folder(folder: Path) -> Path:
+def merged_folder(folder: Path, find: Callable[[str | Path], Path]) -> Path:
     """The whole model that the adapter in ``folder`` makes of its base, in the cache; in fp32.
 
-    Raises InputError for an adapter of another kind or of another model, for one in a pickle, and
-    when its base is not there.
+    ``find`` leads to the base. Raises InputError for an adapter of another kind or of another
+    model, for one in a pickle, and when its base is not there.
     """
     refuse_without_peft(str(folder))
     settings = _settings(folder)
-    base = _base(folder, settings)
+    base = _base(folder, settings, find)
     files = [folder / CONFIG, folder / WEIGHTS, *_tokenizer(folder)]
     key = _key(folder, base, _stamps([*files, base / "config.json", *weight_files(base)]))
     target = cache() / "adapters" / f"{folder.resolve().name}-{key}"
@@ -119,13 +118,13 @@ def _settings(folder: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def _base(folder: Path, settings: Mapping[str, Any]) -> Path:
+def _base(folder: Path, settings: Mapping[str, Any], find: Callable[[str | Path], Path]) -> Path:
     """The folder of the model that an adapter goes on: a path, from here or from the adapter, or a
     hub id."""
     name = str(settings.get("base_model_name_or_path") or "")
     beside = folder / name
     try:
-        found = find_model(beside if name and (beside / "config.json").exists() else name)
+        found = find(beside if name and (beside / "config.json").exists() else name)
     except InputError as error:
         raise InputError(
             f"{folder}: an adapter for {name or 'no model'!r}, which is not to be had ({error}); "

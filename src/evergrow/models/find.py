@@ -6,6 +6,7 @@ from pathlib import Path
 from evergrow.errors import InputError
 from evergrow.lineage import FOR_PEOPLE, READ
 from evergrow.models.demo import demo_file, is_demo
+from evergrow.models.folder import is_adapter, refuse_no_model
 from evergrow.run import (
     nearest_path,
     only_run,
@@ -17,7 +18,6 @@ from evergrow.run import (
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
 HUB_FILES = [*READ, *FOR_PEOPLE]
 GGUF = ".gguf"
-ADAPTER = "adapter_config.json"
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise
 _SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", GGUF, ".bin", ".pt")
 
@@ -53,16 +53,10 @@ def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path
     return _merged(folder) if is_adapter(folder) else folder
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter of peft and no whole model."""
-    whole = ("model.safetensors", "model.safetensors.index.json")
-    return (folder / ADAPTER).exists() and not any((folder / name).exists() for name in whole)
-
-
 def _merged(folder: Path) -> Path:
     from evergrow.models.adapters import merged_folder  # which imports torch
 
-    return merged_folder(folder)
+    return merged_folder(folder, find_model)
 
 
 def refuse_no_path(source: str) -> None:
@@ -85,12 +79,6 @@ def is_path(source: str | Path) -> bool:
     is_below = bool(rest) and (first == RUNS or nearest_path(Path(source)) is not None)
     is_hub_id = len(rest) < 2 and "\\" not in source and not source.endswith(("/", *_SUFFIXES))
     return is_below or source[0] in ".~/" or not is_hub_id or (bool(rest) and Path(first).exists())
-
-
-def refuse_no_model(folder: Path) -> None:
-    """Raise InputError for a folder without a model's configuration."""
-    if not (folder / "config.json").exists():
-        raise InputError(f"{folder}: no model here (config.json is missing); give a model folder")
 
 
 def newest_release(run: Path) -> Path:

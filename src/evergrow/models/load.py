@@ -1,7 +1,7 @@
 """A language model from a folder, a run or the hub; whatever is not whole is refused."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from evergrow.errors import InputError
 from evergrow.lineage import refuse_changed
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
-from evergrow.models.find import find_model, refuse_no_model
+from evergrow.models.folder import refuse_no_model
 from evergrow.models.kind import (
     KINDS,
     OF_PICTURES,
@@ -36,9 +36,15 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def model_from_config(
-    config: ModelConfig, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    sequence_length: int,
+    seed: int,
+    find: Callable[[str], Path] = Path,
 ) -> PreTrainedModel:
     """The model a recipe starts from: drawn from ``seed``, or loaded; ready to be trained.
+
+    ``find`` leads to the folder of the loaded one.
 
     Raises InputError when a loaded model has too few rows for the tokenizer or a window shorter
     than ``sequence_length``, and whatever ``load_model`` refuses.
@@ -46,7 +52,7 @@ def model_from_config(
     if config.from_ is None:
         model = from_scratch(config, tokenizer, sequence_length, seed)
     else:
-        model = load_model(config.from_)
+        model = load_model(find(config.from_))
         if kind_of(model) in OF_PICTURES:
             raise InputError(
                 f"model.from: {config.from_} is a {type(model).__name__} and reads pictures, the "
@@ -98,17 +104,16 @@ def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_lengt
         )
 
 
-def load_model(source: str | Path) -> PreTrainedModel:
+def load_model(folder: Path) -> PreTrainedModel:
     """Load fp32 weights on the CPU in evaluation mode; runs no code of it.
 
     Attention is what transformers chooses: SDPA where the architecture has it.
 
-    ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
+    ``folder`` is what ``find_model`` gives. Raises InputError for a folder that is not a whole
     causal or masked language model in safetensors: every weight must be there, fit, and be used (a
     weight the architecture has no place for means that config.json describes another function),
     and for files that are not those the folder's node recorded.
     """
-    folder = find_model(source)
     refuse_changed(folder)
     architecture = _check_config(folder)
     check_weights(folder)

@@ -26,7 +26,7 @@ from evergrow.models.config import LoraConfig
 from evergrow.models.describe import embedding_parameter_names
 from evergrow.models.families import FAMILIES
 from evergrow.models.family import Family
-from evergrow.models.find import ADAPTER
+from evergrow.models.folder import ADAPTER
 from evergrow.models.kind import kind_of
 from evergrow.models.quiet import undisturbed
 
@@ -235,6 +235,6 @@ class Adapter:
             (unfinished / CONFIG).write_text(text, encoding="utf-8")
 
 
-def _whole(alpha: float) -> float:
+def _whole(alpha: float) -> Any:
     """32 and not 32.0, which peft says in its files."""
     return int(alpha) if alpha == int(alpha) else alpha

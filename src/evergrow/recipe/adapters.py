@@ -30,7 +30,7 @@ def refuse_beside(
     if lora.release == "adapter" and not is_loadable:
         raise ValueError(
             f"stage {stage.name!r}: train.lora.release is adapter, which needs a base that others "
-            "can load; begin at STAGE.release or a loaded model, or release it merged"
+            "can load; begin at STAGE.release or a loaded model, or set it to merged"
         )
 
 

@@ -13,11 +13,19 @@ from evergrow.models.find import find_model
 from evergrow.models.load import load_model, model_key
 from evergrow.models.lora import Adapter
 from evergrow.recipe import Recipe
-from evergrow.run import Run, load_checkpoint, read_checkpoint_state
+from evergrow.run import Manifest, Run, load_checkpoint, read_checkpoint_state
 from evergrow.scores.opening import Opened
 from evergrow.stage.checkpoints import Mark
 from evergrow.stream.order import key_of
 from evergrow.train.loop import load_weights, weights
+
+
+def begun_at(manifest: Manifest, index: int) -> str:
+    """The key of what stage ``index`` goes on from: a stage, a model, the start model."""
+    begin = manifest.stages[index].begin
+    if begin.stage is not None:
+        return manifest.stages[begin.stage].key
+    return begin.key or manifest.start.key
 
 
 def trunk_end(run: Run, index: int) -> Mark:

@@ -14,6 +14,7 @@ from evergrow.models.describe import describe
 from evergrow.models.kind import kind_of
 from evergrow.models.origin import read_origin
 from evergrow.stage.architecture import read_growth
+from evergrow.stage.beginning import begun_at
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
 from evergrow.stream.proof import read_data_manifest
@@ -75,7 +76,7 @@ def _parents(work: Work, kind: NodeKind) -> list[str]:
         return [record.key]
     if kind == "soup":
         return [manifest.stages[place].key for place in record.ingredients]
-    return [manifest.begun_at(work.index)]
+    return [begun_at(manifest, work.index)]
 
 
 def round_to_release(work: Work) -> None:

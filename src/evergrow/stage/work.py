@@ -30,7 +30,7 @@ from evergrow.stage.architecture import (
     own_clock,
     refuse_changed,
 )
-from evergrow.stage.beginning import adapt, first_model, load_beginning
+from evergrow.stage.beginning import adapt, begun_at, first_model, load_beginning
 from evergrow.stage.counts import count
 from evergrow.stage.versions import environment
 from evergrow.stream.plan import SampleStream
@@ -92,7 +92,7 @@ class Work:
             dropout=lora.dropout,
             targets=short_names(self.adapter.layers),
             num_trained=self.adapter.num_parameters,
-            base=self.run.manifest.begun_at(self.index),
+            base=begun_at(self.run.manifest, self.index),
         )
 
     @cached_property
