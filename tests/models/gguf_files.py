@@ -94,18 +94,39 @@ def vocabulary(writer: GGUFWriter, tokenizer: Any, rule: str | None) -> None:
     writer.add_chat_template(TEMPLATE)
 
 
+def pieces(writer: GGUFWriter, tokenizer: Any, add_prefix: bool) -> None:
+    """A sentencepiece vocabulary: pieces with scores and no merges, bytes, control tokens."""
+    told = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    words = sorted(told["vocab"], key=told["vocab"].__getitem__)
+    ranks = {"".join(m.split(" ") if isinstance(m, str) else m): -float(rank)
+             for rank, m in enumerate(told["merges"])}  # fmt: skip
+    of_bytes = [word.startswith("<0x") for word in words]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(words)
+    writer.add_token_scores([ranks.get(word, -1e4 - place) for place, word in enumerate(words)])
+    kinds = [2, 3, 3, *(6 if is_byte else 1 for is_byte in of_bytes[3:])]
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    if not add_prefix:
+        writer.add_add_space_prefix(False)
+
+
 def write_gguf(
     path: Path,
     config: Any,
     tokenizer: Any,
     kind: str = "F32",
     rule: str | None = "gpt-2",
+    prefix: bool | None = None,
     more: dict[str, Any] | None = None,
     extra: dict[str, np.ndarray] | None = None,
 ) -> PreTrainedModel:
     """Draw a model of ``config``, write it to ``path``, and return it as the file's bits have it.
 
-    ``kind`` is the type of its matrices; ``more`` keys and ``extra`` tensors go in besides.
+    ``kind`` is the type of its matrices; ``more`` keys and ``extra`` tensors go in besides. With
+    ``prefix`` the tokenizer is one of sentencepiece, which puts a space before a text or does not.
     """
     with undisturbed():
         torch.manual_seed(0)
@@ -117,7 +138,10 @@ def write_gguf(
     writer.add_name("Tiny")
     writer.add_license("apache-2.0")
     head(writer, config)
-    vocabulary(writer, tokenizer, rule)
+    if prefix is None:
+        vocabulary(writer, tokenizer, rule)
+    else:
+        pieces(writer, tokenizer, prefix)
     for key, value in (more or {}).items():
         (writer.add_uint32 if isinstance(value, int) else writer.add_string)(key, value)
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config.to_dict())

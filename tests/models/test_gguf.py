@@ -1,5 +1,6 @@
 """A GGUF file becomes the folder of the same model: weights, settings, tokenizer, its origin."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +14,13 @@ import torch
 from gguf import GGUFReader
 from models.gguf_files import write_gguf
 from models.zoo import tiny_config
-from tokenizers import Regex, pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
@@ -170,6 +176,39 @@ def test_words_are_cut_as_the_file_says(
     assert own.pre_tokenizer.pre_tokenize_str(HARD) == cutter.pre_tokenize_str(HARD)
     assert own.model.ignore_merges == (rule == "llama-bpe")
     assert found.decode(found.encode(HARD)) == HARD
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_sentencepiece_reads_as_its_model_did(prefix: bool, tmp_path: Path) -> None:
+    normal: list[Any] = [normalizers.Replace(" ", "\u2581")]
+    bare: Any = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    bare.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581")] * prefix + normal)
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer: Any = trainers.BpeTrainer(vocab_size=330, special_tokens=special, show_progress=False)
+    bare.train_from_iterator(["the sea and the land, the rain and the wind"] * 3, trainer)
+    whole = json.loads(bare.to_str())
+    whole["added_tokens"] = whole["added_tokens"][:3]
+    bare = Tokenizer.from_str(json.dumps(whole))
+    config = tiny_config("llama", False)
+    config.vocab_size = bare.get_vocab_size()
+    own = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="</s>", bos_token="<s>")
+    write_gguf(tmp_path / "tiny.gguf", config, own, prefix=prefix)
+    found = AutoTokenizer.from_pretrained(find_model(tmp_path / "tiny.gguf"))
+    for text in ("the sea", "  the  land\n\n and 12 \u00c9", " wind</s>the rain", "\n"):
+        ids = bare.encode(text, add_special_tokens=False).ids
+        assert found.encode(text, add_special_tokens=False) == ids, text
+        assert found.encode(text) == [1, *ids]
+        assert found.decode(ids) == text.replace("</s>", "</s>" + " " * prefix)
+
+
+@pytest.mark.parametrize(("rule", "first"), [("llama-bpe", [5]), ("qwen2", [])])
+def test_llama_3_begins_with_bos_though_the_file_is_silent(
+    rule: str, first: list[int], tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    more = {"tokenizer.ggml.bos_token_id": 5}
+    write_gguf(tmp_path / "t.gguf", tiny_config("llama", False), tokenizer, rule=rule, more=more)
+    found = AutoTokenizer.from_pretrained(find_model(tmp_path / "t.gguf"))
+    assert found.encode("sea") == [*first, *found.encode("sea", add_special_tokens=False)]
 
 
 def test_qwen_composes_letters_before_it_reads(
