@@ -34,11 +34,15 @@ TEXT = "waves and salt\n\n  12 tides"
 
 @dataclass(frozen=True)
 class Kind:
-    """A family as people bring it; ``tied`` is None where the family's own default is meant."""
+    """A family as people bring it; ``tied`` is None where the family's own default is meant.
+
+    ``encodes`` stands for one that has an encoder beside its decoder.
+    """
 
     model_type: str
     masked: bool = False
     tied: bool | None = None
+    encodes: bool = False
 
 
 KINDS_BROUGHT: dict[str, Kind] = {
@@ -92,8 +96,8 @@ KINDS_BROUGHT: dict[str, Kind] = {
     "ModernBERT": Kind("modernbert", masked=True),
     "EuroBERT": Kind("eurobert", masked=True),
     "MPNet": Kind("mpnet", masked=True),
-    "T5": Kind("t5"),
-    "BART": Kind("bart"),
+    "T5": Kind("t5", encodes=True),
+    "BART": Kind("bart", encodes=True),
     "XLNet": Kind("xlnet"),
 }
 KEPT = ("logits", "tensors", "dtype", "config", "tokenizer", "template", "generation")
@@ -146,8 +150,7 @@ def bring(kind: Kind, texts: Path, folder: Path) -> bool:
     with undisturbed():
         torch.manual_seed(0)
         auto = KINDS["masked" if kind.masked else "causal"].auto_class
-        is_listed = type(config) in auto._model_mapping  # T5 and BART are no decoders alone
-        model = (auto if is_listed else AutoModelForSeq2SeqLM).from_config(config)
+        model = (AutoModelForSeq2SeqLM if kind.encodes else auto).from_config(config)
         model.bfloat16().save_pretrained(folder)
     told = [path.read_text() for path in sorted(texts.rglob("*.txt"))]
     tokenizer = train_tokenizer(told, VOCABULARY - 2, with_mask=kind.masked)
@@ -219,9 +222,13 @@ def tensors_in(folder: Path) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def settings_in(folder: Path) -> dict[str, Any]:
-    """config.json without the version of who wrote it."""
+    """config.json without the version of who wrote it; parts may repeat the type or leave it."""
     settings = json.loads((folder / "config.json").read_text())
-    return {name: value for name, value in settings.items() if name != "transformers_version"}
+    del settings["transformers_version"]
+    for part in settings.values():
+        if isinstance(part, dict) and part.get("dtype") in (None, settings["dtype"]):
+            part.pop("dtype", None)
+    return settings
 
 
 def words_of(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
@@ -248,7 +255,7 @@ def table(lives: dict[str, Life]) -> str:
         cells = [
             name,
             f"`{kind.model_type}`",
-            "masked" if kind.masked else "causal",
+            "masked" if kind.masked else "encoder and decoder" if kind.encodes else "causal",
             "yes" if life.tied else "no",
             fate(life),
             "yes" if kind.model_type in FAMILIES else "no",
