@@ -113,6 +113,29 @@ def pieces(writer: GGUFWriter, tokenizer: Any, add_prefix: bool) -> None:
         writer.add_add_space_prefix(False)
 
 
+def as_stored(name: str, weight: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    """A parameter's tensors in the file, as views of it: what experts do is stacked by kind."""
+    if not name.endswith("_exps"):
+        return [(name, weight)]
+    if "down" in name:
+        return [(f"{name}.weight", weight)]
+    root = name.rpartition("ffn_")[0]
+    gate, up = weight.chunk(2, dim=1)
+    return [(f"{root}ffn_gate_exps.weight", gate), (f"{root}ffn_up_exps.weight", up)]
+
+
+def _add(
+    writer: GGUFWriter, architecture: str, name: str, weight: torch.Tensor, kind: str, config: Any
+) -> None:
+    """Write a tensor in type ``kind``, and let ``weight`` lose what it loses there."""
+    held = layout(architecture, name, weight.numpy(), config).astype(np.float32)
+    which = GGMLQuantizationType[kind if held.ndim > 1 else "F32"]
+    stored = quantize(np.ascontiguousarray(held), which)
+    writer.add_tensor(name, stored, raw_dtype=which)
+    lost = dequantize(stored, which).reshape(held.shape) - held
+    weight += torch.tensor(_undo(architecture, name, lost, config))
+
+
 def write_gguf(
     path: Path,
     config: Any,
@@ -151,15 +174,8 @@ def write_gguf(
     }
     state = model.state_dict()
     for ours in [n for n in state if n not in model.all_tied_weights_keys]:
-        held = layout(architecture, names[ours], state[ours].numpy(), config).astype(np.float32)
-        which = GGMLQuantizationType[kind if held.ndim > 1 else "F32"]
-        stored = quantize(np.ascontiguousarray(held), which)
-        writer.add_tensor(names[ours], stored, raw_dtype=which)
-        lost = dequantize(stored, which).reshape(held.shape) - held
-        undone = torch.from_numpy(
-            np.ascontiguousarray(_undo(architecture, names[ours], lost, config))
-        )
-        state[ours] += undone
+        for theirs, part in as_stored(names[ours], state[ours]):
+            _add(writer, architecture, theirs, part, kind, config)
     for name, tensor in (extra or {}).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()

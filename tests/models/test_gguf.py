@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader
-from models.gguf_files import write_gguf
+from models import gguf_files
+from models.gguf_files import ARCHITECTURES, write_gguf
 from models.zoo import tiny_config
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
@@ -27,6 +28,7 @@ from evergrow.errors import InputError
 from evergrow.models.brought import stored_dtype
 from evergrow.models.find import find_model
 from evergrow.models.gguf import folder as unpacking
+from evergrow.models.gguf.config import UNPACKED, _scale_scores
 from evergrow.models.load import load_model
 from evergrow.models.origin import Origin, read_origin
 
@@ -45,6 +47,10 @@ def logits(model: Any) -> torch.Tensor:
         return model.eval()(input_ids=torch.arange(2, 14)[None], use_cache=False).logits
 
 
+def test_every_family_that_is_unpacked_is_read_back() -> None:
+    assert {ARCHITECTURES.get(family, family) for family in FAMILIES} == {*UNPACKED}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_folder_computes_what_the_file_holds(
     family: str, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
@@ -52,6 +58,8 @@ def test_the_folder_computes_what_the_file_holds(
     config: Any = tiny_config(family, False)
     if family == "mistral":
         config.sliding_window = None  # its file is one of Llama, which has none
+    if family.startswith("gemma"):
+        config.query_pre_attn_scalar = config.head_dim
     if family == "qwen3_moe":
         config.norm_topk_prob = True  # as llama.cpp computes it
     written = write_gguf(tmp_path / "tiny.gguf", config, tokenizer)
@@ -267,6 +275,24 @@ def test_what_would_be_another_model_is_refused_in_a_sentence(
     assert not list(cache.glob("bad*"))
 
 
+def test_a_file_without_a_vocabulary_is_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf_files, "vocabulary", lambda *arguments: None)
+    write_gguf(tmp_path / "bad.gguf", tiny_config("llama", False), tokenizer)
+    with pytest.raises(InputError, match=r"its tokenizer \(none\) cannot be built from GGUF; give"):
+        find_model(tmp_path / "bad.gguf")
+
+
+def test_the_largest_gemma_2_divides_by_what_its_residual_gives_a_head() -> None:
+    config: Any = tiny_config("gemma2", False)
+    _scale_scores(config)
+    assert config.query_pre_attn_scalar == config.head_dim
+    config.num_hidden_layers, config.hidden_size, config.num_attention_heads = 46, 4608, 32
+    _scale_scores(config)
+    assert config.query_pre_attn_scalar == 144
+
+
 def damaged(path: Path, how: str) -> None:
     """Spoil a whole file."""
     data = bytearray(path.read_bytes())
@@ -283,7 +309,7 @@ def damaged(path: Path, how: str) -> None:
         name = tensor.name.encode()
         place = data.index(name) + len(name) + 4 + 8 * len(tensor.shape)
         data[place : place + 4] = (99).to_bytes(4, "little")
-    elif how == "architecture lama9 is none that transformers unpacks from GGUF":
+    elif how == "architecture lama9 is none that is unpacked here":
         data = bytearray(bytes(data).replace(b"llama", b"lama9"))
     elif how == "holds infinity or NaN":
         data[-4:] = np.float32("nan").tobytes()
@@ -298,7 +324,7 @@ def damaged(path: Path, how: str) -> None:
         "truncated or damaged (",
         "version",
         "holds weights of a type that is not known here (",
-        "architecture lama9 is none that transformers unpacks from GGUF",
+        "architecture lama9 is none that is unpacked here",
         "holds infinity or NaN",
     ],
 )

@@ -36,13 +36,14 @@ def tokenizer_of(file: GgufFile) -> PreTrainedTokenizerFast:
     Raises InputError for a kind of tokenizer that transformers does not build, and for one whose
     rules of cutting words are not known: then other tokens would be trained than the model knows.
     """
-    architecture, said, settings = get_gguf_tokenizer(str(file.path))
     try:
+        architecture, said, settings = get_gguf_tokenizer(str(file.path))
         backend, more = convert_gguf_tokenizer(architecture, said)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, IndexError) as error:
+        kind = file.metadata.get("tokenizer.ggml.model", "none")
         raise InputError(
-            f"{file.path}: its tokenizer ({said.get('tokenizer_type', 'none')}) cannot be built "
-            "from GGUF; give the model as a folder"
+            f"{file.path}: its tokenizer ({kind}) cannot be built from GGUF; give the model as "
+            "a folder"
         ) from error
     backend = _without_made_up(backend, len(said["tokens"]))
     if said["tokenizer_type"] == BYTE_LEVEL:
