@@ -2,7 +2,7 @@
 
 verbs.md from the commands' own --help, keys.md from the JSON schema of recipes, python.md from the
 package's docstrings. ``growth`` writes the exactness table of growth.md instead, from measurements
-(10 s).
+(10 s), ``models`` the families of models.md, each of which lives a life (3 min).
 """
 
 import ast
@@ -264,11 +264,22 @@ def growth_page(page: str) -> str:
     return marks.sub(lambda found: f"{found[1]}{measured_page()}\n{found[2]}", page)
 
 
+def models_page(page: str) -> str:
+    """docs/models.md with every family brought again."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from flow.lives import measured_table
+
+    marks = re.compile(r"(<!-- families -->\n).*(\n<!-- /families -->)", re.DOTALL)
+    return marks.sub(lambda found: f"{found[1]}{measured_table()}{found[2]}", page)
+
+
+MEASURED = {"growth": growth_page, "models": models_page}
 PAGES = {"verbs.md": verbs_page, "keys.md": keys_page, "python.md": python_page}
 
-if __name__ == "__main__" and "growth" in sys.argv:
-    path = Path(__file__).with_name("growth.md")
-    path.write_text(growth_page(path.read_text(encoding="utf-8")), encoding="utf-8")
+if __name__ == "__main__" and (asked := [name for name in MEASURED if name in sys.argv]):
+    for name in asked:
+        path = Path(__file__).with_name(f"{name}.md")
+        path.write_text(MEASURED[name](path.read_text(encoding="utf-8")), encoding="utf-8")
 elif __name__ == "__main__":
     for name, page in PAGES.items():
         Path(__file__).with_name(name).write_text(page(), encoding="utf-8")

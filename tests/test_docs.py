@@ -20,6 +20,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from models.gguf_files import write_gguf
+from models.zoo import tiny_config
 from report.make_run import make_run
 from typer.testing import CliRunner
 
@@ -192,6 +194,33 @@ def test_the_commands_that_continue_a_model_run(
         result = CliRunner().invoke(app, words[1:])
         assert result.exit_code == 0, (command, result.output, result.exception)
     assert (tmp_path / "runs/notes/main/releases/mail/model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_on_a_gguf_file_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evergrow.models.origin import read_origin
+    from evergrow.stream.tokenizer import train_tokenizer
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVERGROW_CACHE", str(tmp_path / "cache"))
+    write_text(tmp_path / "notes", 30, ".md")
+    (tmp_path / "models").mkdir()
+    tokenizer = train_tokenizer([p.read_text() for p in (tmp_path / "notes").iterdir()], 270)
+    path = tmp_path / "models/my-model.Q4_K_M.gguf"
+    write_gguf(path, tiny_config("llama", False), tokenizer, kind="Q4_1")
+    for command in blocks("docs/models.md", "sh")[0].splitlines():
+        words = shlex.split(command.replace("2M", "4k"))
+        if "continue" in words:
+            words += ["--set", "held_out.tokens=2k", "--set", "train.sequence_length=32"]
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    release = tmp_path / "runs/notes/main/releases/notes"
+    origin = read_origin(release)
+    assert origin is not None
+    assert "Derived from 4-bit weights (Q4_1): my-model.Q4_K_M.gguf of Tiny" in origin.said
+    card = (release / "README.md").read_text()
+    assert origin.said in card and "base_model" not in card
+    assert json.loads((release / "generation_config.json").read_text())["eos_token_id"] == [0, 1]
 
 
 def test_the_commands_that_grow_a_model_run(

@@ -94,18 +94,62 @@ def vocabulary(writer: GGUFWriter, tokenizer: Any, rule: str | None) -> None:
     writer.add_chat_template(TEMPLATE)
 
 
+def pieces(writer: GGUFWriter, tokenizer: Any, add_prefix: bool) -> None:
+    """A sentencepiece vocabulary: pieces with scores and no merges, bytes, control tokens."""
+    told = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    words = sorted(told["vocab"], key=told["vocab"].__getitem__)
+    ranks = {"".join(m.split(" ") if isinstance(m, str) else m): -float(rank)
+             for rank, m in enumerate(told["merges"])}  # fmt: skip
+    of_bytes = [word.startswith("<0x") for word in words]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(words)
+    writer.add_token_scores([ranks.get(word, -1e4 - place) for place, word in enumerate(words)])
+    kinds = [2, 3, 3, *(6 if is_byte else 1 for is_byte in of_bytes[3:])]
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    if not add_prefix:
+        writer.add_add_space_prefix(False)
+
+
+def as_stored(name: str, weight: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    """A parameter's tensors in the file, as views of it: what experts do is stacked by kind."""
+    if not name.endswith("_exps"):
+        return [(name, weight)]
+    if "down" in name:
+        return [(f"{name}.weight", weight)]
+    root = name.rpartition("ffn_")[0]
+    gate, up = weight.chunk(2, dim=1)
+    return [(f"{root}ffn_gate_exps.weight", gate), (f"{root}ffn_up_exps.weight", up)]
+
+
+def _add(
+    writer: GGUFWriter, architecture: str, name: str, weight: torch.Tensor, kind: str, config: Any
+) -> None:
+    """Write a tensor in type ``kind``, and let ``weight`` lose what it loses there."""
+    held = layout(architecture, name, weight.numpy(), config).astype(np.float32)
+    which = GGMLQuantizationType[kind if held.ndim > 1 else "F32"]
+    stored = quantize(np.ascontiguousarray(held), which)
+    writer.add_tensor(name, stored, raw_dtype=which)
+    lost = dequantize(stored, which).reshape(held.shape) - held
+    weight += torch.tensor(_undo(architecture, name, lost, config))
+
+
 def write_gguf(
     path: Path,
     config: Any,
     tokenizer: Any,
     kind: str = "F32",
     rule: str | None = "gpt-2",
+    prefix: bool | None = None,
     more: dict[str, Any] | None = None,
     extra: dict[str, np.ndarray] | None = None,
 ) -> PreTrainedModel:
     """Draw a model of ``config``, write it to ``path``, and return it as the file's bits have it.
 
-    ``kind`` is the type of its matrices; ``more`` keys and ``extra`` tensors go in besides.
+    ``kind`` is the type of its matrices; ``more`` keys and ``extra`` tensors go in besides. With
+    ``prefix`` the tokenizer is one of sentencepiece, which puts a space before a text or does not.
     """
     with undisturbed():
         torch.manual_seed(0)
@@ -117,7 +161,10 @@ def write_gguf(
     writer.add_name("Tiny")
     writer.add_license("apache-2.0")
     head(writer, config)
-    vocabulary(writer, tokenizer, rule)
+    if prefix is None:
+        vocabulary(writer, tokenizer, rule)
+    else:
+        pieces(writer, tokenizer, prefix)
     for key, value in (more or {}).items():
         (writer.add_uint32 if isinstance(value, int) else writer.add_string)(key, value)
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config.to_dict())
@@ -127,15 +174,8 @@ def write_gguf(
     }
     state = model.state_dict()
     for ours in [n for n in state if n not in model.all_tied_weights_keys]:
-        held = layout(architecture, names[ours], state[ours].numpy(), config).astype(np.float32)
-        which = GGMLQuantizationType[kind if held.ndim > 1 else "F32"]
-        stored = quantize(np.ascontiguousarray(held), which)
-        writer.add_tensor(names[ours], stored, raw_dtype=which)
-        lost = dequantize(stored, which).reshape(held.shape) - held
-        undone = torch.from_numpy(
-            np.ascontiguousarray(_undo(architecture, names[ours], lost, config))
-        )
-        state[ours] += undone
+        for theirs, part in as_stored(names[ours], state[ours]):
+            _add(writer, architecture, theirs, part, kind, config)
     for name, tensor in (extra or {}).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()

@@ -1,5 +1,6 @@
 """What a model brings is known by exclusion, and its weights go out in the type they came in."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def test_what_is_kept(tmp_path: Path, own_tokenizer: bool) -> None:
     found = {file.name: file.read_text() for file in folder.iterdir()}
     kept = KEPT | OF_TOKENIZER if own_tokenizer else KEPT
     assert found == {name: name for name in kept}
+
+
+def test_parts_of_a_configuration_say_the_same_type(tmp_path: Path) -> None:
+    part = {"dtype": "float32", "inner": {"dtype": "float32"}}
+    told = {"dtype": "float32", "attn_config": part, "other": {"dtype": None}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    record_dtype(tmp_path, torch.bfloat16)
+    half = {"dtype": "bfloat16", "inner": {"dtype": "bfloat16"}}
+    assert json.loads((tmp_path / "config.json").read_text()) == {
+        "dtype": "bfloat16",
+        "attn_config": half,
+        "other": {"dtype": None},
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import torch
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    MptConfig,
+    MptForCausalLM,
     PreTrainedModel,
     ResNetConfig,
     ResNetForImageClassification,
@@ -17,13 +19,14 @@ from transformers import (
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from evergrow.models import describe as describing
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import (
     ModelFacts,
     context_window,
     describe,
     embedding_parameter_names,
-    training_bytes,
+    step_memory,
     undecayed_parameter_names,
 )
 from evergrow.models.presets import from_scratch
@@ -71,20 +74,49 @@ def test_learned_positions_are_an_embedding() -> None:
     assert context_window(model) == 8
 
 
-def test_training_bytes_hold_what_autograd_holds(model: PreTrainedModel) -> None:
+def test_mpt_has_as_many_positions_as_its_alibi() -> None:
+    config = MptConfig(vocab_size=9, d_model=8, n_layers=1, n_heads=2, max_seq_len=12)
+    model = MptForCausalLM(config).eval()
+    assert context_window(model) == 12
+    with pytest.raises(RuntimeError):
+        model(input_ids=torch.full((1, 13), 5))
+
+
+def test_a_step_holds_what_autograd_holds(model: PreTrainedModel) -> None:
     # Ids, embedding and position arrays are small beside the blocks; a hand count of the MLP's
     # gate, up, their product and the sigmoid-weighted gate alone is a floor.
-    parameters = describe(model, 24).num_parameters
-    fixed = 16 * parameters + 3 * 4 * (2 * 24) * 270
-    kept = training_bytes(model, 2, 24) - fixed
+    fp32 = 4 * describe(model, 24).num_parameters
+    step = step_memory(model, 2, 24)
+    assert (step.parameters, step.gradients, step.moments) == (fp32, fp32, 2 * fp32)
+    assert step.logits == 3 * 4 * (2 * 24) * 270
     mlp = 2 * 4 * (2 * 24) * 64 * 4
-    assert mlp < kept < 6 * mlp
-    assert training_bytes(model, 4, 24) - training_bytes(model, 2, 24) == kept + 3 * 4 * 48 * 270
+    assert mlp < step.activations < 6 * mlp
+    twice = step_memory(model, 4, 24)
+    assert (twice.activations, twice.logits) == (2 * step.activations, 2 * step.logits)
+    assert step.copy == 3 * fp32
+    assert step.total == 7 * fp32 + step.activations + step.logits
+
+
+def test_frozen_weights_have_no_gradients_and_moments(model: PreTrainedModel) -> None:
+    model.model.embed_tokens.weight.requires_grad_(False)
+    step, table = step_memory(model, 2, 24), 4 * 270 * 16
+    assert step.gradients == step.parameters - table
+    assert step.moments == 2 * step.gradients
+
+
+def test_of_many_logits_a_piece_is_held(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(describing, "LOGIT_BYTES", 10_000)
+    head = 4 * 270 * 16
+    assert step_memory(model, 2, 24).logits == 3 * 10_000 + 2 * head
+    monkeypatch.setattr(describing, "backbone_and_head", lambda model: None)  # as of Gemma 2
+    assert step_memory(model, 2, 24).logits == 3 * 4 * (2 * 24) * 270
 
 
 def test_describing_leaves_the_model_as_it_was(model: PreTrainedModel) -> None:
     before = torch.get_rng_state()
-    training_bytes(model, 2, 24)
+    step_memory(model, 2, 24)
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), before)

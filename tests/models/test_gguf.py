@@ -1,5 +1,6 @@
 """A GGUF file becomes the folder of the same model: weights, settings, tokenizer, its origin."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,16 +12,23 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader
-from models.gguf_files import write_gguf
+from models import gguf_files
+from models.gguf_files import ARCHITECTURES, write_gguf
 from models.zoo import tiny_config
-from tokenizers import Regex, pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
 from evergrow.models.brought import stored_dtype
 from evergrow.models.find import find_model
 from evergrow.models.gguf import folder as unpacking
+from evergrow.models.gguf.config import UNPACKED, _scale_scores
 from evergrow.models.load import load_model
 from evergrow.models.origin import Origin, read_origin
 
@@ -39,6 +47,10 @@ def logits(model: Any) -> torch.Tensor:
         return model.eval()(input_ids=torch.arange(2, 14)[None], use_cache=False).logits
 
 
+def test_every_family_that_is_unpacked_is_read_back() -> None:
+    assert {ARCHITECTURES.get(family, family) for family in FAMILIES} == {*UNPACKED}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_folder_computes_what_the_file_holds(
     family: str, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
@@ -46,6 +58,8 @@ def test_the_folder_computes_what_the_file_holds(
     config: Any = tiny_config(family, False)
     if family == "mistral":
         config.sliding_window = None  # its file is one of Llama, which has none
+    if family.startswith("gemma"):
+        config.query_pre_attn_scalar = config.head_dim
     if family == "qwen3_moe":
         config.norm_topk_prob = True  # as llama.cpp computes it
     written = write_gguf(tmp_path / "tiny.gguf", config, tokenizer)
@@ -172,6 +186,39 @@ def test_words_are_cut_as_the_file_says(
     assert found.decode(found.encode(HARD)) == HARD
 
 
+@pytest.mark.parametrize("prefix", [True, False])
+def test_sentencepiece_reads_as_its_model_did(prefix: bool, tmp_path: Path) -> None:
+    normal: list[Any] = [normalizers.Replace(" ", "\u2581")]
+    bare: Any = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    bare.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581")] * prefix + normal)
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer: Any = trainers.BpeTrainer(vocab_size=330, special_tokens=special, show_progress=False)
+    bare.train_from_iterator(["the sea and the land, the rain and the wind"] * 3, trainer)
+    whole = json.loads(bare.to_str())
+    whole["added_tokens"] = whole["added_tokens"][:3]
+    bare = Tokenizer.from_str(json.dumps(whole))
+    config = tiny_config("llama", False)
+    config.vocab_size = bare.get_vocab_size()
+    own = PreTrainedTokenizerFast(tokenizer_object=bare, eos_token="</s>", bos_token="<s>")
+    write_gguf(tmp_path / "tiny.gguf", config, own, prefix=prefix)
+    found = AutoTokenizer.from_pretrained(find_model(tmp_path / "tiny.gguf"))
+    for text in ("the sea", "  the  land\n\n and 12 \u00c9", " wind</s>the rain", "\n"):
+        ids = bare.encode(text, add_special_tokens=False).ids
+        assert found.encode(text, add_special_tokens=False) == ids, text
+        assert found.encode(text) == [1, *ids]
+        assert found.decode(ids) == text.replace("</s>", "</s>" + " " * prefix)
+
+
+@pytest.mark.parametrize(("rule", "first"), [("llama-bpe", [5]), ("qwen2", [])])
+def test_llama_3_begins_with_bos_though_the_file_is_silent(
+    rule: str, first: list[int], tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    more = {"tokenizer.ggml.bos_token_id": 5}
+    write_gguf(tmp_path / "t.gguf", tiny_config("llama", False), tokenizer, rule=rule, more=more)
+    found = AutoTokenizer.from_pretrained(find_model(tmp_path / "t.gguf"))
+    assert found.encode("sea") == [*first, *found.encode("sea", add_special_tokens=False)]
+
+
 def test_qwen_composes_letters_before_it_reads(
     tmp_path: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:
@@ -228,6 +275,24 @@ def test_what_would_be_another_model_is_refused_in_a_sentence(
     assert not list(cache.glob("bad*"))
 
 
+def test_a_file_without_a_vocabulary_is_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf_files, "vocabulary", lambda *arguments: None)
+    write_gguf(tmp_path / "bad.gguf", tiny_config("llama", False), tokenizer)
+    with pytest.raises(InputError, match=r"its tokenizer \(none\) cannot be built from GGUF; give"):
+        find_model(tmp_path / "bad.gguf")
+
+
+def test_the_largest_gemma_2_divides_by_what_its_residual_gives_a_head() -> None:
+    config: Any = tiny_config("gemma2", False)
+    _scale_scores(config)
+    assert config.query_pre_attn_scalar == config.head_dim
+    config.num_hidden_layers, config.hidden_size, config.num_attention_heads = 46, 4608, 32
+    _scale_scores(config)
+    assert config.query_pre_attn_scalar == 144
+
+
 def damaged(path: Path, how: str) -> None:
     """Spoil a whole file."""
     data = bytearray(path.read_bytes())
@@ -244,7 +309,7 @@ def damaged(path: Path, how: str) -> None:
         name = tensor.name.encode()
         place = data.index(name) + len(name) + 4 + 8 * len(tensor.shape)
         data[place : place + 4] = (99).to_bytes(4, "little")
-    elif how == "architecture lama9 is none that transformers unpacks from GGUF":
+    elif how == "architecture lama9 is none that is unpacked here":
         data = bytearray(bytes(data).replace(b"llama", b"lama9"))
     elif how == "holds infinity or NaN":
         data[-4:] = np.float32("nan").tobytes()
@@ -259,7 +324,7 @@ def damaged(path: Path, how: str) -> None:
         "truncated or damaged (",
         "version",
         "holds weights of a type that is not known here (",
-        "architecture lama9 is none that transformers unpacks from GGUF",
+        "architecture lama9 is none that is unpacked here",
         "holds infinity or NaN",
     ],
 )

@@ -63,7 +63,7 @@ OWN: dict[str, dict[str, Any]] = {
         "pronunciation_embed_dim": 8,
     },
     "luke": {"entity_vocab_size": 9, "entity_emb_size": 8},
-    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "chunk_size": 16},
     "xlnet": {"d_head": 8},
     "xmod": {"default_language": "en_XX"},
 }

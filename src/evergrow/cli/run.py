@@ -256,6 +256,22 @@ def show_plan(plan: "Plan") -> None:
         f"disk {megabytes(plan.disk_bytes)}; {plan.tokens_per_second:,.0f} tokens/s in one process "
         f"(three real steps), so about {plan.seconds / 60:.1f} min; nothing was written"
     )
+    console.print(f"in memory: {_kept(plan)}", soft_wrap=True)
+
+
+def _kept(plan: "Plan") -> str:
+    """What a training step holds, part by part."""
+    step = plan.memory
+    parts = [
+        f"parameters {megabytes(step.parameters)}",
+        f"gradients {megabytes(step.gradients)}",
+        f"moments {megabytes(step.moments)}",
+        f"activations {megabytes(step.activations)}",
+        f"logits and their gradients {megabytes(step.logits)}",
+        f"a checkpoint's copy {megabytes(step.copy)}",
+    ]
+    each = f", in each of {plan.num_workers} processes" if plan.num_workers > 1 else ""
+    return ", ".join(parts) + each
 
 
 def _show_growth(arm: str, stage: "StagePlan") -> None:

@@ -14,7 +14,7 @@ from evergrow.flow.units import Unit, unfold
 from evergrow.grow.operators import AxisVerdict
 from evergrow.listener import Listener
 from evergrow.models.config import explain
-from evergrow.models.describe import FP32, training_bytes
+from evergrow.models.describe import FP32, StepMemory, step_memory
 from evergrow.models.load import empty_model
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Counts, Manifest, Run, StageRecord, root_of
@@ -68,15 +68,22 @@ class ArmPlan:
 class Plan:
     """A recipe's plan; seconds are estimated from three real steps, bytes are upper estimates.
 
-    ``num_parameters`` are those of the first arm's first model; memory is the largest model's.
+    ``num_parameters`` are those of the first arm's first model; memory is the largest model's, in
+    each of ``num_workers`` processes.
     """
 
     arms: list[ArmPlan]
     num_parameters: int
-    memory_bytes: int
+    memory: StepMemory
+    num_workers: int
     disk_bytes: int
     tokens_per_second: float
     seconds: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all processes."""
+        return self.num_workers * self.memory.total
 
 
 def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None = None) -> Plan:
@@ -98,9 +105,9 @@ def draw_plan(recipe: Recipe, base: Path, listener: Listener, runs: Path | None 
         work = open_work(root / units[0].folder, 0, listener, fresh=True)
         speed = _tokens_per_second(work)
         work.writer.close()
-        known: dict[str, int] = {}
+        known: dict[str, StepMemory] = {}
         sized = [_sizes(Run(root / unit.folder), unit.recipe, listener, known) for unit in units]
-        return _plan(recipe, units, sized, max(known.values()), speed)
+        return _plan(recipe, units, sized, max(known.values(), key=lambda step: step.total), speed)
 
 
 def _shorter(recipe: Recipe, base: Path, before: Path | None, listener: Listener) -> Recipe:
@@ -131,12 +138,12 @@ def _size(source: SourceConfig, base: Path) -> int | None:
 
 
 def _sizes(
-    run: Run, recipe: Recipe, listener: Listener, known: dict[str, int]
+    run: Run, recipe: Recipe, listener: Listener, known: dict[str, StepMemory]
 ) -> tuple[Manifest, list[tuple[AxisVerdict, ...]]]:
     """The Run's manifest with the counts of every stage's model, and the verdicts of its growths.
 
-    ``known`` gets the memory in bytes of a step of each config.json and its adapters, measured once
-    for all arms.
+    ``known`` gets the memory of a step of each config.json and its adapters, measured once for all
+    arms.
     """
     first, manifest = run.folder / "model", run.manifest
     if not (first / "config.json").exists():
@@ -155,7 +162,7 @@ def _sizes(
         if text not in known:
             adapt(run, recipe, index, model)
             windows = train.micro_batch_size or train.batch_size
-            known[text] = training_bytes(model, windows, train.sequence_length)
+            known[text] = step_memory(model, windows, train.sequence_length)
         grows = record.grow is not None
         verdicts.append(plan_before(run, recipe, index).verdicts if grows else ())
     return run.manifest.model_copy(update={"stages": records}), verdicts
@@ -165,7 +172,7 @@ def _plan(
     recipe: Recipe,
     units: list[Unit],
     sized: list[tuple[Manifest, list[tuple[AxisVerdict, ...]]]],
-    memory: int,
+    memory: StepMemory,
     speed: float,
 ) -> Plan:
     """``speed`` is that of the first arm's first model; others are as fast by their operations."""
@@ -191,7 +198,8 @@ def _plan(
     return Plan(
         arms=arms,
         num_parameters=first.num_parameters,
-        memory_bytes=memory * (recipe.workers or 1),
+        memory=memory,
+        num_workers=recipe.workers or 1,
         disk_bytes=disk,
         tokens_per_second=speed,
         seconds=operations / first.flops_per_token / speed / workers,

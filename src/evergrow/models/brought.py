@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,11 +87,21 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def record_dtype(folder: Path, dtype: torch.dtype) -> None:
-    """Say in ``config.json`` of ``folder`` that weights are stored in ``dtype``."""
+    """Say in ``config.json`` of ``folder`` that weights are of ``dtype``, in its parts too."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["dtype"] = str(dtype).removeprefix("torch.")
+    _in_parts(config, config["dtype"])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _in_parts(settings: dict[str, Any], dtype: str) -> None:
+    """Let settings inside others, to which transformers gave the type of loading, say ``dtype``."""
+    for part in settings.values():
+        if isinstance(part, dict):
+            if part.get("dtype"):
+                part["dtype"] = dtype
+            _in_parts(part, dtype)
 
 
 def recorded_dtype(folder: Path) -> torch.dtype:

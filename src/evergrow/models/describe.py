@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from evergrow.models.kind import OF_PICTURES, forward_settings, kind_of
+from evergrow.models.parts import LOGIT_BYTES, backbone_and_head
 from evergrow.models.quiet import undisturbed
 
 FP32 = 4  # bytes
@@ -138,7 +139,8 @@ def context_window(model: PreTrainedModel) -> int | None:
     """The most tokens the model can attend over; None where its architecture sets no limit."""
     config = model.config.get_text_config()
     # Absent in architectures without position embeddings (ALiBi, recurrent), so asked for gently.
-    positions = getattr(config, "max_position_embeddings", None)
+    # MPT, whose ALiBi is made for so many, has a name of its own.
+    positions = getattr(config, "max_position_embeddings", getattr(config, "max_seq_len", None))
     if positions is None or positions < 1:  # XLNet says -1
         return None
     if config.model_type not in _POSITIONS_AFTER_PADDING:
@@ -146,27 +148,58 @@ def context_window(model: PreTrainedModel) -> int | None:
     return positions - config.pad_token_id - 1
 
 
-def training_bytes(model: PreTrainedModel, num_sequences: int, sequence_length: int) -> int:
-    """Memory of one fp32 training step of ``num_sequences`` windows, without the process itself.
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes that one fp32 training step holds, without the process itself.
 
-    Weights, and gradients and two moments of those that are trained; what the forward pass keeps
-    for the backward, counted in a real pass of one window (arrays that windows share count once for
-    each); and three arrays of the logits' size in the loss (logits, log-probabilities, gradient).
-    No activation checkpointing, no chunked loss: an upper estimate for those.
-    Measured: 12.7M parameters, 8 x 256 tokens, 8192 ids on a CPU rose by 894 MB; this says 803 MB.
+    ``activations`` is what the forward pass keeps for the backward; ``logits`` are the arrays of
+    that size in the loss (logits or log-probabilities, their gradient, one between), of a piece of
+    them where they are made in pieces, and then the gradient of the output matrix twice.
+    ``copy`` is that of what is trained and its moments while a checkpoint is written.
     """
-    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    weights = FP32 * sum(size * (4 if is_trained else 1) for size, is_trained in sizes)
+
+    parameters: int
+    gradients: int
+    moments: int
+    activations: int
+    logits: int
+
+    @property
+    def copy(self) -> int:
+        return self.gradients + self.moments  # of what is trained, a gradient each
+
+    @property
+    def total(self) -> int:
+        held = self.parameters + self.gradients + self.moments + self.copy
+        return held + self.activations + self.logits
+
+
+def step_memory(model: PreTrainedModel, num_sequences: int, sequence_length: int) -> StepMemory:
+    """The memory of one training step of ``num_sequences`` windows; an upper estimate.
+
+    Activations are counted in a real pass of one window (arrays that windows share count once for
+    each). No activation checkpointing. Weights that are not trained have no gradients and moments.
+    """
+    trained = FP32 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    fixed = FP32 * sum(p.numel() for p in model.parameters()), trained, 2 * trained
     if kind_of(model) in OF_PICTURES:
         # Two: of one picture whose maps have shrunk to one value, a batch norm has no variance.
         kept = num_sequences * _kept_bytes(model, black_pictures(model, 2)) // 2
-        return weights + kept
-    vocabulary = model.config.get_text_config().vocab_size
-    logits = num_sequences * sequence_length * vocabulary
+        return StepMemory(*fixed, kept, 0)
     tokens_BT = torch.zeros(1, sequence_length, dtype=torch.long, device=model.device)
     inputs = {"input_ids": tokens_BT, **forward_settings(model)}
     kept = num_sequences * _kept_bytes(model, inputs)
-    return weights + kept + 3 * FP32 * logits
+    return StepMemory(*fixed, kept, _logit_bytes(model, num_sequences * sequence_length))
+
+
+def _logit_bytes(model: PreTrainedModel, num_tokens: int) -> int:
+    """Of the loss of ``num_tokens``, whose logits are made in pieces where the family allows it."""
+    whole = FP32 * num_tokens * model.config.get_text_config().vocab_size
+    parts = backbone_and_head(model) if whole > LOGIT_BYTES else None
+    if parts is None:
+        return 3 * whole
+    head = FP32 * sum(p.numel() for p in parts.head.parameters() if p.requires_grad)
+    return 3 * LOGIT_BYTES + 2 * head
 
 
 def _kept_bytes(model: PreTrainedModel, inputs: dict[str, Any]) -> int:

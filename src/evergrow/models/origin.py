@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from evergrow.config import Config, decode
+from evergrow.disk import read_object
 from evergrow.errors import InputError
 
 FILE = "derived_from.json"  # goes along with a model wherever it goes (models/brought.py)
@@ -43,8 +42,5 @@ def read_origin(folder: Path) -> Origin | None:
     path = folder / FILE
     if not path.exists():
         return None
-    try:
-        data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); copy the folder again") from error
+    data = read_object(path, "copy the folder again", InputError)
     return decode(Origin, data, str(path))

@@ -76,7 +76,7 @@ def open_gguf(path: Path) -> GgufFile:
             )
     try:
         found = GgufFile(path, reader_of(path))
-        found.metadata, found.weights_by_type  # noqa: B018 - reads all of the head
+        _ = found.metadata, found.weights_by_type  # reads all of the head
     except DAMAGES as error:
         raise InputError(f"{path}: {_damage(error)}") from error
     _refuse_no_model(found)

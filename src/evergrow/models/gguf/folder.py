@@ -18,7 +18,7 @@ from evergrow.models.quiet import undisturbed
 from evergrow.models.save_tokenizer import save_tokenizer
 from evergrow.run import locked
 
-VERSION = 1  # raise by hand when the same file is unpacked to other bytes
+VERSION = 3  # raise by hand when the same file is unpacked to other bytes
 # The tokens that end a text: of a document, of a turn, of a message to a tool.
 ENDS = ("eos", "eot", "eom")
 

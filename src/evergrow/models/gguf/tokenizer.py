@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
-from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+from transformers.integrations.gguf.gguf_tokenizer_mapping import (
+    GGUF_PRE_TOKENIZER_SPLITS,
+    GGUF_SENTENCEPIECE_BUILDERS,
+    convert_gguf_tokenizer,
+    get_gguf_tokenizer,
+)
 
 from evergrow.errors import InputError
 from evergrow.models.gguf.file import GgufFile
@@ -18,7 +22,8 @@ AS_GPT2 = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "roberta-bpe", "trillion", "
 # Each digit by itself, then as GPT-2.
 DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 AS_QWEN2 = {"stablelm2"}
-# A word that is in the vocabulary as a whole is taken whole, whatever merges would make of it.
+# A word that is in the vocabulary as a whole is taken whole, whatever merges would make of it, and
+# texts begin with BOS unless the file says otherwise.
 WHOLE_WORDS = {"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0",
                "lfm2", "jina-v5-nano", "tekken"}  # fmt: skip
 COMPOSED = {"qwen2", "qwen35", "command-r"}  # their own files normalise text to Unicode's NFC
@@ -31,17 +36,22 @@ def tokenizer_of(file: GgufFile) -> PreTrainedTokenizerFast:
     Raises InputError for a kind of tokenizer that transformers does not build, and for one whose
     rules of cutting words are not known: then other tokens would be trained than the model knows.
     """
-    architecture, said, settings = get_gguf_tokenizer(str(file.path))
     try:
+        architecture, said, settings = get_gguf_tokenizer(str(file.path))
         backend, more = convert_gguf_tokenizer(architecture, said)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, IndexError) as error:
+        kind = file.metadata.get("tokenizer.ggml.model", "none")
         raise InputError(
-            f"{file.path}: its tokenizer ({said.get('tokenizer_type', 'none')}) cannot be built "
-            "from GGUF; give the model as a folder"
+            f"{file.path}: its tokenizer ({kind}) cannot be built from GGUF; give the model as "
+            "a folder"
         ) from error
     backend = _without_made_up(backend, len(said["tokens"]))
     if said["tokenizer_type"] == BYTE_LEVEL:
-        _cut_words(backend, _rule(file))
+        rule = _rule(file)
+        _cut_words(backend, rule)
+        settings.setdefault("add_bos_token", rule in WHOLE_WORDS)
+    elif architecture not in GGUF_SENTENCEPIECE_BUILDERS:
+        _prefix(backend, bool(said.get("add_prefix_space", True)))
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, clean_up_tokenization_spaces=False, **{**settings, **more}
     )
@@ -52,6 +62,21 @@ def _without_made_up(backend: Tokenizer, num_ids: int) -> Tokenizer:
     told = json.loads(backend.to_str())
     told["added_tokens"] = [added for added in told["added_tokens"] if added["id"] < num_ids]
     return Tokenizer.from_str(json.dumps(told))
+
+
+def _prefix(backend: Any, is_added: bool) -> None:
+    """Put a space before every piece of text, as sentencepiece and llama.cpp do, or before none.
+
+    transformers puts none before a text that begins with one.
+    """
+    spaces = normalizers.Replace(" ", "\u2581")
+    before = [normalizers.Prepend("\u2581")] if is_added else []
+    backend.normalizer = normalizers.Sequence([*before, spaces])
+    backend.pre_tokenizer = None
+    strip = [decoders.Strip(" ", 1, 0)] if is_added else []
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
 
 
 def _rule(file: GgufFile) -> str:
