@@ -213,6 +213,8 @@ def _lines(told: "Told") -> list[str]:
     lines = []
     if (partner := told.duplicate) is not None:
         alike = "" if partner.similarity is None else f", similarity {partner.similarity:.2f}"
+        if partner.estimate is not None:
+            alike += f" (estimated {partner.estimate:.2f})"
         fate = {True: "kept", False: f"dropped by {partner.rule}", None: "not here any more"}
         where = partner.key or f"of corpus {partner.corpus}"
         lines.append(f"repeats {partner.id} {where}{alike}; that one is {fate[partner.kept]}")

@@ -239,6 +239,30 @@ def test_code_is_cut_at_its_head_alone_and_counted(tmp_path: Path) -> None:
     assert made.manifest.withheld == {"c4_lines": 3}
 
 
+def template(seed: int) -> str:
+    """Of any two .66 of the shingles are the same: their signatures often say .7."""
+    return prose(300, num_words=200).strip() + " " + prose(seed, num_words=46)
+
+
+def test_near_repeats_of_earlier_corpora_are_verified(tmp_path: Path) -> None:
+    for name, seeds in (("one", range(500, 530)), ("two", range(600, 640))):
+        (tmp_path / name / "notes").mkdir(parents=True)
+        for seed in seeds:
+            (tmp_path / name / "notes" / f"{seed}.txt").write_text(template(seed))
+    same = template(505).replace(" the", " an", 1)
+    (tmp_path / "two/notes/same.txt").write_text(same)
+    settings: dict[str, Any] = {"sources": ["notes"], "decontaminate": None}
+    one = make(tmp_path / "corpora/one", tmp_path / "one", **settings)
+    two = make(tmp_path / "corpora/two", tmp_path / "two", earlier=[one.folder], **settings)
+    assert two.manifest.near is not None and two.manifest.near.pairs_compared > 20
+    kept = sorted(document.path for document in two.documents())
+    assert kept == [f"notes/{seed}.txt" for seed in range(600, 640)]
+    path = next((one.folder / "documents").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="damaged or gone; run its 'evergrow curate' again first"):
+        make(tmp_path / "corpora/three", tmp_path / "two", earlier=[one.folder], **settings)
+
+
 def test_later_corpora_take_nothing_again(whole: Corpus, base: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     texts = write_texts(tmp_path / "texts")

@@ -135,6 +135,8 @@ def test_a_partner_in_an_earlier_corpus_is_looked_up_there(whole: Corpus, tmp_pa
     assert partner.path == "notes/2.txt"
     assert (partner.corpus, partner.kept) == (whole.key, True)
     assert 0.8 < partner.similarity < 1
+    assert abs(partner.estimate - partner.similarity) < 0.15
+    assert told_of(later, "notes/0.txt").duplicate.estimate is None  # the same text
 
 
 def test_separators_of_lines_in_what_was_not_read_end_no_record(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from evergrow.corpus.duplicates.clusters import (
     rank_documents,
     repeats,
 )
-from evergrow.corpus.duplicates.likeness import Likeness
+from evergrow.corpus.duplicates.likeness import Likeness, Pair
 
 
 def hashes(*rows: list[int]) -> np.ndarray:
@@ -37,13 +37,13 @@ def clustered(
 ) -> Clusters:
     if signatures_DP is None:
         signatures_DP = np.zeros((len(rank_D), 1), np.uint8)
+    exact: dict[Pair, float | None] = {}
     likeness = Likeness(
         at_least=0.7,
         permutations=112,
         signatures_of=signatures_DP.__getitem__,
-        exact={},
-        compare=lambda pairs: None,
-        first_with_text=len(rank_D),  # the estimates decide
+        exact=exact,
+        compare=lambda pairs: exact.update(dict.fromkeys(pairs)),  # the estimates decide
     )
     return clusters.cluster(bands_DB.T, likeness, rank_D, allowed_D, num_fixed)
 

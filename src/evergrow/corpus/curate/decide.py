@@ -207,7 +207,6 @@ class _Repeats:
             signatures_of=partial(self._signatures, near),
             exact=self.compared.exact,
             compare=self.compared.compare,
-            first_with_text=num,
         )
         found = cluster(self._bands(near), likeness, *self._among(allowed_D), num_fixed=num)
         return found._replace(repeat_of_D=found.repeat_of_D[num:])

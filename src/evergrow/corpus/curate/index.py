@@ -69,6 +69,10 @@ class Index:
         arrays = ("ids_E2", "hashes_E2", "bands_EB", "signatures_EP", "source_E", "corpus_E")
         return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
 
+    def ids_of(self, rows: np.ndarray) -> list[str]:
+        """The ids of these rows as documents spell them."""
+        return _hex(self.ids_E2[rows]).to_pylist()
+
     def _has_bands(self, rows: slice) -> np.ndarray:
         return np.any(self.bands_EB[rows], axis=1)
 

@@ -11,6 +11,7 @@ from evergrow.corpus.curate.columns import Columns, Judged, judge_shards, load_c
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.corpus.curate.decide import Decided, Reason, decide
 from evergrow.corpus.curate.earlier import Parent
+from evergrow.corpus.curate.earlier_texts import EarlierTexts
 from evergrow.corpus.curate.index import Index, load_index
 from evergrow.corpus.curate.measure import Shard, all_rules
 from evergrow.corpus.curate.texts import Compared, documents_at
@@ -53,7 +54,8 @@ def learn(
     double_D = doubles(columns.ids_D2)
     earlier = load_index([parent.folder for parent in parents], config.near)
     read = partial(documents_at, folder, shards, columns.starts)
-    compared = Compared(read, config.near.shingle if config.near else 1, len(earlier))
+    before = EarlierTexts([parent.folder for parent in parents], earlier).read
+    compared = Compared(read, config.near.shingle if config.near else 1, len(earlier), before)
     return Known(folder, shards, config, keys, columns, judged, double_D, earlier, compared)
 
 

@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from evergrow.corpus.curate.corpus import Corpus
 from evergrow.corpus.curate.find import Place, document_at, fate_at, find_documents
 from evergrow.corpus.curate.manifest import MANIFEST
+from evergrow.corpus.curate.measure import MINHASH, read_signals
 from evergrow.corpus.curate.whole import decided_files, refuse_changed
 from evergrow.corpus.curate.write import Fate, decisions_file
-from evergrow.corpus.duplicates.signatures import jaccard, shingles
+from evergrow.corpus.duplicates.signatures import jaccard, shingles, similarities
 
 
 @dataclass(frozen=True)
 class Partner:
-    """The document that another one repeats, how alike they are, and what became of that one.
+    """The document that another one repeats, how alike they are by their texts and as their
+    signatures estimate it, and what became of that one.
 
     All None but ``id`` and ``corpus``, its corpus' key, when it is not there any more.
     """
@@ -27,6 +30,7 @@ class Partner:
     kept: bool | None = None
     rule: str | None = None
     similarity: float | None = None
+    estimate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def partner_of(corpus: Corpus, place: Place, fate: Fate) -> Partner | None:
         kept=its_fate.keep,
         rule=its_fate.rule,
         similarity=_similarity(corpus, place, home, places, fate.stage),
+        estimate=_estimate(corpus, place, home, places) if fate.stage == "near" else None,
     )
 
 
@@ -81,6 +86,24 @@ def _similarity(
         for where, p in [(corpus, place), *((home, p) for p in places)]
     )
     return max(jaccard(mine, other) for other in theirs)
+
+
+def _estimate(corpus: Corpus, place: Place, home: Corpus, places: list[Place]) -> float | None:
+    """What signatures say of the best part; None where the other corpus has none."""
+    mine = _signature(corpus, place)
+    theirs = [found for p in places if (found := _signature(home, p)) is not None]
+    if mine is None or not theirs:
+        return None
+    return float(similarities(mine, np.stack(theirs)).max())
+
+
+def _signature(corpus: Corpus, place: Place) -> np.ndarray | None:
+    key = corpus.manifest.signals.get(MINHASH)
+    if key is None:
+        return None
+    column = read_signals(corpus.folder, key, place.shard.name, ["signature"])["signature"]
+    data = column[place.row].as_py()
+    return None if data is None else np.frombuffer(data, np.uint8)
 
 
 def repeats_of(corpus: Corpus, place: Place) -> list[Repeat]:

@@ -31,6 +31,7 @@ from evergrow.corpus.curate.write import write_decisions
 from evergrow.corpus.records import Checked, Settled, StoredFile
 from evergrow.made import chosen
 
+COMPARED = 2  # raise by hand when near repeats of earlier corpora are found otherwise
 WITHOUT_EFFECT = {"against", "executor", "max_epochs", "signals"}  # on what is kept
 
 
@@ -63,7 +64,8 @@ class Settle:
     def key(self) -> str:
         settings = chosen(self.config, WITHOUT_EFFECT)
         shards = [[shard.name, shard.text.blake3] for shard in self.shards]
-        parents = [[parent.key, parent.index] for parent in self.parents]
+        compared = [COMPARED] if self.config.near else []
+        parents = [[parent.key, parent.index, *compared] for parent in self.parents]
         return key_of("decide", self.name, settings, shards, sorted(self.keys.items()), parents)
 
     def run(self) -> Done[Settled]:

@@ -15,6 +15,7 @@ from evergrow.corpus.duplicates.likeness import Pair
 from evergrow.corpus.duplicates.signatures import jaccard, shingles
 
 ROWS_AT_A_TIME = 64  # of a shard
+Read = Callable[[Sequence[int]], Iterator[tuple[int, Document]]]
 PAIRS_AT_A_TIME = 10_000  # compared: bounds memory to what so many texts say
 
 
@@ -42,21 +43,30 @@ def documents_at(
 class Compared:
     """The exact similarities of pairs of documents, once they were compared.
 
-    Rows of earlier corpora come first in their numbers, ``first`` of them; these are never read.
+    Rows of earlier corpora come first in their numbers, ``first`` of them, which
+    ``read_earlier`` reads as far as they are still there. A pair is None where a text is not.
     """
 
-    read: Callable[[Sequence[int]], Iterator[tuple[int, Document]]]
+    read: Read
     shingle: int
     first: int = 0
-    exact: dict[Pair, float] = field(default_factory=dict)
+    read_earlier: Read = lambda rows: iter(())
+    exact: dict[Pair, float | None] = field(default_factory=dict)
 
     def compare(self, pairs: Sequence[Pair]) -> None:
         """Fill ``exact`` with the shares of all shingles of two texts that both have."""
         for start in range(0, len(pairs), PAIRS_AT_A_TIME):
             some = pairs[start : start + PAIRS_AT_A_TIME]
-            rows = sorted({row - self.first for pair in some for row in pair})
-            said = {
-                row + self.first: shingles(document.text, self.shingle)
-                for row, document in self.read(rows)
-            }
-            self.exact |= {(one, other): jaccard(said[one], said[other]) for one, other in some}
+            rows = sorted({row for pair in some for row in pair})
+            read = [
+                *self.read_earlier([row for row in rows if row < self.first]),
+                *((row + self.first, document) for row, document in self.read(
+                    [row - self.first for row in rows if row >= self.first]
+                )),
+            ]  # fmt: skip
+            said = {row: shingles(document.text, self.shingle) for row, document in read}
+            self.exact |= {pair: _alike(*(said.get(row) for row in pair)) for pair in some}
+
+
+def _alike(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    return None if one is None or other is None else jaccard(one, other)

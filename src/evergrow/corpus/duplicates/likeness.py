@@ -22,17 +22,16 @@ class Likeness:
     """How similar two documents must be, and what is known of that.
 
     signatures_of    uint8 [U, P] of U rows
-    exact            the similarities of pairs of rows by their texts, as far as they are known
+    exact            the similarities of pairs of rows by their texts, as far as they are known;
+                     None where a text is gone: the estimate decides
     compare          fills ``exact`` for more pairs
-    first_with_text  of rows before this one there is no text here: their estimate decides
     """
 
     at_least: float
     permutations: int
     signatures_of: Callable[[np.ndarray], np.ndarray]
-    exact: Mapping[Pair, float]
+    exact: Mapping[Pair, float | None]
     compare: Callable[[Sequence[Pair]], None]
-    first_with_text: int = 0
     open: set[Pair] = field(default_factory=set)
 
     @property
@@ -56,9 +55,10 @@ class Likeness:
         return np.sort(places[best]).tolist()
 
     def _is_alike(self, pair: Pair, estimate: float) -> bool:
-        if pair[1] >= self.first_with_text and pair not in self.exact:
+        if pair not in self.exact:
             self.open.add(pair)
-        return self.exact.get(pair, estimate) >= self.at_least
+        known = self.exact.get(pair)
+        return (estimate if known is None else known) >= self.at_least
 
     def compare_open(self) -> bool:
         """Compare the texts that were noted; whether there were any."""
