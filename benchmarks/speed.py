@@ -19,7 +19,7 @@ from contestants.environments import CONTESTANTS, PINS, InstallationError, is_re
 from contestants.results import PEAK_FLOPS, goals, summarise, table
 from contestants.shapes import SHAPES
 
-BLOCK_STEPS = {"1m": 20, "10m": 5, "124m": 2}  # on a CPU, about 5 to 10 s a block
+BLOCK_STEPS = {"1m": 20, "10m": 5, "124m": 2, "smollm2": 1}  # on a CPU, about 5 to 10 s a block
 GPU_BLOCK_STEPS = 20
 NOTES = """
 speed: the bare loop's CPU time (wall time on a GPU) over the contestant's, median over rounds; more
@@ -114,6 +114,8 @@ def run_size(arguments: argparse.Namespace, size: str, names: list[str], gpu: st
     """Time one size, print it, and return its rows."""
     by_size = GPU_BLOCK_STEPS if arguments.device == "cuda" else BLOCK_STEPS[size]
     steps, blocks = (2, 2) if arguments.smoke else (arguments.steps or by_size, arguments.blocks)
+    if SHAPES[arguments.device][size].num_kv_heads is not None:  # written out for OLMo 2 alone
+        names = [name for name in names if not name.startswith("litgpt")]
     plan = Plan(size, arguments.device, arguments.threads, steps, blocks, names)
     peaks = [flops for name, flops in PEAK_FLOPS.items() if name in gpu]
     rows = summarise(plan, alternate(plan), peaks[0] if peaks else None)

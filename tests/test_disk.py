@@ -1,5 +1,6 @@
 """A file or folder is whole or not there, also after a kill or on a full disk."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from evergrow import disk
 from evergrow.disk import (
     append_file,
     checksum,
+    checksum_once,
     new_file,
     new_folder,
     read_object,
     remove_unfinished,
+    sealed,
     write_file,
 )
 from evergrow.errors import EvergrowError, InputError
@@ -207,6 +211,47 @@ def test_checksum_is_blake3(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"x" * (1 << 20) + b"y")
     (tmp_path / "c").write_bytes(b"x" * (1 << 20) + b"z")
     assert checksum(tmp_path / "b") != checksum(tmp_path / "c")
+    assert checksum(tmp_path / "b", 1 << 20) == checksum(tmp_path / "c", 1 << 20)
+    assert checksum(tmp_path / "b", (1 << 20) + 1) == checksum(tmp_path / "b")
+    assert checksum(tmp_path / "b", 0) == checksum(tmp_path / "c", 0) != checksum(tmp_path / "b")
+
+
+def test_a_checksum_is_remembered_while_the_file_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, read = tmp_path / "a", tmp_path / "b", []
+    path.write_bytes(b"abc")
+    found = checksum(path)
+    monkeypatch.setattr(disk, "checksum", lambda path: read.append(path) or checksum(path))
+    assert [checksum_once(path), checksum_once(path)] == [found, found]
+    assert read == [path]
+    stood = path.stat()
+    other.write_bytes(b"abd")
+    os.utime(other, ns=(stood.st_atime_ns, stood.st_mtime_ns))
+    other.rename(path)  # of the same length and time, and yet another file
+    assert checksum_once(path) == checksum(path) != found
+    path.write_bytes(b"abe")
+    os.utime(path, ns=(0, stood.st_mtime_ns + 1))
+    assert checksum_once(path) == checksum(path)
+
+
+def test_what_is_sealed_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    record = {"rate": 3e-4, "step": 17, "name": "zwölf", "none": None, "nan": [1.0, True]}
+    data = json.dumps(sealed(record), indent=1).encode()
+    path.write_bytes(data)
+    assert read_object(path, "copy it again") == record
+    assert sealed(sealed(record)) == sealed(record)
+    refused = 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        try:
+            found = read_object(path, "copy it again")
+        except EvergrowError:
+            refused += 1
+        else:  # such as \\u00F6 for \\u00f6; or the seal's own name, and nothing else
+            assert {k: v for k, v in found.items() if k in record} == record
+    assert refused > len(data) / 2
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,11 @@ def test_the_commands_that_grow_a_model_run(
         save_release(tmp_path / name, model, tokenizer, "# Mine\n", {})
     commands = [line for block in blocks("docs/growth.md", "sh") for line in block.splitlines()]
     verbs = [line.split()[2] for line in commands]
-    assert verbs == ["plan", "apply", "verify", "apply", "apply", "apply"]
+    assert verbs == ["plan", "apply", "verify", *["apply"] * 3, "plan", "apply", "apply"]
     printed = []
     small = {"hidden=768": "hidden=96", "heads=12": "heads=3", "ffn=3072": "ffn=256"}
-    small["layers=16"] = "layers=3"
+    small |= {"layers=16": "layers=3", "layers=8,ffn=1024,heads=6": "layers=1,ffn=64,heads=1"}
+    small |= {"layers=8": "layers=1", "--layers 0-5,9-11": "--layers 1"}
     for command in commands:
         for size, smaller in small.items():
             command = command.replace(size, smaller)
@@ -224,9 +225,10 @@ def test_the_commands_that_grow_a_model_run(
         printed.append(result.output)
     assert "loss on text: 5." in printed[2]
     assert "bits per byte of text, each by its own tokenizer" in printed[3]
-    folders = ("my-larger-model", "my-model-that-reads-more", "my-mixture", "my-other-mixture")
+    folders = ["my-larger-model", "my-model-that-reads-more", "my-mixture", "my-other-mixture"]
+    folders += ["my-smaller-model", "my-shallower-model"]
     found = [json.loads((tmp_path / f / "growth.json").read_text())["exactness"] for f in folders]
-    assert found == ["exact", "approximate", "exact", "lossy"]
+    assert found == ["exact", "approximate", "exact", "lossy", *["none: pruned"] * 2]
 
 
 def test_the_recipe_and_the_commands_of_the_page_of_corpora_run(

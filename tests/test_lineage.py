@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from evergrow.errors import InputError
-from evergrow.lineage import FILE, FORMAT, Measured, Node, numbers_beside, read_node
+from evergrow.lineage import (
+    FILE,
+    FORMAT,
+    Measured,
+    Node,
+    numbers_beside,
+    read_node,
+    refuse_changed,
+    write_node,
+)
 
 NODE = Node(
     key="0f" * 32,
@@ -48,17 +57,46 @@ def test_a_node_comes_back_equal(tmp_path: Path) -> None:
     "data",
     [
         None,
-        [1, 2],
         {"format": 1, "key": "k", "stages": []},
         {"format": 3, **{k: v for k, v in NODE.to_data().items() if k != "format"}},
         {"format": 2, "run": "of another room"},
     ],
-    ids=["no file", "a list", "older", "newer", "no node"],
+    ids=["no file", "older", "newer", "no node"],
 )
 def test_a_folder_of_others_or_of_another_time_has_none(tmp_path: Path, data: Any) -> None:
     if data is not None:
         write(tmp_path, data)
     assert read_node(tmp_path) is None
+
+
+def test_what_a_program_reads_is_sealed_and_what_is_for_people_is_not(tmp_path: Path) -> None:
+    names = ("config.json", "model.safetensors", "merges.txt", "README.md", "LICENSE.txt", "x.py")
+    for name in names:
+        (tmp_path / name).write_text(name)
+    bare = NODE.model_copy(update={"scores": []})  # one of them is infinite
+    write_node(tmp_path, bare.to_data())
+    node = read_node(tmp_path)
+    assert node is not None and node == bare.model_copy(update={"files": node.files})
+    assert sorted(node.files) == ["config.json", "merges.txt", "model.safetensors"]
+    for name in names:
+        path = tmp_path / name
+        path.write_text("x")
+        if name in node.files:
+            with pytest.raises(InputError, match=f"{name}: damaged or changed .*copy the folder a"):
+                refuse_changed(tmp_path)
+            path.unlink()
+            with pytest.raises(InputError, match=f"{name}: missing, and evergrow.json names it"):
+                refuse_changed(tmp_path)
+            path.write_text(name)
+        refuse_changed(tmp_path)
+
+
+def test_a_node_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
+    write_node(tmp_path, NODE.model_copy(update={"scores": []}).to_data())
+    text = (tmp_path / FILE).read_text()
+    (tmp_path / FILE).write_text(text.replace('"fed": {', '"fed": {"more": 1,'))
+    with pytest.raises(InputError, match=r"evergrow.json: damaged \(it is not what was written\)"):
+        read_node(tmp_path)
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from evergrow.disk import sealed
 from evergrow.errors import EvergrowError, InputError
 from evergrow.run import (
     FORMAT,
@@ -144,12 +145,13 @@ def test_the_clock_of_a_stage_begins_where_its_way_has_come_to() -> None:
         (None, "{folder}: no run here (manifest.json is missing); 'evergrow list' shows runs"),
         (
             '{"format": 2,',
-            "{folder}/manifest.json: not readable as JSON (Expecting property name enclosed in "
-            "double quotes: line 1 column 14 (char 13)); restore it from a copy",
+            "{folder}/manifest.json: damaged (Expecting property name enclosed in double quotes: "
+            "line 1 column 14 (char 13)); restore it from a copy",
         ),
         (
             "[]",
-            "{folder}/manifest.json: expected a format number, got None; restore it from a copy",
+            "{folder}/manifest.json: damaged (it holds a list and no object); restore it from a "
+            "copy",
         ),
         (
             '{"format": 1}',
@@ -174,6 +176,20 @@ def test_manifests_that_cannot_be_read(tmp_path: Path, text: str | None, said: s
     with pytest.raises(InputError) as caught:
         read_manifest(tmp_path)
     assert str(caught.value) == said.format(folder=tmp_path)
+
+
+def test_a_flipped_bit_in_a_manifest_is_found(run: Run) -> None:
+    """A digit that is another digit still parses: a seed, a rate, a step."""
+    path = run.folder / "manifest.json"
+    data = path.read_bytes()
+    digits = [place for place, byte in enumerate(data) if chr(byte).isdigit()]
+    assert len(digits) > 50
+    for place in digits:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(InputError, match=r"manifest.json: damaged .*; restore it from a copy"):
+            read_manifest(run.folder)
+    path.write_bytes(data)
+    assert read_manifest(run.folder) == MANIFEST
 
 
 def test_a_manifest_with_a_strange_key_names_it(run: Run) -> None:
@@ -313,6 +329,17 @@ def test_a_damaged_checkpoint_names_the_way_out(tmp_path: Path, damage: Any, fou
     )
 
 
+def test_a_flipped_bit_in_the_state_of_a_checkpoint_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "1"
+    save_checkpoint(folder, tensors(), {**STATE, "schedule": [{"from_lr": 3e-4, "end": 160}]})
+    path = folder / "state.json"
+    data = path.read_bytes()
+    for place in (place for place, byte in enumerate(data) if chr(byte).isdigit()):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(EvergrowError, match=r"state.json: damaged .*; delete .* to go on from"):
+            read_checkpoint_state(folder)
+
+
 def test_checkpoint_states_that_cannot_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "1"
     with pytest.raises(InputError) as caught:
@@ -321,6 +348,9 @@ def test_checkpoint_states_that_cannot_be_read(tmp_path: Path) -> None:
     save_checkpoint(folder, tensors(), STATE)
     state = json.loads((folder / "state.json").read_text())
     (folder / "state.json").write_text(json.dumps({**state, "format": 3}))
+    with pytest.raises(EvergrowError, match=r"state.json: damaged \(it is not what was written\)"):
+        load_checkpoint(folder)
+    (folder / "state.json").write_text(json.dumps(sealed({**state, "format": 3})))
     with pytest.raises(InputError) as caught:
         load_checkpoint(folder)
     assert str(caught.value) == (

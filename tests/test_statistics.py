@@ -12,7 +12,9 @@ from evergrow.statistics import (
     bootstrap_ratio,
     compare,
     holm,
+    kendall,
     sign_test_floor,
+    spearman,
     t_interval,
 )
 
@@ -183,3 +185,19 @@ def test_holm_on_hand_numbers() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_rank_correlations_on_hand_numbers() -> None:
+    # ranks 1 2 3 4 and 2 1 3 4: d^2 sums to 2, 1 - 6 * 2 / 60; five pairs of six in one order
+    assert spearman([1, 2, 3, 4], [20, 10, 30, 40]) == pytest.approx(0.8)
+    assert kendall([1, 2, 3, 4], [20, 10, 30, 40]) == pytest.approx(4 / 6)
+    assert (spearman([1, 2], [2, 1]), kendall([1, 2], [2, 1])) == pytest.approx((-1, -1))
+    assert (spearman([1, 1], [2, 1]), kendall([1, 1], [2, 1])) == (0, 0)  # no order on one side
+
+
+def test_rank_correlations_agree_with_scipy_with_ties_and_without() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        first, second = draw.integers(0, 6, 8).tolist(), draw.integers(0, 6, 8).tolist()
+        assert spearman(first, second) == pytest.approx(scipy.stats.spearmanr(first, second)[0])
+        assert kendall(first, second) == pytest.approx(scipy.stats.kendalltau(first, second)[0])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from contestants.gate import Gate
-from contestants.olmo2 import build_model, build_optimizer, losses
+from contestants.model import build_model, build_optimizer, losses
 from contestants.shapes import CLIP_NORM
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from contestants.gate import Gate
-from contestants.olmo2 import build_model
+from contestants.model import build_model
 from contestants.shapes import LEARNING_RATE, SEED, WEIGHT_DECAY, Z_LOSS
 from evergrow.disk import checksum
 from evergrow.objectives.causal import Causal

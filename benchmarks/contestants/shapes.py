@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """An OLMo 2 model without biases, and the batch it is trained on."""
+    """An OLMo 2 model, or a Llama where it shares keys and values, and the batch it reads."""
 
     width: int
     num_layers: int
@@ -15,6 +15,7 @@ class Shape:
     tied: bool
     batch_size: int
     sequence_length: int
+    num_kv_heads: int | None = None  # of a Llama
 
     @property
     def num_parameters(self) -> int:
@@ -34,7 +35,10 @@ class Shape:
     @property
     def _num_in_products(self) -> int:
         d = self.width
-        layer = 4 * d * d + 3 * d * self.ffn_width + 4 * d  # q, k, v, o; gate, up, down; four norms
+        shared = 1.0 if self.num_kv_heads is None else self.num_kv_heads / self.num_heads
+        num_norms = 4 if self.num_kv_heads is None else 2
+        # q and o, k and v; gate, up, down; norms
+        layer = round((2 + 2 * shared) * d * d) + 3 * d * self.ffn_width + num_norms * d
         return self.num_layers * layer + d + self.vocab_size * d
 
 
@@ -43,6 +47,7 @@ SHAPES = {
         "1m": Shape(128, 4, 4, 344, 2048, False, 16, 128),
         "10m": Shape(320, 6, 5, 864, 8192, False, 8, 256),
         "124m": Shape(768, 12, 12, 2048, 50304, True, 2, 256),
+        "smollm2": Shape(576, 30, 9, 1536, 49152, True, 4, 256, num_kv_heads=3),
     },
     "cuda": {
         "124m": Shape(768, 12, 12, 2048, 50304, True, 32, 1024),

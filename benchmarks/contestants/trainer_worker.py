@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from contestants.gate import Gate
-from contestants.olmo2 import build_model, build_optimizer, losses
+from contestants.model import build_model, build_optimizer, losses
 from contestants.shapes import CLIP_NORM, LEARNING_RATE, SEED
 from contestants.tokens import TokenFile
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from evergrow.python.grow import grow_apply, grow_plan, grow_verify
     from evergrow.python.init import init
     from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
+    from evergrow.python.rewarm import rewarm
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
+    from evergrow.python.shift import shift
     from evergrow.python.soup import soup
     from evergrow.python.study import study
 
@@ -32,6 +34,8 @@ _HOMES = {
     "anneal": "run",
     "soup": "soup",
     "load": "run",
+    "rewarm": "rewarm",
+    "shift": "shift",
     "eval_": "look",
     "sample": "look",
     "report": "look",
@@ -68,9 +72,11 @@ __all__ = [
     "plan",
     "prune",
     "report",
+    "rewarm",
     "run",
     "sample",
     "schema",
+    "shift",
     "soup",
     "study",
     "why",

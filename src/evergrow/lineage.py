@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, JsonValue
 
 from evergrow.config import Config, decode
+from evergrow.disk import checksum, checksum_once, read_object, sealed
 from evergrow.errors import InputError
 
 FORMAT = 2
 FILE = "evergrow.json"
+# Of a model folder's files those that a program reads; what is for people may be edited.
+READ = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
+FOR_PEOPLE = ("LICENSE*", "NOTICE*")
 NodeKind = Literal["stage", "anneal", "branch", "growth", "soup", "adaptation"]
 
 
@@ -127,7 +132,7 @@ class Node(Config):
 
     ``key`` stands for its content, ``parents`` for what it was made of. ``fed`` counts what every
     source gave on the way to it, in the unit ``counted``. ``details`` is what its maker adds:
-    schedule, stages, corpora, growth.
+    schedule, stages, corpora, growth. ``files`` are the hashes of what stands beside it.
     """
 
     format: int = FORMAT
@@ -142,6 +147,7 @@ class Node(Config):
     fed: dict[str, int] = {}
     scores: list[Measured] = []
     details: dict[str, JsonValue] = {}
+    files: dict[str, str] = {}
 
     def to_data(self) -> dict[str, JsonValue]:
         """Plain data, as evergrow.json holds it."""
@@ -152,6 +158,23 @@ class Node(Config):
         return json.dumps(self.to_data(), indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
+def write_node(folder: Path, record: Mapping[str, JsonValue]) -> None:
+    """Write a node's data to a folder that is whole but for it, with the hashes of its files.
+
+    Raises ValueError for NaN or infinity.
+    """
+    files = {file.name: checksum(file) for file in sorted(folder.iterdir()) if _is_read(file.name)}
+    data = sealed({**record, "files": files})
+    text = json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def _is_read(name: str) -> bool:
+    """Whether a file of this name beside the node has a say in what the model computes."""
+    told = name == FILE or any(fnmatch(name, pattern) for pattern in FOR_PEOPLE)
+    return not told and any(fnmatch(name, pattern) for pattern in READ)
+
+
 def read_node(folder: Path) -> Node | None:
     """The node of a model folder; None for a folder that evergrow did not make, or long ago.
 
@@ -160,13 +183,38 @@ def read_node(folder: Path) -> Node | None:
     path = folder / FILE
     if not path.exists():
         return None
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); copy the folder again") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT or "kind" not in data:
+    data = read_object(path, "copy the folder again", InputError)
+    if data.get("format") != FORMAT or "kind" not in data:
         return None
     return decode(Node, data, str(path))
+
+
+def refuse_changed(folder: Path) -> None:
+    """Raise InputError for a file of a model folder that is not the one its node recorded.
+
+    A folder without a node may hold anything.
+    """
+    node = read_node(folder)
+    for name, digest in node.files.items() if node else ():
+        path = folder / name
+        if not path.exists():
+            raise InputError(f"{path}: missing, and {FILE} names it; {_way_out(folder)}")
+        if checksum_once(path) != digest:
+            raise InputError(
+                f"{path}: damaged or changed (its bytes are not those that {FILE} names); "
+                f"{_way_out(folder)}"
+            )
+
+
+def _way_out(folder: Path) -> str:
+    run = folder.parent.parent
+    is_of_run = folder.parent.name == "releases" and (run / "manifest.json").exists()
+    again = (
+        f"delete {folder} and run the recipe again, which makes its last stage's release anew"
+        if is_of_run
+        else "copy the folder again"
+    )
+    return f"{again}, or, if this is on purpose, delete {FILE} in a copy of the folder"
 
 
 # What a classifier tells, as its scores record it, and in words; what no model needs comes last.

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from pydantic import JsonValue
 
 from evergrow.config import Config, Count, Record, damage, decode
-from evergrow.disk import append_file, checksum, new_folder, read_object, write_file
+from evergrow.disk import append_file, checksum, new_folder, read_object, sealed, write_file
 from evergrow.errors import EvergrowError, InputError
 from evergrow.lineage import Soup
 
@@ -58,14 +58,27 @@ class Ledger(Config):
 class Counts(Config):
     """The model that a stage trains in numbers, as ``models.describe`` counts them.
 
-    ``sub_models`` holds operations a token by depth, where two-stage training has any.
+    ``sub_models`` holds operations a token by depth, where two-stage training has any; of adapters
+    ``num_trained`` are the parameters, and checkpoints hold no others.
     """
 
     num_parameters: int
     num_layers: int
     flops_per_token: int
     checkpoint_bytes: int
+    num_trained: int | None = None
     sub_models: dict[int, int] = {}
+
+
+class Adapters(Config):
+    """The adapters of a stage, on ``targets`` of the blocks of what has the key ``base``."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: list[str]
+    num_trained: int
+    base: str
 
 
 class Begin(Config):
@@ -107,6 +120,7 @@ class StageRecord(Config):
     replay: dict[str, JsonValue]
     grow: dict[str, JsonValue] | None = None  # the model grew before this stage
     model: Counts | None = None  # of the model trained in it, once it has begun
+    adapters: Adapters | None = None  # where these are all that is trained, likewise
     schedule: list[dict[str, JsonValue]]
     release_schedule: list[dict[str, JsonValue]] | None
     ledger: Ledger
@@ -116,6 +130,7 @@ class StageRecord(Config):
     offsets: dict[str, int] = {}
     ingredients: list[int] = []  # places of the orders it is made of; it trains nothing itself
     soup: Soup | None = None  # what it made of them, once it has
+    digests: dict[str, str] = {}  # hashes of the records up to there
 
     @property
     def last_step(self) -> int:
@@ -250,6 +265,10 @@ class Run:
             found[record] = path.stat().st_size
         return found
 
+    def digests(self) -> dict[str, str]:
+        """The hash of each replayed record as it is now."""
+        return {name: checksum(self.folder / f"{name}.jsonl") for name in REPLAYED_RECORDS}
+
     def cut(self, offsets: Mapping[str, int]) -> None:
         """Drop what was recorded after ``offsets``; absent records count as 0.
 
@@ -272,35 +291,32 @@ def _line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except ValueError as error:
-        raise EvergrowError(f"{path}:{number}: damaged ({error}); {_MEND}") from error
+        raise EvergrowError(f"{path}:{number}: damaged ({error}); {MEND}") from error
     if not isinstance(found, dict):
-        raise EvergrowError(f"{path}:{number}: damaged (no record); {_MEND}")
+        raise EvergrowError(f"{path}:{number}: damaged (no record); {MEND}")
     return found
 
 
-_MEND = "restore the file from a copy, or start again with --fresh"
+MEND = "restore the file from a copy, or start again with --fresh"
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json``; raises InputError when it is missing, broken or of a newer format."""
     path = folder / "manifest.json"
-    try:
-        data = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"{folder}: no run here (manifest.json is missing); 'evergrow list' shows runs"
-        ) from None
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not readable as JSON ({error}); restore it from a copy"
-        ) from error
-    refuse_older(data.get("format") if isinstance(data, dict) else None, FORMAT, path)
+        )
+    data = read_object(path, "restore it from a copy", InputError)
+    refuse_older(data.get("format"), FORMAT, path)
     return decode(Manifest, data, "manifest")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace ``manifest.json`` in one step."""
-    write_file(folder / "manifest.json", manifest.model_dump_json(indent=1) + "\n")
+    """Replace ``manifest.json`` in one step; it is sealed with a hash of itself."""
+    data = sealed(json.loads(manifest.model_dump_json()))
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    write_file(folder / "manifest.json", text)
 
 
 def refuse_newer(found: object, known: int, path: Path) -> None:
@@ -436,7 +452,8 @@ def save_checkpoint(
 
 
 def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    write_file(folder / "state.json", json.dumps(state, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(sealed(state), indent=1, sort_keys=True) + "\n"
+    write_file(folder / "state.json", text)
 
 
 def change_checkpoint_state(folder: Path, **changes: object) -> None:

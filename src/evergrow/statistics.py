@@ -109,6 +109,31 @@ def sign_test_floor(num_pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - num_pairs))
 
 
+def ranks(values: Sequence[float]) -> list[float]:
+    """The place of each value from below, from 1; equal values share the mean of theirs."""
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """Pearson's correlation of the ranks, -1 to 1; 0 where one side is all equal."""
+    deviations = [np.array(ranks(side)) - (len(side) + 1) / 2 for side in (first, second)]
+    lengths = [float(np.sqrt(deviation @ deviation)) for deviation in deviations]
+    return float(deviations[0] @ deviations[1]) / math.prod(lengths) if all(lengths) else 0.0
+
+
+def kendall(first: Sequence[float], second: Sequence[float]) -> float:
+    """Kendall's tau-b: pairs in the same order less those in the other, over those not tied."""
+    signs = [
+        np.sign(np.subtract.outer(side, side))[np.triu_indices(len(side), 1)]
+        for side in (first, second)
+    ]
+    untied = [float(np.abs(sign).sum()) for sign in signs]
+    return float(signs[0] @ signs[1]) / math.sqrt(math.prod(untied)) if all(untied) else 0.0
+
+
 def compare(
     first: Sequence[float],
     second: Sequence[float],

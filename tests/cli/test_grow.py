@@ -92,3 +92,29 @@ def test_a_list_of_blocks(
     assert call("grow", "verify", "small", "large") == 0
     assert call("grow", "plan", "small") == 2
     assert "name an axis and its size in to, or the blocks in layers" in capsys.readouterr().err
+
+
+def test_a_shorter_list_of_blocks_says_that_something_is_lost(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "large", "llama")
+    assert call("grow", "apply", "large", "--layers", "0,2", "--out", "small") == 0
+    said = capsys.readouterr().out
+    assert "none: pruned" in said
+    assert "pruned: another function, and the numbers say how far" in said
+    assert "pruned against" in said
+    assert "free to part" not in said
+    assert said.endswith("pruned: small\n")
+    assert call("grow", "verify", "large", "small") == 0
+    assert call("grow", "plan", "large", "--to", "ffn=60") == 2
+    assert "what goes is what does least on your text: name some by --data" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_influence_of_blocks_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    grow._show_influence({"blocks": "0,2", "influence": [0.25, 0.03125, 0.5]})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["1", "0.0312", "goes"] in lines
+    assert ["2", "0.5000", "stays"] in lines

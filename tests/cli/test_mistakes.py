@@ -46,6 +46,12 @@ MISTAKES = {
     "finished model does not say at which rate it was trained; 0.3 to 1 times its documented peak "
     "is a start, lower forgets less",
     "extend run/notes --tokens 1k": "run/notes: no such file or folder; did you mean 'runs/notes'?",
+    f"continue runs/nots {MORE} --dry": "runs/nots: no such file or folder; did you mean "
+    "'runs/notes'?",
+    "rewarm runs/nots --data notes --evaluate old=notes": "runs/nots: no such file or folder; did "
+    "you mean 'runs/notes'?",
+    "rewarm runs/notes --data notes --evaluate notes": "--evaluate: expected name=files, such as "
+    "old='mail/*.txt', got 'notes'",
     "anneal runs/notes/mian --tokens 1k": "runs/notes/mian: no such file or folder; did you mean "
     "'runs/notes/main'?",
     "log notes.yaml": "notes.yaml: a file; name the run's folder, such as runs/notes",
@@ -71,6 +77,12 @@ MISTAKES = {
     "open runs/nots": "runs/nots: no such file or folder; did you mean 'runs/notes'?",
     "compare runs/nots runs/notes": "runs/nots: no such file or folder; did you mean 'runs/notes'?",
     "study rewram": "rewram: no such study; did you mean rewarm?",
+    "study growth badargument": "'badargument': expected key=value, for example train.batch_size=8",
+    "study growth train.batch_siz=8": "recipe.train.batch_siz: unknown key; did you mean "
+    "'batch_size'?",
+    "study infinite data=notes": "data=notes: give --modality image for pictures, data.SOURCE=GLOB "
+    "for text",
+    "study rewarm --seeds 0": "a study compares paired seeds, got 0; give it 2 or more",
     "init nots": "nots: no such file or folder; did you mean 'notes'?",
 }
 
@@ -105,12 +117,11 @@ def test_every_verb_has_a_mistake() -> None:
 
 
 def test_no_mistake_waits_for_torch(here: Path) -> None:
-    told = [typed for typed in MISTAKES if not typed.startswith("study")]  # its file needs torch
-    lines = [["evergrow", *shlex.split(typed)] for typed in told]
+    lines = [["evergrow", *shlex.split(typed)] for typed in MISTAKES]
     code = (
         "import sys\nfrom contextlib import suppress\nfrom evergrow.cli import main\n"
         f"for sys.argv in {lines!r}:\n    with suppress(SystemExit):\n        main()\n"
         "    assert 'torch' not in sys.modules, sys.argv\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("error: ")) == (0, len(told)), done.stderr
+    assert (done.returncode, done.stderr.count("error: ")) == (0, len(MISTAKES)), done.stderr

@@ -4,6 +4,7 @@ import gzip
 import io
 import random
 import sqlite3
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
+from evergrow.corpus.encodings import undecodable
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_files, source_files
 from evergrow.errors import InputError
@@ -140,6 +142,14 @@ def test_encodings_that_bytes_tell_are_named_and_asked_for_read(
     assert read(tmp_path, encoding=named)[0] == [text]
 
 
+KOREAN = "오늘은 날씨가 좋아서 친구들과 함께 공원으로 산책을 갔고, 저녁에는 책을 읽었습니다.\n"
+MANUAL = "먼저 전원을 끄고 USB 케이블을 뽑은 다음, 나사 4개를 풀어 덮개를 열고 메모리를 꺼낸다.\n"
+# Syllables that EUC-KR lacks.
+WINDOWS = "똠방각하는 펲시를 마시고 햏자들은 뷁을 외쳤다고 한다. 그 뒤로 아무도 웃지 않았다.\n"
+CHINESE = "今天天气很好，我和朋友们一起去公园散步。中午我们在市场上吃了面条，晚上回家看书。\n"  # noqa: RUF001
+TAIWANESE = "今天天氣很好，我和朋友們一起去公園散步。中午我們在市場吃了麵條，晚上回家看書。\n"  # noqa: RUF001
+
+
 @pytest.mark.parametrize(
     ("text", "encoding", "named"),
     [
@@ -147,6 +157,12 @@ def test_encodings_that_bytes_tell_are_named_and_asked_for_read(
         (RUSSIAN, "koi8-r", "koi8-r"),
         (RUSSIAN, "cp1251", "cp1251"),
         (JAPANESE, "shift_jis", "shift_jis"),
+        (JAPANESE, "euc-jp", "euc_jp"),
+        (CHINESE, "gbk", "gb18030"),
+        (TAIWANESE, "big5", "big5"),
+        (KOREAN, "euc-kr", "cp949"),
+        (MANUAL, "euc-kr", "cp949"),
+        (WINDOWS, "cp949", "cp949"),
     ],
 )
 def test_legacy_encodings_are_guessed_and_asked_for_read(
@@ -157,6 +173,27 @@ def test_legacy_encodings_are_guessed_and_asked_for_read(
     [bad] = read(tmp_path)[1].records
     assert bad.reason == f"bytes that are not UTF-8 but probably {named}"
     assert read(tmp_path, encoding=named)[0] == [text * 3]
+
+
+@pytest.mark.parametrize("text", [GERMAN, RUSSIAN, JAPANESE, CHINESE, KOREAN, "Ärger, Öl, Übung\n"])
+def test_damaged_utf8_and_other_letters_are_not_taken_for_korean(text: str) -> None:
+    config = SourceConfig.model_validate({"files": ["*"]})
+    damaged = (text * 5).encode()[:-3] + b"\xff"
+    for data in (
+        damaged,
+        (text * 5).encode("latin-1", "ignore"),
+        (text * 5).encode("gbk", "ignore"),
+    ):
+        assert "cp949" not in undecodable(data, config).reason
+
+
+def test_korean_is_guessed_without_any_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resiliparse.parse.encoding", None)
+    config = SourceConfig.model_validate({"files": ["*"]})
+    for place in range(4):  # the end of what is looked at cuts a character
+        data = (KOREAN * 3).encode("euc-kr")[: 200 - place]
+        assert undecodable(data, config).reason.endswith("but probably cp949")
+    assert undecodable((JAPANESE * 3).encode("euc-jp"), config).reason.endswith("not UTF-8")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import EvergrowError, InputError
 
-s3fs: Any = pytest.importorskip("s3fs", reason="s3fs is missing; pip install s3fs")
+s3fs: Any = pytest.importorskip("s3fs", reason="s3fs is missing; pip install evergrow[s3]")
 moto: Any = pytest.importorskip("moto.server", reason="moto is missing; pip install moto[server]")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of boto and werkzeug

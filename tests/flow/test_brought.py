@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from evergrow.flow.annealing import anneal
 from evergrow.flow.verbs import extend
+from evergrow.lineage import read_node
 from evergrow.listener import Listener
+from evergrow.models.origin import Origin, read_origin, write_origin
 from evergrow.recipe import Recipe
 from evergrow.stage import checkpoints, legs, work
 
@@ -93,6 +95,23 @@ def test_every_release_has_it(base: Path, chatty: Path, tmp_path: Path) -> None:
     released = anneal(run, 2 * PER_STEP, "linear", 0.1, Listener())
     for release in (run / "releases" / "one", run / "releases" / "two", released):
         assert_brought(release)
+
+
+def test_what_it_was_derived_from_is_said_in_every_release(
+    base: Path, chatty: Path, tmp_path: Path
+) -> None:
+    folder, origin = tmp_path / "model", Origin(file="a", blake3="0e", type="Q4_1", bits=4)
+    shutil.copytree(chatty, folder)
+    write_origin(folder, origin)
+    run = run_of(carry(lived(folder), tmp_path / "run", base)).folder
+    again = run_of(carry(lived(run / "releases" / "two"), tmp_path / "again", base)).folder
+    for life in (run, again):
+        for release in sorted((life / "releases").iterdir()):
+            assert read_origin(release) == origin
+            assert origin.said in (release / "README.md").read_text()
+            node = read_node(release)
+            assert node is not None
+            assert node.details["derived_from"] == origin.model_dump(mode="json")
 
 
 def test_an_arm_that_shares_a_stage_has_it(base: Path, chatty: Path, tmp_path: Path) -> None:

@@ -6,19 +6,22 @@ from typing import Any
 
 import pytest
 import torch
-from flow.tiny import write_texts
+from flow.tiny import PER_STEP, losses_at, write_texts
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 
 from evergrow.errors import InputError
 from evergrow.flow import grow_folders
+from evergrow.flow.first_stage import continue_model
 from evergrow.flow.grow_folders import annealed, apply, plan, read_batches, verify
 from evergrow.grow.config import GrowConfig
+from evergrow.listener import Listener
 from evergrow.models.config import ModelConfig
 from evergrow.models.find import find_model
 from evergrow.models.load import model_from_config
 from evergrow.models.quiet import undisturbed
 from evergrow.models.save import save_release
+from evergrow.run import Run
 from evergrow.stream.tokenizer import train_tokenizer
 
 
@@ -109,3 +112,33 @@ def test_a_runs_release_is_found_grown_and_verified(whole: Path, tmp_path: Path)
     release = json.loads((find_model(whole) / "evergrow.json").read_text())
     assert record["learning_rate"]["next"] == release["details"]["schedule"][-1]["to_lr"] > 0
     assert verify(whole, tmp_path / "grown")["problems"] == []
+
+
+def test_a_release_shrinks_loses_and_wins_part_of_it_back(
+    whole: Path, base: Path, tmp_path: Path
+) -> None:
+    """In depth and width; what stays goes on as a model of its own."""
+    texts = [f"{base}/land/*.txt"]
+    cut = GrowConfig(to={"layers": 1, "ffn": 20})
+    planned = plan(whole, cut, texts)
+    record = apply(whole, cut, tmp_path / "small", texts)
+    assert planned["pruning"] == record["pruning"]
+    before, after = (
+        record["verification"]["text"][f"{which}_bits_per_byte"] for which in ("source", "grown")
+    )
+    assert after > before + 0.01
+    assert verify(whole, tmp_path / "small", texts)["problems"] == []
+    settings = {"train.sequence_length": 32, "train.batch_size": 4, "schedule.peak_lr": 3e-3}
+    settings |= {"held_out.tokens": 500, "checkpoints.every": 5 * PER_STEP}
+    carried = continue_model(
+        str(tmp_path / "small"), texts, 20 * PER_STEP, "again", tmp_path / "runs", Listener(),
+        settings, [],
+    )  # fmt: skip
+    run = Run(carried.folder / "main")
+    first, last = (losses_at(run, stage)["again"].loss for stage in (None, "again"))
+    assert last < first - 0.02
+
+
+def test_text_that_a_growth_does_not_need_is_refused(whole: Path, base: Path) -> None:
+    with pytest.raises(InputError, match="--data: a growth is planned without text; leave --data"):
+        plan(whole, GrowConfig(to={"layers": 3}), [f"{base}/land/*.txt"])

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from flow.tiny import carry, tiny
 
+from evergrow.disk import sealed
+from evergrow.errors import InputError
 from evergrow.flow import pages
 from evergrow.flow.pages import Refreshed, write_pages_again
 from evergrow.listener import Listener
@@ -69,9 +71,15 @@ def test_a_page_written_again_has_the_scores_of_today(
     before = json.loads(summary.read_text())
     for arm in before["arms"].values():
         arm["changes"] = []
-    summary.write_text(json.dumps({**before, "status": "stopped"}))
+    summary.write_text(json.dumps(sealed({**before, "status": "stopped"})))
     page = write_pages_again(root).read_text()
     assert "Learnt one" in page and 'class="status stopped"' in page
+    summary.write_text(summary.read_text().replace('"num_tokens": ', '"num_tokens": 9', 1))
+    with pytest.raises(InputError, match=r"summary.json: damaged .*run the recipe again"):
+        write_pages_again(root)
+    summary.unlink()
+    page = write_pages_again(root).read_text()
+    assert "Learnt one" in page and 'class="status done"' in page and summary.exists()
 
 
 def test_what_makes_pages_imports_no_torch() -> None:

@@ -8,6 +8,7 @@ import torch
 from flow.tiny import PER_STEP, assert_same, carry, contents, killed_at, losses_at, run_of, tiny
 
 from evergrow.data import tokens
+from evergrow.disk import sealed
 from evergrow.errors import InputError
 from evergrow.flow import dispatch, recipes
 from evergrow.flow.corpora import why
@@ -42,7 +43,7 @@ def test_the_report_stands_beside_the_summary(base: Path, lived: Path) -> None:
     carried = carry(tiny(), lived.parent, base)
     assert "<html" in carried.report.read_text()
     text = (carried.folder / "summary.json").read_text()
-    assert json.loads(text) == carried.summary.model_dump(mode="json")
+    assert json.loads(text) == sealed(carried.summary.model_dump(mode="json"))
 
 
 def test_a_run_answers_for_the_documents_of_its_plain_sources(lived: Path) -> None:
@@ -325,14 +326,14 @@ def test_where_there_are_no_hard_links_files_are_copied(
 
 def test_a_newer_manifest_is_refused(base: Path, lived: Path) -> None:
     path = lived / "main" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    path.write_text(json.dumps(sealed(json.loads(path.read_text()) | {"format": 99})))
     with pytest.raises(InputError, match="format 99 is newer than 2"):
         carry(tiny(), lived.parent, base)
 
 
 def test_a_manifest_of_an_earlier_version_is_refused(base: Path, lived: Path) -> None:
     path = lived / "main" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    path.write_text(json.dumps(sealed(json.loads(path.read_text()) | {"format": 1})))
     with pytest.raises(InputError, match="format 1 was written by an earlier evergrow"):
         carry(tiny(), lived.parent, base)
 

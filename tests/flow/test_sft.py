@@ -87,6 +87,14 @@ def test_chats_follow_text_in_one_life(talked: Run) -> None:
     assert shown.prompt.endswith("<|assistant|>\n")
 
 
+def test_chats_are_learnt_by_adapters(base: Path, chats: Path, tmp_path: Path) -> None:
+    train = {**TALK["train"], "lora": {"rank": 4}}
+    run = run_of(carry(talking(talk={"train": train}), tmp_path, base))
+    assert losses_at(run, "talk")["chats"].loss < losses_at(run, "one")["chats"].loss
+    told = run.manifest.stages[1].adapters
+    assert told is not None and told.num_trained == 2944
+
+
 def test_a_batch_has_answers_as_targets_and_replays_text(talked: Run) -> None:
     work = open_work(talked.folder, 1, Listener(), fresh=False)
     work.writer.close()

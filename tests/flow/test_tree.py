@@ -145,6 +145,9 @@ def test_changed_start_weights_are_refused_and_a_moved_folder_is_not(
     save_file(
         {n: t + 1e-3 for n, t in tensors.items()}, moved / "model.safetensors", {"format": "pt"}
     )
+    with pytest.raises(InputError, match=r"moved/model.safetensors: damaged or changed"):
+        carry(started(moved), tmp_path / "runs", base)
+    (moved / "evergrow.json").unlink()
     with pytest.raises(InputError, match=r"model.from: weights, .* of .*moved changed since this"):
         carry(started(moved), tmp_path / "runs", base)
 

@@ -14,6 +14,8 @@ from transformers import BertForMaskedLM, BertForPreTraining
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder
+from evergrow.grow.passes import Batch
+from evergrow.grow.stored import open_folder
 from evergrow.models.families import FAMILIES
 from evergrow.models.quiet import undisturbed
 
@@ -40,6 +42,25 @@ def test_a_published_model_grows(name: str, tmp_path: Path) -> None:
     grown = json.loads((tmp_path / "grown" / "config.json").read_text())
     assert config.keys() - {*family.named_by_depth} <= grown.keys()
     assert record["unread"] == UNREAD.get(name, [])
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_a_published_model_shrinks(name: str, tmp_path: Path) -> None:
+    """By what its blocks and neurons do on text; a model of pictures by a list of blocks."""
+    config = HUB[name]
+    publish(tmp_path / "source", config)
+    family = FAMILIES[config["model_type"]]
+    seen = "vocab_size" in config
+    to: Any = {"ffn": 20} if seen and not any("experts" in m for m in family.modules) else {}
+    listed = {} if family.name == "modernbert" else {"layers": "1" if family.zero else "0"}
+    ids = torch.arange(3, 35).reshape(2, 16)
+    texts = [Batch({"input_ids": batch}) for batch in (ids, ids + 1)] if seen else []
+    record = grow_folder(tmp_path / "source", GrowConfig(to=to, **listed), tmp_path / "s", texts)
+    assert record["exactness"] == "none: pruned"
+    small = json.loads((tmp_path / "s" / "config.json").read_text())
+    assert config.keys() - {*family.named_by_depth} <= small.keys()
+    before, after = (open_folder(tmp_path / folder).slots for folder in ("source", "s"))
+    assert (after.keys() < before.keys()) == bool(listed)
 
 
 def test_bert_as_the_hub_stores_it(tmp_path: Path) -> None:

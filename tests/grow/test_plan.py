@@ -29,7 +29,7 @@ def refusal(config: dict[str, Any], **settings: Any) -> str:
 @pytest.mark.parametrize(
     ("family", "to", "sentence"),
     [
-        ("llama", {"hidden": 24}, "hidden=24: smaller than the source's 48; growth only enlarges"),
+        ("llama", {"hidden": 24}, "hidden=24: smaller than the source's 48, and a run's model"),
         ("llama", {"heads": 6, "kv_heads": 4}, "heads=6: not divisible by kv_heads=4; every key"),
         ("mistral", {"heads": 9, "kv_heads": 3}, None),
         ("llama", {"heads": 4, "kv_heads": 3}, "heads=4: not divisible by kv_heads=3"),
@@ -41,7 +41,7 @@ def refusal(config: dict[str, Any], **settings: Any) -> str:
         ("llama", {"heads": 5, "kv_heads": 5}, "hidden=48: not divisible by heads=5, which"),
         ("qwen3", {"hidden": 97}, None),
         ("llama", {"head_dim": 18}, "head_dim=18: from 12, rotary speeds would fall between"),
-        ("llama", {"hidden": 48}, "to: every size is the source's already; name a larger one"),
+        ("llama", {"hidden": 48}, "to: every size is the source's already; name another"),
         ("vit", {"vocab": 200}, "vocab=200: vit has no such axis; leave it out"),
         ("bert", {"kv_heads": 8}, "kv_heads=8: bert has no such axis; leave it out"),
         ("gpt2", {"head_dim": 24}, "head_dim=24: gpt2 has no such axis; leave it out"),
@@ -234,7 +234,8 @@ def test_blocks_in_any_order() -> None:
     [
         ("0-3", "layers=0-3: the source's blocks are 0 to 2; each range runs upwards and inside"),
         ("2-0", "layers=2-0: the source's blocks are 0 to 2"),
-        ("0-2", "layers=0-2: 3 blocks, and the source has 3; growth only enlarges, so list more"),
+        ("0-2", "layers=0-2: 3 blocks, as many as the source has; list more, or fewer"),
+        ("0,2", "layers=2: smaller than the source's 3, and a run's model only grows; shrink a"),
     ],
 )
 def test_lists_that_are_no_growth(layers: str, said: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from grow.folders import save
 
-from evergrow.disk import checksum
+from evergrow.disk import checksum, sealed
 from evergrow.errors import InputError
 from evergrow.grow.config import GrowConfig
 from evergrow.grow.folder import grow_folder
@@ -24,7 +24,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     grow = GrowConfig(to=TO, noise=0.01, seed=3)
     returned = grow_folder(path / "source", grow, path / "deep" / "grown")
     written = json.loads((path / "deep" / "grown" / "growth.json").read_text())
-    assert written == json.loads(json.dumps(returned))
+    assert written == sealed(json.loads(json.dumps(returned)))
     read = read_record(path / "deep" / "grown")
     assert read is not None
     assert (read.grow, read.source.blake3) == (grow, written["source"]["blake3"])
@@ -70,7 +70,7 @@ def test_the_next_rate_is_the_one_the_source_stopped_at(
     details: dict[str, Any] = {"schedule": segments}
     node = Node(key="k", kind="stage", name="one", parents=[], details=details)
     (tmp_path / "evergrow.json").write_text(json.dumps(node.to_data()))
-    found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7))
+    found = next_rate(tmp_path, GrowConfig(to=TO, rho=2.0, warm_steps=7), pruned=False)
     assert (found.next, found.rho, found.warm_steps) == (rate, 2.0, 7)
     assert found.new_parameters == (None if rate is None else 2 * rate)
 
@@ -78,9 +78,9 @@ def test_the_next_rate_is_the_one_the_source_stopped_at(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"format": 2}', "format 2 is newer than this evergrow's 1; update evergrow"),
-        ("{}", "not a record of a growth"),
-        ("[", "not a record of a growth"),
+        ('{"format": 2}', "format 2 is newer than 1, the newest this version reads; upgrade"),
+        ("{}", "expected a format number, got None; restore it from a copy"),
+        ("[", "damaged .*; grow again"),
     ],
 )
 def test_a_strange_record_is_refused(text: str, said: str, tmp_path: Path) -> None:

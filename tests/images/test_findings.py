@@ -12,6 +12,7 @@ from evergrow.errors import InputError
 from evergrow.images.audit import entry, fault
 from evergrow.images.config import ImageSourceConfig
 from evergrow.images.picture import Shows
+from evergrow.images.source import ImageReading, source_pictures
 
 from .make import encoded, noise, read, write_png
 
@@ -133,3 +134,63 @@ def test_folders_are_no_findings() -> None:
         ImageSourceConfig.model_validate(
             {"images": ["*"], "findings": ["Edema"], "label_from": "folder"}
         )
+
+
+ROWS = {"a": 1, "b": 1, "c": 1, "d": 2, "e": 2}
+
+
+def equal_films(folder: Path, lines: str) -> None:
+    """Three pictures of the same pixels, then two of others."""
+    for name, seed in ROWS.items():
+        write_png(folder / f"{name}.png", seed)
+    (folder / "films.csv").write_text(lines)
+
+
+def test_of_equal_pictures_all_that_is_known_stays(tmp_path: Path) -> None:
+    equal_films(
+        tmp_path, "image,Edema,Mass\na.png,-1,\nb.png,1,\nc.png,,0\nd.png,,1\ne.png,-1,-1\n"
+    )
+    settings = {**LISTED, "findings": ["Edema", "Mass"], "duplicates": "drop"}
+    pictures, reading = read(tmp_path, **settings)
+    assert {p.key: p.findings for p in pictures} == {
+        "a.png": {"Edema": 1, "Mass": 0},
+        "d.png": {"Edema": -1, "Mass": 1},
+    }
+    assert (reading.num_dropped, reading.findings["Edema"].present) == (3, 1)
+    assert [s for s in reading.sentences if "knew more" in s] == [
+        "films: of 2 pictures equal ones knew more findings, which are theirs now"
+    ]
+    equal_films(tmp_path, "image,Edema\na.png,-1\nb.png,1\nc.png,\nd.png,\ne.png,0\n")
+    found = read(tmp_path, **{**settings, "findings": ["Edema"]})[0]
+    assert [(p.label, p.findings) for p in found] == [
+        ("present", {"Edema": 1}),
+        ("absent", {"Edema": 0}),
+    ]
+
+
+def test_equal_pictures_that_contradict_each_other_stay_to_be_refused(tmp_path: Path) -> None:
+    equal_films(tmp_path, "image,Edema\na.png,\nb.png,1\nc.png,0\nd.png,1\ne.png,\n")
+    settings = {**LISTED, "findings": ["Edema"], "duplicates": "drop"}
+    pictures, reading = read(tmp_path, **settings)
+    assert ([p.key for p in pictures], reading.num_dropped) == (["a.png", "c.png", "d.png"], 2)
+    said = fault([entry(p, "train") for p in pictures], "films")
+    assert said is not None and "1 pictures are equal pixel by pixel to another of another" in said
+
+
+def test_a_finding_that_an_equal_picture_does_not_mention_is_no_other_label(tmp_path: Path) -> None:
+    equal_films(tmp_path, "image,Edema\na.png,\nb.png,1\nc.png,\nd.png,1\ne.png,\n")
+    pictures, _ = read(tmp_path, **LISTED, findings=["Edema"])
+    said = fault([entry(p, "train") for p in pictures], "films")
+    assert said is not None and "3 pictures occur twice" in said and "set duplicates: drop" in said
+
+
+def test_what_repeats_of_an_earlier_source_say_more_is_told(tmp_path: Path) -> None:
+    equal_films(tmp_path, "image,Edema\na.png,1\nb.png,1\nc.png,\nd.png,1\ne.png,\n")
+    settings = {**LISTED, "findings": ["Edema"], "duplicates": "drop"}
+    config = ImageSourceConfig.model_validate(settings)
+    first, _ = read(tmp_path, **LISTED, findings=["Edema"])
+    unknown = {first[0].content_hash: Shows(None, {})}
+    reading = ImageReading()
+    found = source_pictures(config, tmp_path, "films", reading, unknown)
+    assert ([p.key for p in found], reading.num_lost) == (["d.png"], 1)
+    assert any("1 pictures went that are in an earlier source" in s for s in reading.sentences)

@@ -10,6 +10,7 @@ from evergrow.lineage import Measured, Node
 from evergrow.models.card import model_card
 from evergrow.models.describe import ModelFacts
 from evergrow.models.kind import Kind
+from evergrow.models.origin import Origin
 
 FACTS = ModelFacts(615264, 196608, 2, 96, 1, 1)
 SCHEDULE = (
@@ -43,6 +44,20 @@ def card(
         details={"schedule": [*SCHEDULE]},
     )
     return model_card(node, kind, FACTS, parent)
+
+
+def test_fewer_bits_are_said_and_a_demo_is_no_hub_id() -> None:
+    origin = Origin(
+        file="a.gguf", blake3="0e" * 32, type="Q4_1", bits=4, name="A", licence="apache-2.0"
+    )
+    node = Node(key="0f" * 32, kind="stage", name="x", parents=[], of="r")
+    for parent in ("demo/smollm2", "models/a.gguf"):
+        text = model_card(node, "causal", FACTS, parent, origin)
+        assert "base_model" not in front_of(text)
+        assert f"It goes on from {parent}." in text
+        assert f"Derived from 4-bit weights (Q4_1): a.gguf of A, blake3 {'0e' * 32}." in text
+        assert "That of a.gguf is apache-2.0." in text
+    assert "Derived" not in model_card(node, "causal", FACTS, "someone/a")
 
 
 def test_the_numbers_stand_in_it() -> None:

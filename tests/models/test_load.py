@@ -21,7 +21,9 @@ from transformers import (
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.errors import InputError
+from evergrow.lineage import Node
 from evergrow.models.config import ModelConfig, Preset
+from evergrow.models.find import find_model
 from evergrow.models.load import (
     empty_model,
     kind_in,
@@ -163,11 +165,11 @@ def test_sharded_weights_load_and_a_lost_shard_is_refused(
 
 def test_a_missing_folder() -> None:
     with pytest.raises(InputError, match="not/here: no such file or folder; give a model folder"):
-        load_model("./not/here")
+        find_model("./not/here")
     with pytest.raises(InputError, match="no such file or folder"):
-        load_model(Path("not-here"))
+        find_model(Path("not-here"))
     with pytest.raises(InputError, match="runs/not/here: no such file or folder"):
-        load_model("runs/not/here")
+        find_model("runs/not/here")
 
 
 def test_a_hub_id_is_not_asked_for_when_offline(
@@ -176,9 +178,9 @@ def test_a_hub_id_is_not_asked_for_when_offline(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=r"nobody/nothing: no folder of this name, and not to be"):
-        load_model("nobody/nothing")
+        find_model("nobody/nothing")
     with pytest.raises(InputError, match=r"no folder of this name.*[Rr]epo id must use"):
-        load_model("not a hub id")
+        find_model("not a hub id")
 
 
 def test_a_folder_without_config(folder: Path) -> None:
@@ -354,11 +356,41 @@ def test_a_model_must_fit_the_tokenizer_and_the_window(
         model_from_config(small, tokenizer, 8, seed=0)
 
 
+NODE = Node(key="k", kind="stage", name="english", parents=[])
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_file_that_is_not_the_one_its_node_names_is_refused(
+    name: str, tmp_path: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    folder = tmp_path / "release"
+    save_release(folder, model, tokenizer, "card", NODE.to_data())
+    (folder / "README.md").write_text("a card of somebody else")
+    load_model(folder)
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    for use in (load_model, model_key):
+        with pytest.raises(InputError) as caught:
+            use(folder)
+        assert str(caught.value) == (
+            f"{path}: damaged or changed (its bytes are not those that evergrow.json names); copy "
+            "the folder again, or, if this is on purpose, delete evergrow.json in a copy of the "
+            "folder"
+        )
+    (folder / "evergrow.json").unlink()
+    if name == "model.safetensors":
+        load_model(folder)
+
+
 def test_the_key_of_a_model_is_of_what_it_computes(folder: Path, tmp_path: Path) -> None:
     key = model_key(folder)
     moved = folder.rename(tmp_path / "elsewhere")
     (moved / "README.md").write_text("another card")
-    edit_json(moved / "evergrow.json", note="another")
+    (moved / "evergrow.json").unlink()
     assert model_key(moved) == key
     keys = {key}
     edit_json(moved / "config.json", rms_norm_eps=1e-4)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from evergrow.disk import checksum
 from evergrow.errors import EvergrowError
 from evergrow.models.load import load_model
 from evergrow.models.save import save_release
@@ -43,7 +44,10 @@ def test_transformers_loads_it_with_the_same_logits(
     assert torch.equal(ids, tokenizer("the sea and rain", return_tensors="pt").input_ids)
     assert torch.equal(loaded(ids).logits, model(ids).logits)
     assert (folder / "README.md").read_text() == "# A card\n"
-    assert json.loads((folder / "evergrow.json").read_text()) == {"parent": None, "tokens": 7}
+    record = json.loads((folder / "evergrow.json").read_text())
+    assert record.items() >= {"parent": None, "tokens": 7}.items()
+    assert record["files"].keys() == FILES - {"README.md", "evergrow.json"}
+    assert record["files"]["config.json"] == checksum(folder / "config.json")
     with safe_open(folder / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from evergrow.corpus.records import StoredFile
 from evergrow.errors import InputError
 from evergrow.report import write_report
 from evergrow.report.corpora import read_corpora
@@ -49,8 +50,9 @@ MANIFEST = {
 def write_card(root: Path, **changes: Any) -> Path:
     folder = root / "corpora" / "clean"
     folder.mkdir(parents=True)
-    (folder / "corpus.json").write_text(json.dumps(MANIFEST))
     (folder / "card.json").write_text(json.dumps(CARD | changes))
+    card = StoredFile.at(folder, "card.json", 0).model_dump()
+    (folder / "corpus.json").write_text(json.dumps(MANIFEST | {"card": card}))
     return root
 
 
@@ -104,3 +106,11 @@ def test_years_are_all_shown_and_of_many_licences_the_rest_is_one(tmp_path: Path
 def test_newer_and_damaged_cards_are_refused(changes: dict, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=sentence):
         write_report(write_card(tmp_path, **changes))
+
+
+def test_another_number_on_a_card_is_found(tmp_path: Path) -> None:
+    root = write_card(tmp_path)
+    path = root / "corpora/clean/card.json"
+    path.write_text(path.read_text().replace('"any_documents": 4', '"any_documents": 5'))
+    with pytest.raises(InputError, match=r"card.json: damaged \(it is not what was written\)"):
+        read_corpora(root)

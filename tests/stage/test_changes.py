@@ -73,8 +73,8 @@ def test_classes_are_told_by_their_accuracy() -> None:
 
 def test_means_need_every_part() -> None:
     parts = [Moment(loss=1.0, beside={"floor": 2.0}), Moment(loss=3.0, beside={})]
-    assert mean_moment(parts, [0.75, 0.25]) == Moment(loss=1.5)
-    assert mean_moment([parts[0], None], [1, 1]) is None
+    assert mean_moment(parts) == Moment(loss=2.0)
+    assert mean_moment([parts[0], None]) is None
     lives = [[change("a", None, Moment(loss=1.0), at(2.0))], [change("a", None, None, at(4.0))]]
     mean = mean_changes(lives)[0]
     assert (mean.first, mean.last) == (None, Moment(loss=3.0))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evergrow.disk import sealed
 from evergrow.errors import EvergrowError
 from evergrow.stream.examples import Example, ExampleSource, Marked, write_examples
 
@@ -66,7 +67,7 @@ def test_what_is_known_of_an_example_stands_in_its_row(tmp_path: Path) -> None:
 
 def test_the_manifest_counts_both_parts_and_keeps_what_it_is_given(tmp_path: Path) -> None:
     manifest = written(tmp_path / "s")
-    assert manifest == json.loads((tmp_path / "s/manifest.json").read_text())
+    assert sealed(manifest) == json.loads((tmp_path / "s/manifest.json").read_text())
     assert (manifest["form"], manifest["source"]) == ("examples", "chats")
     assert manifest["train"] == {
         "num_examples": 3,

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from evergrow.config import decode
 from evergrow.errors import EvergrowError, InputError
-from evergrow.models.save import save_tokenizer
+from evergrow.models.save_tokenizer import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.tokenizer import (
     EOS,

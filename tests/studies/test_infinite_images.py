@@ -32,7 +32,7 @@ def test_a_users_pictures_stand_between_the_halves_of_the_digits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    recipe = study_recipe(find_study("infinite", "image", "films/*.npz"), 2, {})
+    recipe = study_recipe(find_study("infinite", "image", {"data": "films/*.npz"}), 2, {})
     assert recipe.streams == ["digits-low", "own", "digits-high"]
     own = recipe.sources["own"]
     assert isinstance(own, ImageSourceConfig)
@@ -44,7 +44,7 @@ def test_a_users_pictures_stand_between_the_halves_of_the_digits(
     ("asked", "sentence"),
     [
         (("rewarm", "image"), "rewarm: is asked of text alone"),
-        (("infinite", "text", "a.npz"), "data=a.npz: give --modality image for pictures"),
+        (("infinite", "text", {"data": "a.npz"}), "data=a.npz: give --modality image for pictures"),
         (("infinite", "video"), "--modality video: give --modality image"),
     ],
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run",
     "continue": "run",
     "extend": "run",
+    "rewarm": "rewarm",
     "anneal": "run",
     "soup": "soup",
     "eval": "look",

@@ -18,7 +18,7 @@ app = typer.Typer(rich_markup_mode=None)
 grow = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="A larger model that computes the same function: planned, written, verified.",
+    help="A larger model that computes the same function, or one without its least parts.",
 )
 app.add_typer(grow, name="grow")
 
@@ -50,7 +50,8 @@ Noise = Annotated[
 GrowSeed = Annotated[int, typer.Option("--seed", help="Of copies, splits and noise.")]
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 TextData = Annotated[
-    list[str] | None, typer.Option("--data", help="Text to compare on too: a glob.")
+    list[str] | None,
+    typer.Option("--data", help="Text to compare on too, or to shrink by: a glob."),
 ]
 
 
@@ -89,9 +90,13 @@ def grow_plan(
     goal: GrowGoal = "keep",
     noise: Noise = None,
     seed: GrowSeed = 0,
+    data: TextData = None,
     as_json: Json = False,
 ) -> None:
-    """What a growth would do, axis by axis, and what it costs; touches no weights."""
+    """What a growth would do, axis by axis, and what it costs; touches no weights.
+
+    Smaller sizes shrink the model: what does least on the text of --data goes.
+    """
     config = _grow_config(
         to,
         layers=layers,
@@ -108,7 +113,7 @@ def grow_plan(
     refuse_no_path(source)
     from evergrow.flow.grow_folders import annealed, plan
 
-    record = plan(source, config)
+    record = plan(source, config, data or [])
     if as_json:
         _show_json(record)
         return
@@ -156,11 +161,11 @@ def grow_apply(
         console.print(said, soft_wrap=True)
     record = apply(source, config, out, data or [])
     show_growth(record)
-    show_verification(record["verification"])
+    show_verification(record)
     console.print(record["learning_rate"]["rule"], soft_wrap=True)
     for sentence in stays_behind(record["left_behind"]):
         console.print(sentence, soft_wrap=True)
-    console.print(f"grown: {out}", soft_wrap=True)
+    console.print(f"{_done(record)}: {out}", soft_wrap=True)
 
 
 @grow.command("verify")
@@ -185,7 +190,7 @@ def grow_verify(
         _show_json(record)
     else:
         show_growth(record)
-        show_verification(record["verification"])
+        show_verification(record)
     if record["problems"]:
         raise EvergrowError(f"{grown}: {'; '.join(record['problems'])}")
     if not as_json:
@@ -210,8 +215,10 @@ def show_growth(record: dict[str, Any]) -> None:
             how = (axis["exactness"], axis["operator"], axis["reason"])
             table.add_row(axis["axis"], *sizes, *how)
         console.print(table)
+    if (pruning := record.get("pruning")) and pruning["influence"]:
+        _show_influence(pruning)
     cost = record["cost"]
-    table = Table("", "source", "grown", "ratio", box=SIMPLE_HEAD)
+    table = Table("", "source", _done(record), "ratio", box=SIMPLE_HEAD)
     for key, name in _COSTS.items():
         if key in cost["ratios"]:
             both = [_size_of(key, cost[side][key]) for side in ("source", "grown")]
@@ -224,17 +231,33 @@ def show_growth(record: dict[str, Any]) -> None:
         console.print(said, soft_wrap=True)
 
 
+def _show_influence(pruning: dict[str, Any]) -> None:
+    """What each block of the source does to what passes through it."""
+    from evergrow.grow.config import numbers_in
+
+    stay = set(numbers_in(pruning["blocks"]))
+    table = Table("block", "1 - cosine of input and output", "", box=SIMPLE_HEAD)
+    for block, influence in enumerate(pruning["influence"]):
+        table.add_row(str(block), f"{influence:.4f}", "stays" if block in stay else "goes")
+    console.print(table)
+
+
+def _done(record: dict[str, Any]) -> str:
+    return "pruned" if "pruning" in record else "grown"
+
+
 def _size_of(key: str, value: float) -> str:
     if key.endswith("bytes"):
         return megabytes(value)
     return f"{value / 1e3:,.1f} kB" if "bytes" in key else f"{value:,}"
 
 
-def show_verification(checked: dict[str, Any]) -> None:
+def show_verification(record: dict[str, Any]) -> None:
     """Differences beside the source's own rounding, then gradients and symmetry in sentences."""
+    checked, done = record["verification"], _done(record)
     table = Table("outputs", "largest", "mean", "KL", "top-1 agreement", box=SIMPLE_HEAD)
     rows = {
-        "grown against source, float32": checked["difference"],
+        f"{done} against source, float32": checked["difference"],
         "the same before rounding": checked["difference_before_rounding"],
         "on text": checked["text"] if "maximum" in (checked["text"] or {}) else None,
         "source's own noise: float32": checked["noise"]["float32"],
@@ -251,17 +274,20 @@ def show_verification(checked: dict[str, Any]) -> None:
                 "" if agreement is None else f"{agreement:.2%}",
             )
     console.print(table)
-    for sentence in _verified(checked):
+    if done == "pruned":
+        console.print("pruned: another function, and the numbers say how far", soft_wrap=True)
+    for sentence in _verified(checked, done):
         console.print(sentence, soft_wrap=True)
 
 
-def _verified(checked: dict[str, Any]) -> Iterator[str]:
+def _verified(checked: dict[str, Any], done: str) -> Iterator[str]:
     text = checked["text"]
     if text is not None and "source_loss" in text:
         yield f"loss on text: {text['source_loss']:.4f} before, {text['grown_loss']:.4f} after"
     if text is not None and "source_bits_per_byte" in text:
         both = (text["source_bits_per_byte"], text["grown_bits_per_byte"])
-        yield f"bits per byte of text, each by its own tokenizer: {both[0]:.4f} and {both[1]:.4f}"
+        whose = "" if "source_loss" in text else ", each by its own tokenizer"
+        yield f"bits per byte of text{whose}: {both[0]:.4f} before, {both[1]:.4f} after"
     if (mass := checked["difference"].get("new_token_mass")) is not None:
         yield f"new ids take {mass:.2%} of the probability"
     if (ratio := checked["gradient_norm"]["ratio"]) is not None:
@@ -269,6 +295,8 @@ def _verified(checked: dict[str, Any]) -> Iterator[str]:
     ratios = [b["ratio"] for b in checked["activation_rms"] if b["ratio"] is not None]
     if ratios:
         yield f"size of activations, block by block: {min(ratios):.3g} to {max(ratios):.3g} times"
+    if done == "pruned":
+        return  # nothing is a copy
     kinds = checked["symmetry"]
     locked = [
         f"{m['kind']} ({m['locked_rows']} rows, {m['locked_columns']} columns)"

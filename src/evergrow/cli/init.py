@@ -14,7 +14,8 @@ app = typer.Typer(rich_markup_mode=None)
 def init(
     folder: Annotated[Path, typer.Argument(help="Files of text, or pictures.")],
     model: Annotated[
-        str | None, typer.Option(help="Go on with this one: a model folder or a hub id.")
+        str | None,
+        typer.Option(help="Go on with this one: a model folder, a GGUF file or a hub id."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Of recipe and run; default: the folder's.")

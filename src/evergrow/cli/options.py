@@ -53,6 +53,25 @@ def settings_of(overrides: list[str] | None) -> Settings:
     return dict(parse_override(text) for text in overrides or [])
 
 
+def named_files(words: list[str]) -> dict[str, list[str]]:
+    """Globs by their names, of ``name=files`` words; a word without a name goes with the last.
+
+    Raises InputError for words that begin without a name.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, files = word.partition("=")
+        if equals and name and files:
+            found[name] = [files]
+        elif found and not equals:
+            found[next(reversed(found))].append(word)
+        else:
+            raise InputError(
+                f"--evaluate: expected name=files, such as old='mail/*.txt', got {word!r}"
+            )
+    return found
+
+
 class ManyFiles(TyperCommand):
     """A command whose options of files take all words up to the next option.
 
@@ -81,7 +100,10 @@ RecipePath = Annotated[
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or a recipe's with one run.")]
 ModelName = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A model folder, a run (its newest release) or a hub id."),
+    typer.Argument(
+        metavar="MODEL",
+        help="A model folder, a run (its newest release), a GGUF file or a hub id.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For machines: all of it.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where runs are kept.")]

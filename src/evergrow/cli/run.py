@@ -75,7 +75,9 @@ def run(
 
 @app.command("continue", cls=ManyFiles)
 def continue_(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder, or a hub id.")],
+    model: Annotated[
+        str, typer.Argument(help="A run, a Hugging Face model folder, a GGUF file or a hub id.")
+    ],
     tokens: Tokens,
     name: Annotated[str, typer.Option(help="The new stage's name (and a new run's).")],
     data: Annotated[
@@ -100,6 +102,10 @@ def continue_(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key.path=value of the new recipe or stage.")
     ] = None,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Measure how far the data lies off, propose; write nothing."),
+    ] = False,
     runs: Runs = RUNS,
     opens: Opens = False,
 ) -> None:
@@ -117,7 +123,7 @@ def continue_(
             raise InputError(f"--peak-lr and --evaluate: {model} is a run and has its own")
         if replay is not None:
             changes["replay.fraction"] = replay
-        carried = _continue_run(Path(model), data or [], tokens, name, changes, mixed, opens)
+        _continue_run(Path(model), data or [], tokens, name, changes, mixed, opens, dry)
     else:
         if new:
             raise InputError(f"--new: {model} has no run, so it has read no files yet")
@@ -125,10 +131,9 @@ def continue_(
             raise InputError(f"--replay: {model} has no run, so there is no old data to replay")
         if peak_lr is not None:
             changes["schedule.peak_lr"] = peak_lr
-        carried = _continue_model(
-            model, data or [], tokens, name, runs, changes, evaluate or [], mixed, opens
+        _continue_model(
+            model, data or [], tokens, name, runs, changes, evaluate or [], mixed, opens, dry
         )
-    _show(carried)
 
 
 def _continue_run(
@@ -139,15 +144,22 @@ def _continue_run(
     changes: Settings,
     mixed: "Mix | None",
     opens: bool,
-) -> "Carried":
+    dry: bool,
+) -> None:
     from evergrow.flow.find import find_run
 
     find_run(run)
+    if dry:
+        from evergrow.cli.ahead import show_ahead_of_run
+
+        show_ahead_of_run(run, data, tokens, name, changes, mixed)
+        return
     from evergrow.flow.verbs import continue_run  # after what was typed: its mistakes need no torch
 
     with watching() as listener:
         tell_page(listener, opens)
-        return continue_run(run, data, tokens, name, listener, changes, mixed)
+        carried = continue_run(run, data, tokens, name, listener, changes, mixed)
+    _show(carried)
 
 
 def _continue_model(
@@ -160,18 +172,28 @@ def _continue_model(
     evaluate: list[str],
     mixed: "Mix | None",
     opens: bool,
-) -> "Carried":
+    dry: bool,
+) -> None:
     from evergrow.flow.asked import refuse_no_rate
     from evergrow.models.find import find_model, refuse_no_path
 
     refuse_no_path(model)
-    refuse_no_rate(model, changes)
+    if not dry:
+        refuse_no_rate(model, changes)
     find_model(model)
+    if dry:
+        from evergrow.cli.ahead import show_ahead_of_model
+
+        show_ahead_of_model(model, data, tokens, name, runs, changes, evaluate, mixed)
+        return
     from evergrow.flow.first_stage import continue_model
 
     with watching() as listener:
         tell_page(listener, opens)
-        return continue_model(model, data, tokens, name, runs, listener, changes, evaluate, mixed)
+        carried = continue_model(
+            model, data, tokens, name, runs, listener, changes, evaluate, mixed
+        )
+    _show(carried)
 
 
 @app.command()
@@ -222,6 +244,12 @@ def show_plan(plan: "Plan") -> None:
     for arm in plan.arms:
         for stage in arm.stages:
             _show_growth(arm.arm, stage)
+            if stage.num_trained is not None:
+                console.print(
+                    f"{arm.arm}: {stage.name} trains adapters alone, {stage.num_trained:,} "
+                    f"parameters of {stage.num_parameters:,}",
+                    soft_wrap=True,
+                )
     console.print(
         f"{plan.num_parameters:,} parameters; "
         f"memory to train about {megabytes(plan.memory_bytes)}; "

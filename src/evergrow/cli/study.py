@@ -10,8 +10,8 @@ from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = (
-    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), soup (7), "
-    "growth-bert (15) or growth (16)."
+    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), soup (7), growth (16), "
+    "growth-bert (15), microanneal (4), microanneal-full (11) or rewarm-probe (9)."
 )
 
 
@@ -22,7 +22,7 @@ def study(
         list[str] | None,
         typer.Argument(
             help="key.path=value of its recipe; data.SOURCE=GLOB for your own files, data=GLOB "
-            "for your own pictures."
+            "for your own pictures; target.NAME=GLOB and from=MODEL for microanneal."
         ),
     ] = None,
     modality: Annotated[str, typer.Option(help="What the question is asked of: text, image.")] = (
@@ -39,7 +39,7 @@ def study(
     from evergrow.studies import find_study
 
     settings = settings_of(overrides)
-    asked = find_study(name, modality, settings.pop("data", None))
+    asked = find_study(name, modality, settings)
     from evergrow.studies.harness import carry_out_study, study_recipe
     from evergrow.studies.table import claims_table, numbers_table, what_is_missing
 

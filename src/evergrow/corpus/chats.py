@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from evergrow.corpus.config import ChatSourceConfig
 from evergrow.corpus.files import SourceFile, described
 from evergrow.corpus.globs import match_files
 from evergrow.corpus.hashes import Hashes
+from evergrow.corpus.installed import library, library_files
 from evergrow.corpus.quarantine import Quarantine
+from evergrow.corpus.questions import module_of, questions
 from evergrow.corpus.unpack import open_unpacked, read_lines
 from evergrow.errors import InputError
 
@@ -34,8 +37,17 @@ class NoChat(Exception):
 
 
 def chat_files(config: ChatSourceConfig, base: Path, source: str) -> list[SourceFile]:
-    """The files that a source's globs name; raises InputError for what is missing or empty."""
-    return described(match_files(config.chats, base, source).files, base, Hashes({}, {}))
+    """The files of a source, below ``base_of`` it; raises InputError for what is missing."""
+    if config.installed:
+        files = {file.path: None for file in library_files()}
+    else:
+        files = match_files(config.chats, base, source).files
+    return described(files, base_of(config, base), Hashes({}, {}))
+
+
+def base_of(config: ChatSourceConfig, base: Path) -> Path:
+    """What the names of a source's files are relative to; ``base`` is the recipe's folder."""
+    return library() if config.installed else base
 
 
 def read_chats(
@@ -47,7 +59,7 @@ def read_chats(
     """
     num_chats = 0
     for file in files:
-        for place, row in _rows(file):
+        for place, row in _questions(file) if config.installed else _rows(file):
             try:
                 messages = chat_of(row, config)
             except NoChat as bad:
@@ -80,6 +92,15 @@ def _rows(file: SourceFile) -> Iterator[tuple[int, Any]]:
         for line in read_lines(stream):
             if line.data.strip():
                 yield line.offset, _parsed(line.data)
+
+
+def _questions(file: SourceFile) -> Iterator[tuple[int, Any]]:
+    """A row a question of a module; one that does not parse here has none."""
+    with suppress(SyntaxError, UnicodeDecodeError):
+        found = questions(Path(str(file.path)).read_bytes(), module_of(file.name))
+        for place, (prompt, completion) in enumerate(found):
+            turns = zip(("user", "assistant"), (prompt, completion), strict=True)
+            yield place, {"messages": [{"role": r, "content": text} for r, text in turns]}
 
 
 def _parsed(data: bytes) -> Any:

@@ -134,7 +134,12 @@ class ChatSourceConfig(Config):
     form: ClassVar[Literal["examples"]] = "examples"
 
     chats: OneOrMore = Field(
-        min_length=1, description="Globs of JSONL or Parquet files, relative to the recipe's folder"
+        default=[],
+        description="Globs of JSONL or Parquet files, relative to the recipe's folder",
+    )
+    installed: Literal["questions"] | None = Field(
+        default=None,
+        description="Instead of files: what functions of the standard library do, as they say",
     )
     messages_field: str = Field(
         default="messages", description="Field of the turns: a list of {role, content}"
@@ -151,6 +156,12 @@ class ChatSourceConfig(Config):
     max_epochs: Annotated[float, Field(gt=0)] = Field(
         default=4, description="Refuse to read the source more often"
     )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ChatSourceConfig":
+        if bool(self.chats) == (self.installed is not None):
+            raise ValueError("give chats (globs of files) or installed: questions, one of the two")
+        return self
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "ChatSourceConfig":

@@ -23,6 +23,8 @@ MAX_CONTROLS = 0.03  # of bytes; noise has 10 %, compressed data too, text none 
 MIN_NULS_UTF16 = 0.3  # of every second byte: where at least so many characters are Latin
 _CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\f\r\x0e\x0f\x1b")) + b"\x7f"
 _SHIFTS = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
+KOREAN = "cp949"  # reads all that is EUC-KR
+MIN_HANGUL = 0.8  # of letters beyond ASCII; Korean prose has .95 and more, Chinese read so half
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LFS_POINTERS = "Git LFS pointers"
 MARKS = {
@@ -168,9 +170,14 @@ def _in(encoding: str, reason: str) -> Fault:
 
 
 def _guessed(data: bytes) -> str | None:
-    """By resiliparse, where it is installed; never wrong by more than an error message."""
+    """Korean by its letters, others by resiliparse, where it is installed: to it Korean is UTF-8.
+
+    Never wrong by more than an error message.
+    """
     if len(data) < MIN_GUESSED_BYTES:
         return None
+    if _is_korean(data):
+        return KOREAN
     try:
         from resiliparse.parse.encoding import detect_encoding  # pyright: ignore
     except ImportError:
@@ -179,6 +186,22 @@ def _guessed(data: bytes) -> str | None:
     if encoding is None or codecs.lookup(encoding).name in ("utf-8", "ascii"):
         return None
     return encoding
+
+
+def _is_korean(data: bytes) -> bool:
+    """Whether bytes are EUC-KR, or Windows' larger form of it: most letters are Hangul syllables.
+
+    Chinese and Japanese read so are half Hangul, half Hanja; of damaged UTF-8 few letters are
+    either.
+    """
+    try:
+        text = codecs.getincrementaldecoder(KOREAN)().decode(data)
+    except UnicodeDecodeError:
+        return False
+    letters = [letter for letter in text if letter.isalpha()]
+    others = sum(not letter.isascii() for letter in letters)
+    syllables = sum("\uac00" <= letter <= "\ud7a3" for letter in letters)
+    return syllables > max(MIN_HANGUL * others, len(letters) / 2)
 
 
 @final

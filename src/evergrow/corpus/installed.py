@@ -66,10 +66,11 @@ def installed_path(kind: Installed, name: str) -> Path:
 
     Raises InputError for a name that leads out of the packages or the library.
     """
-    return inside(_library() if kind == "python" else _package("torch").parent, name)
+    return inside(library() if kind == "python" else _package("torch").parent, name)
 
 
-def _library() -> Path:
+def library() -> Path:
+    """Where the standard library lies."""
     return Path(sysconfig.get_paths()["stdlib"])
 
 
@@ -97,8 +98,9 @@ def _english_files() -> list[InstalledFile]:
     return _ordered(descriptions, root) + _ordered(modules, root)
 
 
-def _python_files() -> list[InstalledFile]:
-    root = _library()
+def library_files() -> list[InstalledFile]:
+    """The modules of the standard library, in an order fixed by a hash of their names."""
+    root = library()
     modules = root.rglob("*.py")
     return _ordered(
         (p for p in modules if not LEFT_OUT_OF_LIBRARY & set(p.relative_to(root).parts)), root
@@ -119,7 +121,7 @@ def docstrings(code: bytes) -> Iterator[str]:
     """
     if sum(map(len, code.split(b'"""')[1::2])) < MIN_QUOTED_FRACTION * len(code):
         return
-    for node in _definitions(_parsed(code)):
+    for node in _definitions(parsed(code)):
         text = ast.get_docstring(node)
         if text and len(text) >= MIN_PROSE_CHARACTERS and _is_prose(text):
             yield text.rstrip() + "\n"
@@ -135,7 +137,8 @@ def _definitions(tree: ast.Module) -> Iterator[_WithDocstring]:
             waiting += reversed(node.body)
 
 
-def _parsed(code: bytes) -> ast.Module:
+def parsed(code: bytes) -> ast.Module:
+    """The syntax tree, without the warnings that other people's code gives."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # other people's invalid escapes
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -164,7 +167,7 @@ def without_docstrings(code: bytes) -> Iterator[str]:
     for line in code.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     spans = []
-    for node in ast.walk(_parsed(code)):
+    for node in ast.walk(parsed(code)):
         if not isinstance(node, _WithDocstring) or ast.get_docstring(node, clean=False) is None:
             continue
         literal = node.body[0]
@@ -201,6 +204,6 @@ KINDS: dict[
     Installed, tuple[Callable[[], list[InstalledFile]], Callable[[bytes], Iterator[str]]]
 ] = {
     "english": (_english_files, _english),
-    "python": (_python_files, without_docstrings),
+    "python": (library_files, without_docstrings),
     "cpp": (_header_files, header),
 }

@@ -12,7 +12,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from evergrow.corpus.changes import differences
-from evergrow.corpus.chats import Chat, Message, NoChat, chat_files, read_chats
+from evergrow.corpus.chats import Chat, Message, NoChat, base_of, chat_files, read_chats
 from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.records import FileRecord
@@ -81,7 +81,8 @@ def _settings(config: ChatSourceConfig, held_out: HeldOutConfig | None) -> Setti
 def _changed_files(
     name: str, config: ChatSourceConfig, base: Path, recorded: list[FileRecord]
 ) -> list[str] | None:
-    if not any((base / file.path).exists() for file in recorded):
+    root = base_of(config, base)
+    if not any((root / file.path).exists() for file in recorded):
         return None
     now = {file.name: file.record() for file in chat_files(config, base, name)}
     return differences(now, recorded)

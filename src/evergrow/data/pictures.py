@@ -17,7 +17,7 @@ from evergrow.data.prepared import (
     remove_left_overs,
     stands,
 )
-from evergrow.disk import new_folder, write_file
+from evergrow.disk import new_folder, read_object, sealed, write_file
 from evergrow.errors import InputError
 from evergrow.images.audit import Entry, audit, difference_hash, entry, fault, repeats
 from evergrow.images.config import ImageSourceConfig
@@ -33,7 +33,7 @@ from evergrow.made import Settings
 from evergrow.stream.pictures import PictureSource, write_pictures
 
 NO_TOKENIZER = "pictures"  # stands where the keys of text hold the tokenizer's hash
-VERSION = 5  # raise by hand when the same files and settings would give other bytes
+VERSION = 6  # raise by hand when the same files and settings would give other bytes
 DIGITS = 3  # the same for the digits, whose bytes stay when only files are read otherwise
 SAID = 5  # unreadable pictures named on the screen
 SAID_PAIRS = 20  # equal pictures named there
@@ -161,14 +161,15 @@ def _write_audit(
 ) -> None:
     """The audit of all sources, unless the one that is there is of the same data."""
     path = data / "audit.json"
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("keys") == keys:
+    way_out = "delete it and it is made again"
+    if path.exists() and read_object(path, way_out).get("keys") == keys:
         return
     own = [e for name, p in paths.items() for e in entries.get(name) or stored_entries(p)]
     manifests = {name: PictureSource.open(p).manifest for name, p in paths.items()}
     elsewhere = {name: m.get("on_other_side", 0) for name, m in manifests.items()}
     told = {name: SourceTold.model_validate(m.get("told", {})) for name, m in manifests.items()}
     found = audit(own, elsewhere, told).model_copy(update={"keys": keys})
-    write_file(path, json.dumps(found.to_data(), indent=1) + "\n")
+    write_file(path, json.dumps(sealed(found.to_data()), indent=1) + "\n")
 
 
 def stored_entries(folder: Path) -> list[Entry]:

@@ -33,7 +33,7 @@ from evergrow.data.prepared import (
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.made import Made, Settings, chosen
-from evergrow.models.save import save_tokenizer
+from evergrow.models.save_tokenizer import save_tokenizer
 from evergrow.stream.config import TokenizerConfig
 from evergrow.stream.shards import TokenSource, read_manifest
 from evergrow.stream.tokenizer import (

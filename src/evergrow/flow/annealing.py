@@ -152,7 +152,8 @@ def _anneal(run: Run, planned: _Planned, release: Path, listener: Listener) -> N
     )
     checkpoints.drop_leg(work.run, planned.index, "branch")
     stages = list(work.run.manifest.stages)
-    stages[planned.index] = record.model_copy(update={"offsets": work.run.offsets()})
+    ends = {"offsets": work.run.offsets(), "digests": work.run.digests()}
+    stages[planned.index] = record.model_copy(update=ends)
     work.run.save(stages=stages, branches=[*work.run.manifest.branches, found])
 
 

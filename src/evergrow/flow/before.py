@@ -9,15 +9,18 @@ from typing import Any
 import torch
 
 from evergrow.errors import EvergrowError, InputError
-from evergrow.flow.misfits import first_config, refuse_misfits
+from evergrow.flow.misfits import first_config, outlined, refuse_misfits
 from evergrow.flow.plan import lay_schedule
 from evergrow.flow.units import Unit
 from evergrow.grow.fields import sizes
 from evergrow.grow.plan import plan_growth
 from evergrow.images.config import ImageSourceConfig
+from evergrow.lineage import refuse_changed
+from evergrow.models.config import kind_of_preset
 from evergrow.models.families import family_of
 from evergrow.models.find import find_model
 from evergrow.models.load import empty_model
+from evergrow.models.lora import adapted_layers, refuse_without_peft
 from evergrow.models.soup import refuse_statistics
 from evergrow.models.weights import read_slots
 from evergrow.recipe import Recipe
@@ -45,6 +48,7 @@ def refuse_early(root: Path, units: Sequence[Unit]) -> None:
             _refuse_models(unit.recipe)
             _refuse_statistics(unit.recipe)
             _refuse_moments(unit.recipe)
+            _refuse_adapters(unit.recipe)
             _refuse_growths(unit)
         refuse_misfits(unit.recipe, root / unit.folder, num_begun)
 
@@ -70,6 +74,24 @@ def _refuse_packages(recipe: Recipe) -> None:
         )
 
 
+def _refuse_adapters(recipe: Recipe) -> None:
+    """Raise InputError for adapters that cannot be made here, or on layers the model has not.
+
+    Of a model of pictures, which its sources decide, that is asked when it is there.
+    """
+    asked = [recipe.train_of(index).lora for index in range(len(recipe.stages))]
+    if all(lora is None for lora in asked):
+        return
+    refuse_without_peft("train.lora")
+    if recipe.of_pictures:
+        return
+    preset = recipe.model.preset
+    model = outlined(first_config(recipe), None if preset is None else kind_of_preset(preset))
+    for lora in asked:
+        if lora is not None:
+            adapted_layers(model, lora)
+
+
 def _refuse_devices(recipe: Recipe) -> None:
     for index in range(len(recipe.stages)):
         try:
@@ -84,7 +106,7 @@ def _refuse_models(recipe: Recipe) -> None:
     if recipe.model.from_ is not None and not recipe.model.from_.endswith(".safetensors"):
         outside.append(recipe.model.from_)
     for source in outside:
-        find_model(source)
+        refuse_changed(find_model(source))
 
 
 def _refuse_statistics(recipe: Recipe) -> None:

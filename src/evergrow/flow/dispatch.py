@@ -20,6 +20,8 @@ from evergrow.stage.legs import carry_out_stage
 
 def train_units(root: Path, num_workers: int, units: list[Unit], listener: Listener) -> Carried:
     """Train what is not done yet, then write the summary and the report."""
+    for unit in units:
+        checkpoints.reopen_without_release(Run(root / unit.folder))
     listener = counting(_trained(root, units), listener)
     try:
         left = _num_sharing(root, units)

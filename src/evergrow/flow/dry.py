@@ -21,6 +21,7 @@ from evergrow.run import Counts, Manifest, Run, StageRecord, root_of
 from evergrow.schedules import Segment, rate
 from evergrow.scores.opening import Opened
 from evergrow.stage.architecture import architecture, lay_out, plan_before
+from evergrow.stage.beginning import adapt
 from evergrow.stage.checkpoints import branch_points
 from evergrow.stage.counts import count
 from evergrow.stage.flops import counts_of, stage_flops
@@ -37,7 +38,8 @@ class StagePlan:
     """One stage of one arm: its steps, what it reads, and its learning rate as points.
 
     ``growth`` are the verdicts on the axes that the model grows along before it; ``flops`` are
-    those of the trunk, ``num_parameters`` those of the model trained in it.
+    those of the trunk, ``num_parameters`` those of the model trained in it, ``num_trained`` those
+    of its adapters where only these are.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StagePlan:
     reads: dict[str, int]
     rates: list[float]
     num_parameters: int
+    num_trained: int | None
     flops: float
     growth: tuple[AxisVerdict, ...]
 
@@ -132,7 +135,8 @@ def _sizes(
 ) -> tuple[Manifest, list[tuple[AxisVerdict, ...]]]:
     """The Run's manifest with the counts of every stage's model, and the verdicts of its growths.
 
-    ``known`` gets the memory in bytes of a step of each config.json, measured once for all arms.
+    ``known`` gets the memory in bytes of a step of each config.json and its adapters, measured once
+    for all arms.
     """
     first, manifest = run.folder / "model", run.manifest
     if not (first / "config.json").exists():
@@ -146,10 +150,12 @@ def _sizes(
         folder = architecture(run.folder, recipe, index)
         text = (folder / "config.json").read_text(encoding="utf-8")
         model = empty_model(folder)
+        records.append(record.model_copy(update={"model": count(recipe, index, model)}))
+        text += "" if train.lora is None else train.lora.model_dump_json()
         if text not in known:
+            adapt(run, recipe, index, model)
             windows = train.micro_batch_size or train.batch_size
             known[text] = training_bytes(model, windows, train.sequence_length)
-        records.append(record.model_copy(update={"model": count(recipe, index, model)}))
         grows = record.grow is not None
         verdicts.append(plan_before(run, recipe, index).verdicts if grows else ())
     return run.manifest.model_copy(update={"stages": records}), verdicts
@@ -208,6 +214,7 @@ def _stage(
         reads={source.rsplit("-", 1)[0]: seen.tokens for source, seen in record.seen.items()},
         rates=[rate(segments, place) for place in places],
         num_parameters=counts.num_parameters,
+        num_trained=counts.num_trained,
         flops=flops,
         growth=growth,
     )

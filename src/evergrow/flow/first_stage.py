@@ -43,6 +43,22 @@ def continue_model(
     its moments. ``evaluate`` globs are measured before and after, never trained on: the old skills.
     ``mix`` is learnt beside ``data``, and measured: there is no replay of what was never seen here.
     """
+    made = first_recipe(model, data, tokens, name, listener, settings, evaluate, mix)
+    _refuse_taken(runs / name, made)
+    return carry_out(made, runs, Path.cwd(), listener)
+
+
+def first_recipe(
+    model: str,
+    data: Sequence[str],
+    tokens: int,
+    name: str,
+    listener: Listener,
+    settings: Mapping[str, Any],
+    evaluate: Sequence[str] = (),
+    mix: Mix | None = None,
+) -> Recipe:
+    """The recipe by which ``continue_model`` goes on; raises InputError as it does."""
     refuse_no_rate(model, settings)
     folder = find_model(model)
     if said := left_behind(folder):
@@ -54,7 +70,8 @@ def continue_model(
             "recipe whose sources have images and whose model.from is this folder (docs/images.md)"
         )
     asks_rate = "schedule.peak_lr" not in settings
-    given = {**_brought(folder, loaded, asks_rate, listener), **settings}
+    trains_all = not any(key.startswith("train.lora") for key in settings)
+    given = {**_brought(folder, loaded, asks_rate, trains_all, listener), **settings}
     if "schedule.peak_lr" not in given:
         raise no_rate(model)
     window = context_window(loaded) or SEQUENCE_LENGTH
@@ -66,15 +83,20 @@ def continue_model(
             **({general: {"files": absolute(mix.globs)}} if mix else {}),
             **({old: {"files": absolute(evaluate)}} if evaluate else {}),
         },
-        "model": {"from": str(folder.resolve()) if Path(model).is_dir() else model},
+        "model": {"from": _from(model, folder)},
         "train": {"sequence_length": min(window, SEQUENCE_LENGTH), "batch_size": BATCH_SIZE},
         "schedule": {"kind": "infinite"},
         "stages": [{"name": name, **mixed(name, general, mix), "tokens": tokens}],
         "evaluate": {"sources": [old] if evaluate else []},
     }
-    made = decode_recipe(watched(recipe, tokens), given)
-    _refuse_taken(runs / name, made)
-    return carry_out(made, runs, Path.cwd(), listener)
+    return decode_recipe(watched(recipe, tokens), given)
+
+
+def _from(model: str, folder: Path) -> str:
+    """The model in words that hold wherever the recipe lies."""
+    if Path(model).expanduser().is_file():
+        return str(Path(model).expanduser().resolve())
+    return str(folder.resolve()) if Path(model).is_dir() else model
 
 
 def _refuse_taken(root: Path, asked: Recipe) -> None:
@@ -118,31 +140,37 @@ def absolute(globs: Sequence[str]) -> list[str]:
 
 
 def _brought(
-    folder: Path, model: PreTrainedModel, asks_rate: bool, listener: Listener
+    folder: Path, model: PreTrainedModel, asks_rate: bool, trains_all: bool, listener: Listener
 ) -> dict[str, Any]:
     """What a checkpoint of Hugging Face's Trainer says of optimiser and, if asked, rate.
 
-    Empty for another model. Says what of it is used, and why something is not.
+    Moments are taken if the stage ``trains_all``: adapters have none yet. Empty for another model.
+    Says what of it is used, and why something is not.
     """
     if not is_trainer_checkpoint(folder):
         return {}
-    found: dict[str, Any] = {}
-    try:
-        adam = trainer_moments(folder, model).settings
-        found["model.optimizer"] = "trainer"
-        found |= {f"train.optimizer.{key}": value for key, value in adam.model_dump().items()}
-        listener.say(
-            f"{folder.name}: Trainer's moments are used, with its betas {adam.beta1:g} and "
-            f"{adam.beta2:g} and decay {adam.weight_decay:g}"
-        )
-    except InputError as error:
-        listener.say(f"{error}; the optimiser begins anew")
+    found = _moments_of(folder, model, listener) if trains_all else {}
     rate = _rate_of(folder, listener) if asks_rate else None
     if rate is not None:
         found["schedule.peak_lr"] = rate
         if "model.optimizer" in found:
             found["schedule.warmup"] = 0.0  # nothing has to fill, and the rate is the one of then
     return found
+
+
+def _moments_of(folder: Path, model: PreTrainedModel, listener: Listener) -> dict[str, Any]:
+    """The settings of a Trainer's optimiser, whose moments are taken; empty where none fit."""
+    try:
+        adam = trainer_moments(folder, model).settings
+    except InputError as error:
+        listener.say(f"{error}; the optimiser begins anew")
+        return {}
+    listener.say(
+        f"{folder.name}: Trainer's moments are used, with its betas {adam.beta1:g} and "
+        f"{adam.beta2:g} and decay {adam.weight_decay:g}"
+    )
+    settings = {f"train.optimizer.{key}": value for key, value in adam.model_dump().items()}
+    return {"model.optimizer": "trainer", **settings}
 
 
 def _rate_of(folder: Path, listener: Listener) -> float | None:

@@ -31,9 +31,15 @@ WINDOW = 256  # positions; less where the model has fewer
 MASKED_SHARE = 0.15  # BERT, arXiv 1810.04805 section 3.1
 
 
-def plan(source: str | Path, grow: GrowConfig) -> dict[str, Any]:
-    """The verdict on each axis, changed fields and costs; reads config.json and headers only."""
-    outlook = look_ahead(find_model(source), grow)
+def plan(source: str | Path, grow: GrowConfig, data: Sequence[str] = ()) -> dict[str, Any]:
+    """The verdict on each axis, changed fields and costs; reads config.json and headers only.
+
+    Where the model shrinks, ``data`` is text that it reads to choose what goes.
+    """
+    folder = find_model(source)
+    outlook = look_ahead(folder, grow, read_batches(folder, data)[::2])
+    if data and outlook.plan.pruning is None:
+        raise InputError("--data: a growth is planned without text; leave --data out")
     return plan_record(outlook.plan, outlook.before, outlook.after)
 
 

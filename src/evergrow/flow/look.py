@@ -12,7 +12,7 @@ from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
 from evergrow.flow.find import find_root, find_run, last_done
-from evergrow.lineage import Measured, read_node
+from evergrow.lineage import FILE, Measured, read_node
 from evergrow.models.describe import context_window
 from evergrow.models.find import find_model
 from evergrow.models.kind import OF_PICTURES, kind_of
@@ -69,7 +69,11 @@ def _evaluate_release(run: Run, folder: Path) -> list[Measured]:
     root = find_root(run.folder)
     opened = Opened.at(recipe, root, manifest.data, manifest.start.kind, manifest.seed)
     node = read_node(folder)
-    assert node is not None, "a release of a run has its node"
+    if node is None:
+        raise InputError(
+            f"{folder / FILE}: missing, or not of this evergrow's format; restore the folder from "
+            "a copy, or say with --data on which files to measure"
+        )
     return measure_release(
         opened, root, node.key, lambda: load_model(folder), False, lambda sentence: None
     )

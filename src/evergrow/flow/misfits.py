@@ -10,8 +10,8 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from evergrow.errors import InputError
 from evergrow.models.config import kind_of_preset
 from evergrow.models.describe import context_window
+from evergrow.models.find import find_model
 from evergrow.models.kind import KINDS, Kind, kind_of_architecture
-from evergrow.models.load import find_model
 from evergrow.models.presets import PRESETS
 from evergrow.models.quiet import undisturbed
 from evergrow.recipe import Recipe
@@ -57,7 +57,7 @@ def refuse_misfits(recipe: Recipe, folder: Path, num_begun: int) -> None:
     is_kept = (kept / "config.json").exists()
     config = AutoConfig.from_pretrained(kept) if is_kept else first_config(recipe)
     preset = recipe.model.preset
-    own = _outlined(config, None if preset is None else kind_of_preset(preset))
+    own = outlined(config, None if preset is None else kind_of_preset(preset))
     window = context_window(own) if preset is None else _positions(own)
     for stage in stages:
         if window is not None and stage.length > window:
@@ -77,7 +77,7 @@ def _asked(recipe: Recipe, index: int) -> _Asked:
     return _Asked(recipe.stages[index].name, length, model)
 
 
-def _outlined(config: PreTrainedConfig, kind: Kind | None = None) -> PreTrainedModel:
+def outlined(config: PreTrainedConfig, kind: Kind | None = None) -> PreTrainedModel:
     """The model of a configuration without any weights."""
     architecture = next(iter(config.architectures or []), "")
     found = kind or kind_of_architecture(architecture) or "causal"
@@ -93,7 +93,7 @@ def _positions(model: PreTrainedModel) -> int | None:
 
 def _refuse_other_shape(stage: _Asked, own: PreTrainedModel) -> None:
     source = find_model(str(stage.model))
-    other = _outlined(AutoConfig.from_pretrained(source, local_files_only=True))
+    other = outlined(AutoConfig.from_pretrained(source, local_files_only=True))
     mine, its = _shapes(own), _shapes(other)
     differing = [n for n in [*mine, *its] if mine.get(n) != its.get(n)]
     if differing:

@@ -4,7 +4,6 @@ While it trains they are made by a process of their own, which imports no torch:
 a second costs training none.
 """
 
-import json
 import multiprocessing
 import signal
 import time
@@ -16,6 +15,7 @@ from typing import Any, final
 
 from evergrow.errors import EvergrowError
 from evergrow.report import write_report
+from evergrow.report.folder import has_runs, read_run_folder
 from evergrow.stage.summary import Summary, write_summary
 
 EVERY = 15.0  # seconds between refreshed pages
@@ -38,11 +38,9 @@ def write_pages(root: Path, status: str) -> Carried:
 
 def write_pages_again(root: Path) -> Path:
     """``report.html`` from the scores as they are now, also of corpora alone; returns its path."""
-    path = root / "summary.json"
-    if not path.exists():
+    if not has_runs(root):
         return write_report(root)
-    status = json.loads(path.read_text(encoding="utf-8"))["status"]
-    return write_pages(root, status).report
+    return write_pages(root, read_run_folder(root).status).report
 
 
 @final

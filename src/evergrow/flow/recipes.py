@@ -288,9 +288,9 @@ def start_of(unit: Unit, tokenizer: str, known: Manifest | None) -> Start:
     try:
         kind, loaded = model_facts(source, recipe.of_pictures, bool(recipe.model.optimizer))
     except InputError:
-        if known is None:
+        if known is None or not _is_gone(source):
             raise
-        return known.start  # it is gone, and no stage needs it again
+        return known.start  # and no stage needs it again
     start = Start(source=source, kind=kind, key=start_key(recipe, unit.seed, tokenizer, loaded))
     if known is not None and known.start.key != start.key and _same_model(known, recipe):
         raise InputError(
@@ -298,6 +298,14 @@ def start_of(unit: Unit, tokenizer: str, known: Manifest | None) -> Start:
             f"this run began with them; restore them, {WAYS_OUT}"
         )
     return start
+
+
+def _is_gone(source: str) -> bool:
+    try:
+        find_model(source)
+    except InputError:
+        return True
+    return False
 
 
 def _same_model(known: Manifest, recipe: Recipe) -> bool:

@@ -68,10 +68,9 @@ def stage_keys(
         if places := recipe.ingredients_of(index):
             keys.append(soup_key([keys[place] for place in places]))
             continue
-        if (made_of := recipe.soup_of(index)) is not None:
-            stage = stage.model_copy(update={"name": recipe.stages[made_of].name})
         settings = {
             **chosen(stage, {"from_", "data", "mixture", "train", "schedule", "replay"}),
+            "name": recipe.keyed_name(index),
             "seed": seed,
             "train": chosen(recipe.train_of(index), TrainConfig.RESOURCES | {"objective"}),
             "objective": chosen(objectives[index]),

@@ -43,6 +43,19 @@ def continue_run(
     more goes on with a stage that was interrupted, and leaves one that is done.
     Raises InputError when the stage's name is taken, and what carrying out refuses.
     """
+    root, old, recipe = stage_after(folder, data, tokens, stage, settings or {}, mix)
+    return _carry_on(root, old, recipe, listener)
+
+
+def stage_after(
+    folder: Path,
+    data: Sequence[str],
+    tokens: int,
+    stage: str,
+    settings: Mapping[str, Any],
+    mix: Mix | None,
+) -> tuple[Path, Unit, Recipe]:
+    """The recipe's folder, the Run as it is, and its recipe with what ``continue_run`` adds."""
     run = find_run(folder)
     root = find_root(run.folder)
     old = unit_of(run, root)
@@ -58,9 +71,9 @@ def continue_run(
         sources[general] = {"files": absolute(mix.globs)}
     word = "images" if old.recipe.of_pictures else "tokens"
     added: dict[str, Any] = {"name": stage, **mixed(stage, general, mix), word: tokens}
-    for path, value in (settings or {}).items():
+    for path, value in settings.items():
         added = override(added, path, value)
-    return _carry_on(root, old, _with_stage(old.recipe, run, added, sources, tokens), listener)
+    return root, old, _with_stage(old.recipe, run, added, sources, tokens)
 
 
 def _sources_of(recipe: Recipe, stage: str) -> set[str]:

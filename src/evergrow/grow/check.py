@@ -286,6 +286,12 @@ def _on_text(
             grown = run(large, batch, torch.float32).outputs
             sums.add(of_source.result().outputs, grown, batch.targets)
     record: dict[str, float | int] = {**sums.result().record()}
+    num_bytes = sum(batch.num_bytes for batch in texts)
+    if small.model.can_generate() and num_bytes:
+        tokens_a_byte = sums.sums["targets"] / num_bytes
+        for which in ("source", "grown"):
+            bits = record[f"{which}_loss"] / math.log(2)
+            record[f"{which}_bits_per_byte"] = bits * tokens_a_byte
     record["num_tokens"] = sum(batch.inputs["input_ids"].numel() for batch in texts)
     return record
 

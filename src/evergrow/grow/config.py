@@ -32,8 +32,18 @@ class Experts(Config):
         return self
 
 
+def numbers_in(ranges: str) -> list[int]:
+    """0 1 2 5 of ``0-2,5``."""
+    parts = [part.partition("-") for part in ranges.split(",")]
+    return [
+        number
+        for first, dash, last in parts
+        for number in range(int(first), int(last if dash else first) + 1)
+    ]
+
+
 class GrowConfig(Config):
-    """A larger size for any of the axes, and the operators that lead there."""
+    """Another size for any of the axes, and the operators that lead there."""
 
     to: dict[Axis, PositiveCount] = Field(
         default={}, description="axis: new size; an axis not named keeps its size"
@@ -103,14 +113,7 @@ class GrowConfig(Config):
     @property
     def order(self) -> list[int] | None:
         """The source's blocks in the order that ``layers`` says; None where it says nothing."""
-        if self.layers is None:
-            return None
-        ranges = [part.partition("-") for part in self.layers.split(",")]
-        return [
-            block
-            for first, dash, last in ranges
-            for block in range(int(first), int(last if dash else first) + 1)
-        ]
+        return None if self.layers is None else numbers_in(self.layers)
 
     @property
     def noise_ratio(self) -> float:

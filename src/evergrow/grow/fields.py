@@ -11,6 +11,12 @@ from evergrow.models.skeleton import settings_of
 
 Sizes = dict[str, int]
 
+# Axes that do not shrink, and what does.
+_WHOLE = {
+    "head_dim": "heads go whole, so set heads",
+    "vocab": "rows go by another tokenizer",
+}
+
 # Fields of config.json that mean the same at every size; they are carried as they are.
 _CARRIED = """
     _name_or_path _attn_implementation architectures model_type transformers_version dtype
@@ -102,9 +108,9 @@ def grown_sizes(family: Family, before: Sizes, to: Mapping[str, int]) -> Sizes:
     for axis, size in to.items():
         if axis not in before or axis not in family.fields:
             raise InputError(f"{axis}={size}: {family.name} has no such axis; leave it out")
-        if size < before[axis]:
+        if size < before[axis] and axis in _WHOLE:
             raise InputError(
-                f"{axis}={size}: smaller than the source's {before[axis]}; growth only enlarges"
+                f"{axis}={size}: smaller than the source's {before[axis]}; {_WHOLE[axis]}"
             )
         after[axis] = size
     if "head_dim" not in family.fields:
@@ -125,7 +131,7 @@ def grown_sizes(family: Family, before: Sizes, to: Mapping[str, int]) -> Sizes:
             "heads"
         )
     if after == before:
-        raise InputError("to: every size is the source's already; name a larger one")
+        raise InputError("to: every size is the source's already; name another")
     return after
 
 
@@ -148,6 +154,11 @@ def _derive_heads(family: Family, before: Sizes, after: Sizes, to: Mapping[str, 
             f"heads={after['heads']}: does not divide hidden={hidden}; choose a divisor"
         )
     after["head_dim"] = hidden // after["heads"]
+    if after["head_dim"] > width and after["heads"] < before["heads"]:
+        raise InputError(
+            f"heads={after['heads']}: would make heads wider ({after['head_dim']} instead of "
+            f"{width}); {family.name} needs hidden={after['heads'] * width} for as few"
+        )
     if after["head_dim"] < width:
         raise InputError(
             f"heads={after['heads']}: would make heads narrower ({after['head_dim']} instead of "

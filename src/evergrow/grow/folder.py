@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from evergrow import lineage
 from evergrow.disk import new_folder
 from evergrow.errors import EvergrowError, InputError
 from evergrow.grow.card import grown_card
@@ -27,8 +26,10 @@ from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.grow.record import grown_node, growth_record, hashes_of, write_record
 from evergrow.grow.respell import Spelling, spelling
+from evergrow.grow.shrink import Keep, kept_by_text
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.grow.upcycle import upcycled
+from evergrow.lineage import refuse_changed, write_node
 from evergrow.models.skeleton import skeleton, split_parts, stored_names
 from evergrow.models.weights import SHARD_BYTES, write_weights
 
@@ -53,14 +54,15 @@ class Outlook:
     after: Cost
 
 
-def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
-    """Plan the growth of the model in ``folder``; touches no weights.
+def look_ahead(folder: Path, grow: GrowConfig, texts: Sequence[Batch] = ()) -> Outlook:
+    """Plan the growth of the model in ``folder``; touches no weights, but those of a model that
+    is to shrink: it reads ``texts``, so that what goes is what does least there.
 
     Raises InputError for whatever ``plan_growth`` refuses, and for weights that config.json or
     the family does not describe.
     """
     source = open_folder(folder)
-    given, plan = plan_of(source, grow)
+    given, plan = plan_of(source, grow, keep=partial(kept_by_text, source, texts))
     small, large = skeleton(source.config), skeleton(plan.target)
     _check_fit(small, {n: slot.shape for n, slot in source.slots.items()})
     shapes = {name: _grown(plan, given, name) for name in target_names(plan, given.slots)}
@@ -70,14 +72,14 @@ def look_ahead(folder: Path, grow: GrowConfig) -> Outlook:
 
 
 def plan_of(
-    source: Stored, grow: GrowConfig, tokenizer: Path | None = None
+    source: Stored, grow: GrowConfig, tokenizer: Path | None = None, keep: Keep | None = None
 ) -> tuple[Stored, GrowthPlan]:
     """What is grown, and how; ``tokenizer`` where that of ``grow`` lies elsewhere by now."""
     found = _spelling_of(source, grow, tokenizer)
     if grow.experts is None:
-        return source, plan_growth(source.config, grow, found)
+        return source, plan_growth(source.config, grow, found, keep=keep)
     given = upcycled(source, grow.experts, grow.seed)
-    return given, plan_growth(given.config, grow, found, source.config)
+    return given, plan_growth(given.config, grow, found, source.config, keep)
 
 
 def _spelling_of(source: Stored, grow: GrowConfig, tokenizer: Path | None) -> Spelling | None:
@@ -118,17 +120,19 @@ def grow_folder(
     """Write the grown model to ``folder``, verify it there, and return what growth.json says.
 
     Only one tensor and what it is made from are in memory at a time; the verification reads the
-    weights a module at a time. ``texts`` add loss and KL on text; ``again`` is that text by
-    ``grow.tokenizer``. Raises InputError for a folder
-    that is there, and EvergrowError for a full disk or for a grown model that is not what the plan
-    says; then nothing is left.
+    weights a module at a time. ``texts`` add loss and KL on text, and where the model shrinks every
+    second of them chooses what stays and the others are measured; ``again`` is that text by
+    ``grow.tokenizer``. Raises InputError for a folder that is there and for a source whose files
+    are not those its node recorded, and EvergrowError for a full disk or for a grown model that is
+    not what the plan says; then nothing is left.
     """
     if folder.exists():
         raise InputError(f"{folder}: is there already; choose another folder or delete it")
-    outlook = look_ahead(source, grow)
+    outlook = look_ahead(source, grow, texts[::2])
+    texts = measured(texts, outlook.plan)
     _check_space(folder, outlook)
     with ThreadPoolExecutor(1) as beside, new_folder(folder) as unfinished:
-        hashes = beside.submit(hashes_of, outlook.source)
+        hashes = beside.submit(_hashes_of, outlook.source)
         write_grown(outlook, unfinished, shard_bytes)
         widths = outlook.plan.outputs
         carry(source, unfinished, (widths.before, widths.after), grow.tokenizer is None)
@@ -150,11 +154,26 @@ def grow_folder(
         )  # fmt: skip
         write_record(unfinished, record)
         node = grown_node(source, grow, record, outlook.plan.spelling).to_data()
-        text = json.dumps(node, indent=2, sort_keys=True) + "\n"
-        (unfinished / lineage.FILE).write_text(text, encoding="utf-8")
         card = grown_card(source, record)
         (unfinished / "README.md").write_text(card, encoding="utf-8")
+        write_node(unfinished, node)
     return record
+
+
+def measured(texts: Sequence[Batch], plan: GrowthPlan) -> Sequence[Batch]:
+    """The texts that had no part in choosing what stays; raises InputError where none is left."""
+    if plan.pruning is None or not texts:
+        return texts
+    if len(texts) == 1:
+        raise InputError(
+            "--data: one half of the text chooses what stays and the other is measured; give more"
+        )
+    return texts[1::2]
+
+
+def _hashes_of(source: Stored) -> dict[str, str]:
+    refuse_changed(source.folder)
+    return hashes_of(source)
 
 
 def write_grown(outlook: Outlook, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:

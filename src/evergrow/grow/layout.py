@@ -8,6 +8,7 @@ from torch import Tensor
 
 from evergrow.errors import InputError
 from evergrow.grow.axes import AxisMap, joined, times
+from evergrow.grow.operators import Views
 from evergrow.grow.plan import GrowthPlan
 from evergrow.models.family import unmatched
 
@@ -96,38 +97,39 @@ def line_of(plan: GrowthPlan, name: str) -> Line:
         line = family.modules[table]
     if line == "fixed":
         return Line(())
+    views = plan.views_at(name)
     if "=>" in line:
-        reads, gives = (map_of(plan, side) for side in line.split("=>"))
+        reads, gives = (map_of(views, side) for side in line.split("=>"))
         return Line((Dimension(line, "gives", gives),), (reads, gives), family.gain_offset)
     if "<-" in line:
         gives, reads = line.removeprefix("each ").split("<-")
-        both = (_dimension(plan, gives, "gives"), _dimension(plan, reads, "reads"))
+        both = (_dimension(views, gives, "gives"), _dimension(views, reads, "reads"))
         return Line((None, *both) if line.startswith("each ") else both)
     if "->" in line:
         reads, gives = line.split("->")
-        return Line((_dimension(plan, reads, "reads"), _dimension(plan, gives, "gives")))
+        return Line((_dimension(views, reads, "reads"), _dimension(views, gives, "gives")))
     words = line.split(maxsplit=1)[1]
-    return Line(tuple(_dimension(plan, side, "gives") for side in words.split(",")))
+    return Line(tuple(_dimension(views, side, "gives") for side in words.split(",")))
 
 
-def _dimension(plan: GrowthPlan, words: str, side: Side) -> Dimension | None:
+def _dimension(views: Views, words: str, side: Side) -> Dimension | None:
     words = words.strip()
-    return None if words == "_" else Dimension(words, side, map_of(plan, words))
+    return None if words == "_" else Dimension(words, side, map_of(views, words))
 
 
-def map_of(plan: GrowthPlan, words: str) -> AxisMap:
+def map_of(views: Views, words: str) -> AxisMap:
     """The map of an expression such as ``heads*(query + key + value)``, flattened; cached."""
     words = words.strip()
-    if words not in plan.views:
-        plan.views[words] = _parse(plan, words)
-    return plan.views[words]
+    if words not in views:
+        views[words] = _parse(views, words)
+    return views[words]
 
 
-def _parse(plan: GrowthPlan, words: str) -> AxisMap:
+def _parse(views: Views, words: str) -> AxisMap:
     if words.endswith(")"):  # the only bracket a line has closes it
         outer, inner = words[:-1].split("*(")
-        return times(map_of(plan, outer), map_of(plan, inner))
+        return times(map_of(views, outer), map_of(views, inner))
     if "+" in words:
-        return joined([map_of(plan, part) for part in words.split("+")])
+        return joined([map_of(views, part) for part in words.split("+")])
     outer, inner = words.split("*")
-    return times(map_of(plan, outer), map_of(plan, inner))
+    return times(map_of(views, outer), map_of(views, inner))

@@ -32,7 +32,7 @@ from evergrow.grow.axes import (
 )
 from evergrow.models.family import Family
 
-Exactness = Literal["exact", "approximate", "lossy"]
+Exactness = Literal["exact", "approximate", "lossy", "none: pruned"]
 Views = dict[str, AxisMap]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from evergrow.errors import InputError
 from evergrow.grow import operators
 from evergrow.grow.axes import AxisMap, unchanged
-from evergrow.grow.config import GrowConfig
+from evergrow.grow.config import GrowConfig, numbers_in
 from evergrow.grow.depth import DEPTH_OPERATORS, Block, copies
 from evergrow.grow.fields import (
     Sizes,
@@ -20,13 +20,21 @@ from evergrow.grow.fields import (
     sizes,
     unread_fields,
 )
-from evergrow.grow.operators import METHODS, AxisVerdict, Exactness
+from evergrow.grow.operators import METHODS, AxisVerdict, Exactness, Views
 from evergrow.grow.respell import Spelling, respelt
+from evergrow.grow.shrink import (
+    Keep,
+    Pruning,
+    check_shrinking,
+    pruned_verdicts,
+    pruned_views,
+    shrinks,
+)
 from evergrow.grow.upcycle import verdict_of
 from evergrow.models.families import family_of
 from evergrow.models.family import Family
 
-_WORST: tuple[Exactness, ...] = ("lossy", "approximate", "exact")
+_WORST: tuple[Exactness, ...] = ("none: pruned", "lossy", "approximate", "exact")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,28 +42,37 @@ class GrowthPlan:
     """Everything that ``expand`` needs; touches no weights.
 
     views    view of an axis -> its map (M, R); see evergrow.models.family for their names
+    of_block the same in each block, where they differ: every block loses units of its own
     blocks   how each block of the grown model is made
     upper    new units come from the block above (AKI)
     tied     head and table share their weight
     changed  field of config.json -> (before, after)
     unread   fields of config.json that nothing reads, carried
     spelling the rows of another tokenizer, made before anything grows
+    pruning  what stays of a model that gets smaller
     """
 
     family: Family
     source: dict[str, Any]
     target: dict[str, Any]
-    views: dict[str, AxisMap]
+    views: Views
+    of_block: tuple[Views, ...]
     blocks: tuple[Block, ...]
     num_source_blocks: int
     verdicts: tuple[AxisVerdict, ...]
     changed: dict[str, tuple[Any, Any]]
     unread: tuple[str, ...]
     spelling: Spelling | None
+    pruning: Pruning | None
     upper: bool
     tied: bool
     noise: float
     seed: int
+
+    def views_at(self, name: str) -> Views:
+        """The maps of the axes that the tensor ``name`` of the grown model lies on."""
+        place = self.family.block_of(name)
+        return self.views if place is None or not self.of_block else self.of_block[place]
 
     @property
     def outputs(self) -> AxisMap:
@@ -74,19 +91,34 @@ class GrowthPlan:
         return next(exactness for exactness in _WORST if exactness in found)
 
 
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What of a plan depends on whether sizes get larger or smaller; see GrowthPlan."""
+
+    views: Views
+    blocks: tuple[Block, ...]
+    verdicts: list[AxisVerdict]
+    of_block: tuple[Views, ...] = ()
+    pruning: Pruning | None = None
+    upper: bool = False
+    noise: float = 0.0
+
+
 def plan_growth(
     config: Mapping[str, Any],
     grow: GrowConfig,
     spelling: Spelling | None = None,
     dense: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> GrowthPlan:
     """Judge and solve a growth of the model that ``config`` (config.json) describes.
 
     ``spelling`` is that of ``grow.tokenizer``; with ``grow.experts``, ``config`` is that of the
-    mixture (evergrow.grow.upcycle) and ``dense`` the source's.
+    mixture (evergrow.grow.upcycle) and ``dense`` the source's. ``keep`` chooses what stays where
+    sizes get smaller.
 
     Raises InputError for an architecture nobody described, a field nobody knows, a size that
-    shrinks, does not divide or that the method cannot reach.
+    does not divide or that the method cannot reach, and for smaller sizes without ``keep``.
     """
     assert (spelling is None) == (grow.tokenizer is None), "a tokenizer is read before"
     assert (dense is None) == (grow.experts is None), "a mixture is made before"
@@ -100,36 +132,79 @@ def plan_growth(
     after = grown_sizes(family, before, to) if to else before
     check_bound(family, config, before, after)
     tied = _tied(family, config)
-    views, verdicts = _widths(family, config, before, after, grow, tied)
-    blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow, order)
-    method = METHODS[grow.method]
-    upper = method.upper and before["layers"] > 1
-    if upper:
-        verdicts = [_lossy(v) if v.axis in ("hidden", "heads", "ffn") else v for v in verdicts]
+    if shrinks(before, after):
+        change = _smaller(family, config, before, after, grow, order, tied, keep)
+    else:
+        change = _larger(family, config, before, after, grow, order, tied)
     if grow.experts is not None:
-        verdicts.append(verdict_of(grow.experts))
+        change.verdicts.append(verdict_of(grow.experts))
     if spelling is not None:
-        verdicts.append(_respelt(spelling))
-    target = grown_config(family, config, before, after, blocks)
+        change.verdicts.append(_respelt(spelling))
+    target = grown_config(family, config, before, after, change.blocks)
     fields = sorted(original.keys() | target.keys())
     return GrowthPlan(
         family=family,
         source=dict(original),
         target=target,
-        views=views,
-        blocks=blocks,
+        views=change.views,
+        of_block=change.of_block,
+        blocks=change.blocks,
         num_source_blocks=before["layers"],
-        verdicts=tuple(verdicts + depth_verdict),
+        verdicts=tuple(change.verdicts),
         changed={
             f: (original.get(f), target.get(f)) for f in fields if original.get(f) != target.get(f)
         },
         unread=tuple(unread),
         spelling=spelling,
-        upper=upper,
+        pruning=change.pruning,
+        upper=change.upper,
         tied=tied,
-        noise=grow.noise_ratio,
+        noise=change.noise,
         seed=grow.seed,
     )
+
+
+def _larger(
+    family: Family,
+    config: Mapping[str, Any],
+    before: Sizes,
+    after: Sizes,
+    grow: GrowConfig,
+    order: list[int] | None,
+    tied: bool,
+) -> _Change:
+    views, verdicts = _widths(family, config, before, after, grow, tied)
+    blocks, depth_verdict = _depth(family, before["layers"], after["layers"], grow, order)
+    upper = METHODS[grow.method].upper and before["layers"] > 1
+    if upper:
+        verdicts = [_lossy(v) if v.axis in ("hidden", "heads", "ffn") else v for v in verdicts]
+    verdicts += depth_verdict
+    return _Change(views, blocks, verdicts, upper=upper, noise=grow.noise_ratio)
+
+
+def _smaller(
+    family: Family,
+    config: Mapping[str, Any],
+    before: Sizes,
+    after: Sizes,
+    grow: GrowConfig,
+    order: list[int] | None,
+    tied: bool,
+    keep: Keep | None,
+) -> _Change:
+    check_shrinking(grow, before, after)
+    if keep is None:
+        axis = next(axis for axis in after if after[axis] < before[axis])
+        raise InputError(
+            f"{axis}={after[axis]}: smaller than the source's {before[axis]}, and a run's model "
+            "only grows; shrink a release by evergrow grow apply --data, and begin a new run from "
+            "it"
+        )
+    pruning = keep(family, before, after, order)
+    views, of_block = pruned_views(family, config, before, pruning, tied)
+    verdicts = pruned_verdicts(family, before, after, pruning, listed=order is not None)
+    blocks = copies(numbers_in(pruning.blocks))
+    return _Change(views, blocks, verdicts, of_block, pruning)
 
 
 def _tied(family: Family, config: Mapping[str, Any]) -> bool:
@@ -231,7 +306,7 @@ def _unit_verdict(axis: str, before: int, after: int, split: str) -> AxisVerdict
 
 
 def _order(grow: GrowConfig, before: int) -> list[int] | None:
-    """The blocks that ``layers`` lists; raises InputError for what is no growth of ``before``."""
+    """The blocks that ``layers`` lists; raises InputError for others', and for as many."""
     order = grow.order
     if order is None:
         return None
@@ -240,10 +315,10 @@ def _order(grow: GrowConfig, before: int) -> list[int] | None:
             f"layers={grow.layers}: the source's blocks are 0 to {before - 1}; "
             "each range runs upwards and inside them"
         )
-    if len(order) <= before:
+    if len(order) == before:
         raise InputError(
-            f"layers={grow.layers}: {len(order)} blocks, and the source has {before}; growth only "
-            "enlarges, so list more"
+            f"layers={grow.layers}: {len(order)} blocks, as many as the source has; list more, or "
+            "fewer"
         )
     return order
 

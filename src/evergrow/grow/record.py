@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
 from pydantic import BaseModel, JsonValue
 
 from evergrow.config import decode
-from evergrow.disk import checksum
+from evergrow.disk import checksum_once, read_object, sealed
 from evergrow.errors import InputError
 from evergrow.grow.checked import Checked
 from evergrow.grow.config import GrowConfig
@@ -19,10 +20,12 @@ from evergrow.grow.cost import Cost, ratios
 from evergrow.grow.expand import provenance
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.respell import Spelling
+from evergrow.grow.shrink import Pruning
 from evergrow.grow.stored import Stored
 from evergrow.lineage import Node, read_node
 from evergrow.made import Made, chosen
 from evergrow.models.load import model_key
+from evergrow.run import refuse_newer
 
 VERSION = 2  # raise by hand when the same growth of the same source gives other weights
 FORMAT = 1
@@ -33,6 +36,10 @@ RULE = (
     "growth lost 0.16 nats first (0.03 at a third of the rate). New parameters alone are warmed up "
     "from 0 to rho times that rate on a clock of their own. grow: in a recipe's stage does all of "
     "this; so does continue RUN --set grow.to.AXIS=SIZE, on the run's trunk."
+)
+PRUNED_RULE = (
+    "What is lost is won back by training on: evergrow continue FOLDER --data TEXT --tokens N "
+    "--peak-lr RATE."
 )
 
 
@@ -65,7 +72,7 @@ def growth_record(
         **plan_record(plan, before, after),
         "tensors": {name: provenance(plan, name).record() for name in names},
         "optimizer": NO_OPTIMIZER,
-        "learning_rate": asdict(next_rate(source.folder, grow)),
+        "learning_rate": asdict(next_rate(source.folder, grow, plan.pruning is not None)),
         "verification": checked.record(),
         "left_behind": dict(left),
     }
@@ -77,6 +84,7 @@ def plan_record(plan: GrowthPlan, before: Cost, after: Cost) -> dict[str, Any]:
         "family": plan.family.name,
         "exactness": plan.exactness,
         "axes": [asdict(verdict) for verdict in plan.verdicts],
+        **({} if plan.pruning is None else {"pruning": plan.pruning.model_dump(mode="json")}),
         "config": {field: list(pair) for field, pair in plan.changed.items()},
         "unread": list(plan.unread),
         "cost": cost_record(before, after),
@@ -92,7 +100,7 @@ def cost_record(before: Cost, after: Cost) -> dict[str, Mapping[str, float | Non
 def hashes_of(source: Stored) -> dict[str, str]:
     """blake3 of the files that a model is grown from, by name."""
     files = source.files | {source.folder / "config.json"}
-    return {file.name: checksum(file) for file in sorted(files)}
+    return {file.name: checksum_once(file) for file in sorted(files)}
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class Rate:
     rule: str
 
 
-def next_rate(folder: Path, grow: GrowConfig) -> Rate:
+def next_rate(folder: Path, grow: GrowConfig, pruned: bool) -> Rate:
     """What the source's own record says of the rate at which it stopped."""
     node = read_node(folder)
     segments: Any = [] if node is None else node.details.get("schedule") or []
@@ -117,10 +125,10 @@ def next_rate(folder: Path, grow: GrowConfig) -> Rate:
     )
     return Rate(
         next=rate,
-        new_parameters=None if rate is None else grow.rho * rate,
+        new_parameters=None if rate is None or pruned else grow.rho * rate,
         rho=grow.rho,
         warm_steps=grow.warm_steps,
-        rule=RULE + unknown,
+        rule=(PRUNED_RULE if pruned else RULE) + unknown,
     )
 
 
@@ -133,20 +141,24 @@ def grown_node(
     source: Path, grow: GrowConfig, record: Mapping[str, Any], spelling: Spelling | None
 ) -> Node:
     """What the grown folder is in the lineage: fed what its source was, scored nothing yet."""
-    known = record["source"]["blake3"]
-    content = model_key(source, lambda file: known.get(file.name) or checksum(file))
+    content = model_key(source)
     before = read_node(source)
     told = {} if before is None else before.details
     details = {name: told[name] for name in _INHERITED if name in told}
     details["grown"] = {axis["axis"]: [axis["before"], axis["after"]] for axis in record["axes"]}
     details["source"] = record["source"]["path"]
     inputs = {"source": content} | ({} if spelling is None else {"rows": spelling.digest})
+    done = "grown"
+    if (pruning := record.get("pruning")) is not None:
+        done = "pruned"
+        details["pruned"] = {"by": [axis["reason"] for axis in record["axes"]], **pruning}
+        inputs["kept"] = blake3(json.dumps(pruning, sort_keys=True).encode()).hexdigest()
     settings = chosen(grow.model_copy(update={"tokenizer": None}))  # by content, not by its path
     made = Made(version=VERSION, settings=settings, inputs=inputs)
     return Node(
         key=made.key[:16],
         kind="growth",
-        name=f"{source.name}, grown" if before is None else f"{before.name}, grown",
+        name=f"{source.name if before is None else before.name}, {done}",
         parents=[content[:16] if before is None else before.key],
         of="" if before is None else before.of,
         evergrow=str(record["evergrow"]),
@@ -158,7 +170,7 @@ def grown_node(
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Into a folder that is being written; keys sorted. Raises ValueError for NaN or infinity."""
-    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(sealed(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
     (folder / FILE).write_text(text, encoding="utf-8")
 
 
@@ -175,6 +187,7 @@ class Recorded(BaseModel):
     format: int
     source: Grown
     grow: GrowConfig
+    pruning: Pruning | None = None
     optimizer: JsonValue
     learning_rate: JsonValue
 
@@ -184,14 +197,8 @@ def read_record(folder: Path) -> Recorded | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if (number := record["format"]) > FORMAT:
-            raise InputError(
-                f"{path}: format {number} is newer than this evergrow's {FORMAT}; update evergrow"
-            )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a record of a growth ({error}); grow again") from error
+    record = read_object(path, "grow again", InputError)
+    refuse_newer(record.get("format"), FORMAT, path)
     return decode(Recorded, record, str(path))
 
 

@@ -9,10 +9,11 @@ import torch
 from evergrow.grow.check import check_growth
 from evergrow.grow.cost import cost_of
 from evergrow.grow.expand import expand, target_names
-from evergrow.grow.folder import plan_of
+from evergrow.grow.folder import measured, plan_of
 from evergrow.grow.passes import Batch
 from evergrow.grow.plan import GrowthPlan
 from evergrow.grow.record import Recorded, changed_files, cost_record, plan_record, read_record
+from evergrow.grow.shrink import Keep, Pruning
 from evergrow.grow.stored import Stored, open_folder
 from evergrow.models.skeleton import skeleton
 
@@ -36,7 +37,8 @@ def verify_folders(
     small, large = open_folder(source), open_folder(folder)
     record, plan, given = read_record(folder), None, small
     if record is not None:
-        given, plan = plan_of(small, record.grow, folder)
+        given, plan = plan_of(small, record.grow, folder, _as_recorded(record.pruning))
+        texts = measured(texts, plan)
     checked = check_growth(small, large, plan, texts, tolerance, again, given)
     if record is None or plan is None:
         pair = {"verification": checked.record(), "problems": checked.problems}
@@ -50,6 +52,11 @@ def verify_folders(
         "verification": checked.record(),
         "problems": problems,
     }
+
+
+def _as_recorded(pruning: Pruning | None) -> Keep | None:
+    """What stays by growth.json: the text that chose need not be there any more."""
+    return None if pruning is None else lambda *sizes: pruning
 
 
 def _without_record(small: Stored, large: Stored) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from evergrow.images.near import NEAR_BITS, near_pairs
-from evergrow.images.picture import PARTS, Findings, Part, Picture, Shows
+from evergrow.images.picture import PARTS, Findings, Part, Picture, Shows, disagree
 from evergrow.images.records import Audit, Equal, Near, Owners, Pair, SourceTold
 
 LISTED = 200  # near pairs kept in the record
@@ -144,7 +144,7 @@ def repeats(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 def _disagree(a: Entry, b: Entry) -> bool:
     """Whether two labels contradict each other; another source may well have none."""
-    return a.shows.contradicts(b.shows) or (a.source == b.source and a.label != b.label)
+    return disagree(a.shows, b.shows) if a.source == b.source else a.shows.contradicts(b.shows)
 
 
 def _exact(entries: Sequence[Entry]) -> Equal:

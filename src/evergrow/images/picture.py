@@ -69,6 +69,27 @@ class Shows(NamedTuple):
         own, others = self.findings or {}, other.findings or {}
         return any({own[name], others[name]} == {0, 1} for name in own.keys() & others.keys())
 
+    def joined(self, other: "Shows") -> "Shows":
+        """What both say, where they do not contradict each other: what is known wins.
+
+        That is before what is uncertain, and that before what nobody speaks of.
+        """
+        label = other.label if self.label is None else self.label
+        if self.findings is None or other.findings is None:
+            return Shows(label, other.findings if self.findings is None else self.findings)
+        known = {n: v for n, v in other.findings.items() if v in (0, 1)}
+        sure = {n: v for n, v in self.findings.items() if v in (0, 1)}
+        return Shows(label, {**other.findings, **self.findings, **known, **sure})
+
+
+def disagree(one: Shows, other: Shows) -> bool:
+    """Whether what one source says of two equal pictures cannot stand side by side.
+
+    There a label and none are two answers; a finding that one of them does not mention is not.
+    """
+    has_findings = one.findings is not None and other.findings is not None
+    return one.contradicts(other) or not (has_findings or one.label == other.label)
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from evergrow.images.account import Account
 from evergrow.images.config import INTENTS, ImageSourceConfig
 from evergrow.images.findings import ABSENT, PRESENT, UNCERTAIN
 from evergrow.images.named import NamedFiles
-from evergrow.images.picture import SPLITS, Picture, Shows, same_id
+from evergrow.images.picture import SPLITS, Picture, Shows, disagree, same_id
 from evergrow.images.records import (
     Alike,
     Answers,
@@ -31,13 +31,21 @@ from evergrow.images.unreadable import Unreadable, refuse_too_many
 LISTED = 200  # pairs of pictures whose patient is spelt in two ways
 
 
+class Seen(NamedTuple):
+    """The first picture of these pixels, and what it and its repeats show."""
+
+    key: str
+    shows: Shows
+
+
 @dataclass
 class ImageReading:
     """What came in and what did not while one source was read; filled by ``source_pictures``.
 
     ``unreadable`` and ``sentences`` are for the screen, with the number of a file whose name is
     hidden; ``quarantine`` is the same for what is written. ``pixels`` is what the audit says of
-    them; ``alike`` are pairs of pictures whose patient is spelt in two ways.
+    them; ``alike`` are pairs of pictures whose patient is spelt in two ways; ``num_lost`` counts
+    repeats that say more than the picture of an earlier source for which they went.
     """
 
     files: list[ReadFile] = field(default_factory=list)
@@ -50,7 +58,9 @@ class ImageReading:
     sentences: list[str] = field(default_factory=list)
     findings: dict[str, Answers] = field(default_factory=dict)
     split: list[str] = field(default_factory=list)  # the parts that the data itself names
-    seen: dict[str, Shows] = field(default_factory=dict)  # by content hash
+    seen: dict[str, Seen] = field(default_factory=dict)  # by content hash
+    joined: dict[str, Shows] = field(default_factory=dict)  # by key: what repeats say more
+    num_lost: int = 0
 
     def told(self, returning: Mapping[str, Returned]) -> SourceTold:
         """What the audit says of a source beside its entries, without a name."""
@@ -81,10 +91,11 @@ def source_pictures(
     ``identities``). Pixels lie in a file of ``scratch`` (the system's folder for such). With
     ``duplicates: drop`` a picture goes whose content hash an ``earlier`` source (content hash ->
     what it shows) or an earlier file has, unless their labels contradict each other: that is for
-    the audit to refuse. Raises InputError for globs that match nothing, for more unreadable
-    pictures than ``max_bad``, for pictures of several sizes, bit depths or intents, for 16 bits
-    that are mostly unused, for labels outside the set or that name somebody, for a split of another
-    name, and for a label of ``only`` or a finding that no picture has.
+    the audit to refuse; what it knows more of findings is said of the one that stays. Raises
+    InputError for globs that match nothing, for more unreadable pictures than ``max_bad``, for
+    pictures of several sizes, bit depths or intents, for 16 bits that are mostly unused, for labels
+    outside the set or that name somebody, for a split of another name, and for a label of ``only``
+    or a finding that no picture has.
     """
     files, account = NamedFiles(config, base, source), Account()
     files.names.know(people)
@@ -95,7 +106,7 @@ def source_pictures(
             for num_read, picture in enumerate(wanted, 1):  # noqa: B007 (counted)
                 if not _is_dropped(picture, config, earlier or {}, reading):
                     spooled.add(picture)
-            kept = spooled.pictures()
+            kept = [_joined(picture, reading) for picture in spooled.pictures()]
         files.hide_records(reading)
         num_read += reading.num_filtered
         refuse_too_many(reading.unreadable, num_read, config.max_bad, source)
@@ -109,6 +120,7 @@ def source_pictures(
     reading.pixels = account.record()
     reading.findings = _counted(kept, config.findings or [])
     reading.sentences = [*account.told(source), *_told_alike(reading.alike, source)]
+    reading.sentences += _told_repeats(reading, source)
     return [files.hidden_everywhere(picture) for picture in kept]
 
 
@@ -145,11 +157,40 @@ def _is_dropped(
     """Whether a picture repeats another one and is to go for it."""
     if config.duplicates == "refuse":
         return False
-    digest, seen = picture.content_hash, reading.seen
-    is_repeat = _is_repeat(digest, picture.shows, seen, earlier)
-    seen.setdefault(digest, picture.shows)
+    digest, shows = picture.content_hash, picture.shows
+    first = reading.seen.setdefault(digest, Seen(picture.key, shows))
+    if first.key != picture.key:
+        is_repeat = not disagree(first.shows, shows)
+        both = first.shows.joined(shows)
+        if is_repeat and both != first.shows:
+            reading.joined[first.key] = both
+            reading.seen[digest] = Seen(first.key, both)
+    else:
+        is_repeat = digest in earlier and not earlier[digest].contradicts(shows)
+        reading.num_lost += is_repeat and earlier[digest].joined(shows) != earlier[digest]
     reading.num_dropped += is_repeat
     return is_repeat
+
+
+def _joined(picture: Picture, reading: ImageReading) -> Picture:
+    """The picture with what its repeats say more."""
+    shows = reading.joined.get(picture.key, picture.shows)
+    return replace(picture, label=shows.label, findings=shows.findings)
+
+
+def _told_repeats(reading: ImageReading, source: str) -> list[str]:
+    told = []
+    if reading.joined:
+        told.append(
+            f"{source}: of {len(reading.joined):,} pictures equal ones knew more findings, which "
+            "are theirs now"
+        )
+    if reading.num_lost:
+        told.append(
+            f"{source}: {reading.num_lost:,} pictures went that are in an earlier source, which "
+            "knows less of them; what they say more is not learnt"
+        )
+    return told
 
 
 def _is_wanted(picture: Picture, config: ImageSourceConfig) -> bool:
@@ -196,15 +237,6 @@ def _told_alike(alike: list[tuple[Picture, Picture]], source: str) -> list[str]:
         f"(case, blanks, normal form) and count once each, first that of {first.shown} and "
         f"{second.shown}"
     ]
-
-
-def _is_repeat(
-    digest: str, shows: Shows, seen: Mapping[str, Shows], earlier: Mapping[str, Shows]
-) -> bool:
-    """Whether the pixels were there before, in this source or an earlier one, and labels agree."""
-    if digest in seen:
-        return seen[digest].label == shows.label and not seen[digest].contradicts(shows)
-    return digest in earlier and not earlier[digest].contradicts(shows)
 
 
 def _refuse_other_form(picture: Picture, first: Picture, source: str) -> None:

@@ -15,6 +15,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from evergrow.models.weights import read_slots
 
 GENERATION = "generation_config.json"
+MERGED = "merged_from.json"  # in a folder that an adapter was merged into (models/adapters.py)
 HALVES = (torch.bfloat16, torch.float16)
 # What a release writes itself, what would stand for other weights, and what could run.
 LEFT_BEHIND = (
@@ -28,6 +29,7 @@ LEFT_BEHIND = (
     "added_tokens.json",
     "chat_template.jinja",
     "adapter_config.json",
+    MERGED,
     "modules.json",  # of sentence-transformers, and leads to folders
     "trainer_state.json",
     "*_results.json",
@@ -69,7 +71,13 @@ def brought_files(folder: Path) -> Iterator[Path]:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The half precision that most weights of a model folder are stored in, else float32."""
+    """The half precision that most weights of a model folder are stored in, else float32.
+
+    Of a base that an adapter was merged into, what the base was stored in.
+    """
+    if (folder / MERGED).exists():
+        said = json.loads((folder / MERGED).read_text(encoding="utf-8"))
+        return getattr(torch, said["dtype"])
     counts: Counter[torch.dtype] = Counter()
     for slot in read_slots(folder).values():
         counts[slot.dtype] += math.prod(slot.shape)

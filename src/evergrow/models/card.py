@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 
 from evergrow.lineage import SHARES, Measured, Node, Soup, numbers_beside
+from evergrow.models.demo import is_demo
 from evergrow.models.describe import ModelFacts
+from evergrow.models.find import GGUF
 from evergrow.models.kind import KINDS, Kind
+from evergrow.models.origin import Origin
 
 # What a reader must know of a unit; others speak for themselves.
 _READING = {
@@ -26,8 +29,17 @@ _READING = {
 RESULTS = {name: words for name, words in SHARES.items() if name != "majority"}
 
 
-def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) -> str:
-    """Markdown in the hub's form; ``parent`` is the model it goes on from, None for scratch."""
+def model_card(
+    node: Node,
+    kind: Kind,
+    facts: ModelFacts,
+    parent: str | None,
+    origin: Origin | None = None,
+) -> str:
+    """Markdown in the hub's form; ``parent`` is the model it goes on from, None for scratch.
+
+    ``origin`` is what that model's weights were derived from, where they are not its maker's own.
+    """
     told = KINDS[kind]
     start = f"It goes on from {parent}." if parent else "It was trained from scratch."
     schedule: Any = node.details.get("schedule", [])
@@ -36,6 +48,8 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
         f"# {_title(node)}",
         f"A {told.name} of {facts.num_parameters:,} parameters "
         f"({facts.num_layers} layers, width {facts.hidden}). {start}",
+        *([origin.said] if origin else []),
+        *_adapters(node),
         "## What it was fed",
         _table(("source", node.counted), [(source, f"{n:,}") for source, n in node.fed.items()]),
         *_rates(schedule, node.counted),
@@ -46,10 +60,16 @@ def model_card(node: Node, kind: Kind, facts: ModelFacts, parent: str | None) ->
         "## How to load it",
         _loading(kind),
         "## Licence",
-        "Not chosen yet: whoever publishes this model chooses one that the sources above allow.",
+        _licence(origin),
     ]
     front = yaml.safe_dump(_front(node, told.pipeline, parent), sort_keys=False, width=100)
     return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _licence(origin: Origin | None) -> str:
+    said = "Not chosen yet: whoever publishes this model chooses one that the sources above allow."
+    known = origin and origin.licence
+    return f"{said} That of {origin.file} is {known}." if origin and known else said
 
 
 def _title(node: Node) -> str:
@@ -92,8 +112,10 @@ def _front(node: Node, pipeline: str, parent: str | None) -> dict[str, Any]:
 
 
 def _is_hub_id(source: str) -> bool:
-    """``owner/name`` that is no folder here; a folder's path is nobody else's business."""
-    return re.fullmatch(r"\w[\w.-]*/[\w.-]+", source) is not None and not Path(source).exists()
+    """``owner/name`` that is no path here; a folder's path is nobody else's business."""
+    return re.fullmatch(r"\w[\w.-]*/[\w.-]+", source) is not None and not (
+        Path(source).exists() or is_demo(source) or source.endswith(GGUF)
+    )
 
 
 def _result(score: Measured, pipeline: str) -> dict[str, Any]:
@@ -106,6 +128,17 @@ def _result(score: Measured, pipeline: str) -> dict[str, Any]:
 
 def _metric(name: str, value: float) -> dict[str, Any]:
     return {"name": name, "type": name.replace(" ", "-"), "value": round(value, 4)}
+
+
+def _adapters(node: Node) -> list[str]:
+    """A sentence for each stage on the way that trained adapters alone."""
+    stages: Any = node.details.get("lora", {})
+    return [
+        f"In stage {name} only adapters were trained (LoRA), {one['num_trained']:,} parameters of "
+        f"rank {one['rank']} and alpha {one['alpha']:g} on {', '.join(one['targets'])}, and then "
+        "merged into the weights."
+        for name, one in stages.items()
+    ]
 
 
 def _scores(scores: Sequence[Measured], unit: str) -> str:

@@ -90,6 +90,35 @@ def derived_ffn(hidden: int, preset: Preset = "olmo2") -> int:
     return -(-8 * hidden // (3 * multiple)) * multiple
 
 
+class LoraConfig(Config):
+    """Low-rank adapters (LoRA, arXiv 2106.09685): trained in place of the weights, then added."""
+
+    rank: PositiveCount = Field(description="of each adapter")
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        description="the adapter is multiplied by alpha / rank; default: twice the rank",
+    )
+    targets: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="linear layers by the end of their names, such as q_proj; default: all of the "
+        "blocks, and the head of a classifier of pictures",
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of an adapter's inputs that are dropped"
+    )
+    release: Literal["merged", "adapter"] = Field(
+        default="merged",
+        description="what a release holds: the merged model, or beside it the adapter, for peft",
+    )
+
+    @property
+    def scaled_by(self) -> float:
+        """Alpha: as given, or twice the rank."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
+
 class ModelConfig(Config):
     """A preset made from scratch (``preset``, ``hidden``, ``layers``), or one loaded ``from``."""
 
@@ -98,7 +127,8 @@ class ModelConfig(Config):
         None,
         alias="from",
         min_length=1,
-        description="a model folder, the folder of a run (its newest release) or a hub id",
+        description="a model folder, the folder of a run (its newest release), a GGUF file, "
+        "demo/smollm2 or a hub id",
     )
     hidden: Width | None = Field(None, description="width of the residual stream")
     layers: Depth | None = Field(None, description="number of blocks")

@@ -1,9 +1,12 @@
-"""From what a user typed to a model's folder: a folder, a run, or the hub; imports no torch."""
+"""From what a user typed to a model's folder: a folder, a run, a file or the hub; no torch yet."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from evergrow.errors import InputError
+from evergrow.lineage import FOR_PEOPLE, READ
+from evergrow.models.demo import demo_file, is_demo
+from evergrow.models.folder import is_adapter, refuse_no_model
 from evergrow.run import (
     nearest_path,
     only_run,
@@ -13,29 +16,47 @@ from evergrow.run import (
 )
 
 # Configuration, weights, tokenizer in any format, templates, and what a licence wants kept.
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
+HUB_FILES = [*READ, *FOR_PEOPLE]
+GGUF = ".gguf"
 RUNS = "runs"  # where runs are kept, unless --runs says otherwise
-_SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", ".gguf", ".bin", ".pt")
+_SUFFIXES = (".yaml", ".yml", ".json", ".safetensors", GGUF, ".bin", ".pt")
 
 
 def find_model(source: str | Path, without: Sequence[str] | None = None) -> Path:
     """The local folder of a model: itself, the newest release of a run, or a hub id's snapshot.
 
-    A run is named by its folder, or by its recipe's where that has one run. Of a hub id what
-    loading needs is fetched, or all but the patterns in ``without``; the hub is asked unless
-    HF_HUB_OFFLINE is set, and a snapshot's folder is named by commit. What looks like a path is
-    never asked of the hub. Raises InputError for what is not there.
+    Of a GGUF file or a demo it is the folder that it is unpacked to (models/gguf), of an adapter of
+    peft its base with the adapter merged in (models/adapters). A run is named by its folder, or by
+    its recipe's where that has one run. Of a hub id what loading needs is fetched, or all but the
+    patterns in ``without``; the hub is asked unless HF_HUB_OFFLINE is set, and a snapshot's folder
+    is named by commit. What looks like a path is never asked of the hub. Raises InputError for what
+    is not there.
     """
     path = Path(source).expanduser()
     if str(source) and path.is_dir():
+        if is_adapter(path):
+            return _merged(path)
         if (path / "config.json").exists() or not run_folders(path):
             refuse_no_model(path)
             return path
         return newest_release(only_run(path))
+    if is_demo(str(source)):
+        path = demo_file(str(source))
+    if path.suffix == GGUF and path.is_file():
+        from evergrow.models.gguf.folder import unpacked
+
+        return unpacked(path)
     if is_path(source):
         refuse_missing(path, "give a model folder, a run or a hub id")
-        raise InputError(f"{source}: a file; give a model folder, a run or a hub id")
-    return _from_hub(str(source), without)
+        raise InputError(f"{source}: a file, and no GGUF; give a model folder, a run or a hub id")
+    folder = _from_hub(str(source), without)
+    return _merged(folder) if is_adapter(folder) else folder
+
+
+def _merged(folder: Path) -> Path:
+    from evergrow.models.adapters import merged_folder  # which imports torch
+
+    return merged_folder(folder, find_model)
 
 
 def refuse_no_path(source: str) -> None:
@@ -52,16 +73,12 @@ def is_path(source: str | Path) -> bool:
     """
     if isinstance(source, Path) or not source or Path(source).exists():
         return True
+    if is_demo(source):
+        return False
     first, *rest = source.split("/")
     is_below = bool(rest) and (first == RUNS or nearest_path(Path(source)) is not None)
     is_hub_id = len(rest) < 2 and "\\" not in source and not source.endswith(("/", *_SUFFIXES))
     return is_below or source[0] in ".~/" or not is_hub_id or (bool(rest) and Path(first).exists())
-
-
-def refuse_no_model(folder: Path) -> None:
-    """Raise InputError for a folder without a model's configuration."""
-    if not (folder / "config.json").exists():
-        raise InputError(f"{folder}: no model here (config.json is missing); give a model folder")
 
 
 def newest_release(run: Path) -> Path:

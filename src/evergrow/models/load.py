@@ -12,11 +12,12 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from evergrow.disk import checksum, read_object
+from evergrow.disk import checksum_once, read_object
 from evergrow.errors import InputError
+from evergrow.lineage import refuse_changed
 from evergrow.models.config import ModelConfig
 from evergrow.models.describe import context_window
-from evergrow.models.find import find_model, refuse_no_model
+from evergrow.models.folder import refuse_no_model
 from evergrow.models.kind import (
     KINDS,
     OF_PICTURES,
@@ -35,9 +36,15 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def model_from_config(
-    config: ModelConfig, tokenizer: PreTrainedTokenizerBase, sequence_length: int, seed: int
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    sequence_length: int,
+    seed: int,
+    find: Callable[[str], Path] = Path,
 ) -> PreTrainedModel:
     """The model a recipe starts from: drawn from ``seed``, or loaded; ready to be trained.
+
+    ``find`` leads to the folder of the loaded one.
 
     Raises InputError when a loaded model has too few rows for the tokenizer or a window shorter
     than ``sequence_length``, and whatever ``load_model`` refuses.
@@ -45,7 +52,7 @@ def model_from_config(
     if config.from_ is None:
         model = from_scratch(config, tokenizer, sequence_length, seed)
     else:
-        model = load_model(config.from_)
+        model = load_model(find(config.from_))
         if kind_of(model) in OF_PICTURES:
             raise InputError(
                 f"model.from: {config.from_} is a {type(model).__name__} and reads pictures, the "
@@ -97,16 +104,17 @@ def _check_fit(model: PreTrainedModel, source: str, num_ids: int, sequence_lengt
         )
 
 
-def load_model(source: str | Path) -> PreTrainedModel:
+def load_model(folder: Path) -> PreTrainedModel:
     """Load fp32 weights on the CPU in evaluation mode; runs no code of it.
 
     Attention is what transformers chooses: SDPA where the architecture has it.
 
-    ``source`` is what ``find_model`` accepts. Raises InputError for a folder that is not a whole
+    ``folder`` is what ``find_model`` gives. Raises InputError for a folder that is not a whole
     causal or masked language model in safetensors: every weight must be there, fit, and be used (a
-    weight the architecture has no place for means that config.json describes another function).
+    weight the architecture has no place for means that config.json describes another function),
+    and for files that are not those the folder's node recorded.
     """
-    folder = find_model(source)
+    refuse_changed(folder)
     architecture = _check_config(folder)
     check_weights(folder)
     kind = kind_of_architecture(architecture) or "causal"
@@ -174,14 +182,15 @@ def kind_in(folder: Path, of_pictures: bool) -> Kind:
     return kind_of_architecture(_check_config(folder)) or "causal"
 
 
-def model_key(folder: Path, checksum: Callable[[Path], str] = checksum) -> str:
+def model_key(folder: Path) -> str:
     """A hash of what a model folder computes: weights, configuration and tokenizer.
 
-    ``checksum`` may know the hashes of files that were hashed already.
+    Raises InputError for a file that is not the one the folder's node recorded.
     """
+    refuse_changed(folder)
     files = [folder / name for name in ("config.json", "tokenizer.json")]
     found = [*(path for path in files if path.exists()), *weight_files(folder)]
-    parts = "".join(f"{path.name} {checksum(path)}\n" for path in found)
+    parts = "".join(f"{path.name} {checksum_once(path)}\n" for path in found)
     return blake3(parts.encode()).hexdigest()[:32]
 
 

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from evergrow.errors import InputError
+from evergrow.lineage import refuse_changed
 from evergrow.models.config import ModelConfig
 from evergrow.models.find import find_model
 from evergrow.models.load import check_weights
@@ -101,6 +102,7 @@ def load_vision(
         scale = (recipe.pixel_mean, recipe.pixel_deviation)
     else:
         folder = find_model(source)
+        refuse_changed(folder)
         check_weights(folder)
         known = labels_in(folder)
         drawn = _empty_like(folder, None if told is None else told.names, seed)

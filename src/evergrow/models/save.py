@@ -13,6 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from evergrow.disk import new_folder
+from evergrow.lineage import write_node
 from evergrow.models.brought import (
     GENERATION,
     brought_files,
@@ -22,6 +23,7 @@ from evergrow.models.brought import (
 )
 from evergrow.models.pixels import scale_of
 from evergrow.models.quiet import undisturbed
+from evergrow.models.save_tokenizer import save_tokenizer
 
 
 def save_release(
@@ -39,13 +41,12 @@ def save_release(
     inputs, same bytes: the weight file's metadata holds only its format. Raises EvergrowError on a
     full disk and ValueError for a record with NaN or infinity.
     """
-    written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
     with new_folder(folder) as unfinished, undisturbed():
         _save_model(unfinished, model, brought)
         save_tokenizer(tokenizer, unfinished)
         _forget_origin(unfinished / "tokenizer_config.json")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
-        (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+        write_node(unfinished, record)
 
 
 def save_vision_release(
@@ -61,14 +62,13 @@ def save_vision_release(
     ``white`` is the largest value of a pixel in them, 255 or 65,535.
     """
     config: Any = model.config
-    written = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
     processor = _processor(config, white)
     with new_folder(folder) as unfinished, undisturbed():
         _save_model(unfinished, model, brought)
         text = json.dumps(processor, indent=2, sort_keys=True) + "\n"
         (unfinished / "preprocessor_config.json").write_text(text, encoding="utf-8")
         (unfinished / "README.md").write_text(card, encoding="utf-8")
-        (unfinished / "evergrow.json").write_text(written, encoding="utf-8")
+        write_node(unfinished, record)
 
 
 def _save_model(folder: Path, model: PreTrainedModel, brought: Path | None) -> None:
@@ -109,15 +109,6 @@ def _processor(config: Any, white: int) -> dict[str, Any]:
         "do_normalize": mean is not None,
         **({"image_mean": mean, "image_std": deviation} if mean is not None else {}),
     }
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a Hugging Face tokenizer folder. Raises OSError when the disk is full."""
-    # Its own writer raises a bare Exception on a full disk; the same bytes are tried before.
-    backend: Any = tokenizer  # only a fast tokenizer has this file
-    text = backend.backend_tokenizer.to_str(pretty=True)
-    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
-    tokenizer.save_pretrained(folder)
 
 
 def _forget_origin(path: Path) -> None:

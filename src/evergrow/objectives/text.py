@@ -22,6 +22,7 @@ from evergrow.evals.bits_per_byte import (
 from evergrow.evals.masked import Marks, masked_document_nats
 from evergrow.lineage import Measured
 from evergrow.models.convention import first_id
+from evergrow.models.find import find_model
 from evergrow.models.kind import forward_settings, kind_of, kind_of_architecture
 from evergrow.models.load import model_from_config
 from evergrow.models.sample import generate
@@ -83,7 +84,7 @@ class Texts:
     def first_model(self, say: Say) -> PreTrainedModel:
         given = self.given
         length = given.train.sequence_length
-        return model_from_config(given.start, self.tokenizer, length, given.seed)
+        return model_from_config(given.start, self.tokenizer, length, given.seed, find_model)
 
     def refuse(self, folder: Path) -> None:
         """Raise InputError unless the model of ``config.json`` in ``folder`` learns so."""

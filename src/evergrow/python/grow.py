@@ -13,14 +13,21 @@ from evergrow.python.results import PathLike, Record
 from evergrow.python.run import Files, Settings, globs_of
 
 
-def grow_plan(source: PathLike, to: Mapping[str, int], settings: Settings | None = None) -> Record:
+def grow_plan(
+    source: PathLike,
+    to: Mapping[str, int],
+    settings: Settings | None = None,
+    *,
+    data: Files = (),
+) -> Record:
     """What a growth ``to`` new sizes would do, axis by axis, and what it costs.
 
     ``settings`` are the other keys of ``grow``: method, depth, layers, noise, seed, tokenizer,
     experts (``{"number": 8}``); ``to`` may be empty then.
-    Touches no weights. Raises InputError for what cannot be grown.
+    Touches no weights, unless sizes are smaller: then the model reads ``data``, and what does least
+    there goes. Raises InputError for what cannot be grown.
     """
-    record = plan(os.fspath(source), _config(to, settings))
+    record = plan(os.fspath(source), _config(to, settings), globs_of(data))
     return Record(record, lambda: show_growth(record))
 
 
@@ -51,4 +58,4 @@ def _config(to: Mapping[str, int], settings: Settings | None) -> GrowConfig:
 
 def _show(record: dict[str, Any]) -> None:
     show_growth(record)
-    show_verification(record["verification"])
+    show_verification(record)

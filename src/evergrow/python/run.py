@@ -22,7 +22,7 @@ from evergrow.python.results import PathLike, Record, Release, Result
 from evergrow.recipe import Recipe, decode_recipe, find_recipe, load_recipe
 from evergrow.report import write_report
 from evergrow.schedules import AnnealShape
-from evergrow.stage.summary import Summary, write_summary
+from evergrow.stage.summary import read_summary, write_summary
 
 Settings = Mapping[str, Any]  # by dotted path, as on the command line: {"train.batch_size": 8}
 Files = PathLike | Sequence[PathLike]
@@ -103,7 +103,7 @@ def continue_(
     of a model's new recipe. Raises what ``run`` does.
     """
     learnt, measured = globs_of(data), globs_of(evaluate)
-    stage, length, changes = name or named(learnt), _tokens(tokens), dict(settings or {})
+    stage, length, changes = name or named(learnt), tokens_of(tokens), dict(settings or {})
     given = {"peak_lr": peak_lr, "evaluate": measured or None, "replay": replay}
     is_run = Path(model).is_dir() and not (Path(model) / "config.json").exists()
     for word in ("peak_lr", "evaluate") if is_run else ("replay",):
@@ -150,7 +150,7 @@ def named(globs: Sequence[str]) -> str:
     return name[:64]
 
 
-def _tokens(count: Count) -> int:
+def tokens_of(count: Count) -> int:
     """At least one token, from a number or from words such as "2M"; raises InputError."""
     try:
         number = int(str(parse_count(count)))
@@ -167,7 +167,7 @@ def extend(run: PathLike, tokens: Count, *, listener: Listener | None = None) ->
     Raises InputError for a schedule that was planned to its end, and for an unfinished stage.
     """
     with watched(listener) as watch:
-        return _result(extended(Path(run), _tokens(tokens), watch))
+        return _result(extended(Path(run), tokens_of(tokens), watch))
 
 
 def anneal(
@@ -184,7 +184,7 @@ def anneal(
     InputError when there is nothing to anneal, or the release is there already.
     """
     with watched(listener) as watch:
-        return Release(annealed(Path(run), _tokens(tokens), shape, floor, watch))
+        return Release(annealed(Path(run), tokens_of(tokens), shape, floor, watch))
 
 
 def load(run: PathLike) -> Result:
@@ -193,12 +193,8 @@ def load(run: PathLike) -> Result:
     Raises InputError for a folder that is no run's.
     """
     root = find_root(Path(run))
-    page, saved = root / "report.html", root / "summary.json"
-    summary = (
-        Summary.model_validate_json(saved.read_text(encoding="utf-8"))
-        if saved.exists()
-        else write_summary(root, "running")
-    )
+    page, is_summed_up = root / "report.html", (root / "summary.json").exists()
+    summary = read_summary(root) if is_summed_up else write_summary(root, "running")
     return Result(root, page if page.exists() else write_report(root), summary)
 
 

@@ -30,7 +30,7 @@ def study(
     ``data`` one of pictures. Raises InputError for a study or setting that there is not.
     """
     changes = dict(settings or {})
-    asked = find_study(name, modality, changes.pop("data", None))
+    asked = find_study(name, modality, changes)
     recipe = study_recipe(asked, seeds, changes, scale)
     with watched(listener) as watch:
         findings = carry_out_study(asked, recipe, Path(runs), watch, fresh)

@@ -34,7 +34,7 @@ class StageConfig(Config):
         alias="from",
         min_length=1,
         description="where it begins: start, STAGE (its trunk), STAGE.release, or a model (a "
-        "folder, a run, a hub id); default: the trunk of the stage before",
+        "folder, a run, a GGUF file, a hub id); default: the trunk of the stage before",
     )
     data: Name | None = Field(default=None, description="the one source this stage reads")
     mixture: dict[Name, float] | None = Field(

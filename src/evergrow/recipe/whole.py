@@ -39,6 +39,7 @@ from evergrow.objectives.config import (
     kinds_of,
     resolved,
 )
+from evergrow.recipe.adapters import refuse_beside, refuse_growth_after
 from evergrow.recipe.corpora import refuse_corpora
 from evergrow.recipe.orders import ingredients, refuse_restless, spread
 from evergrow.recipe.stages import LENGTHS, Beginning, Replay, StageConfig
@@ -101,7 +102,8 @@ def _kind_of_source(data: Any) -> str:
         return type(data).__name__
     if {"images", "pictures"} & set(data):
         return "ImageSourceConfig"
-    return "ChatSourceConfig" if "chats" in data else "SourceConfig"
+    of_chats = "chats" in data or data.get("installed") == "questions"
+    return "ChatSourceConfig" if of_chats else "SourceConfig"
 
 
 AnySource = Annotated[
@@ -183,6 +185,16 @@ class Recipe(Config):
                     "trunk to grow from; set the sizes under model:, or grow before a stage that "
                     "begins at another's trunk"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_agree(self) -> Self:
+        for index, stage in enumerate(self.stages):
+            begin, lora = self.begin_of(index), self.train_of(index).lora
+            if lora is not None:
+                refuse_beside(stage, begin, lora, self.model)
+            elif self.goes_on_from_adapters(index) and isinstance(begin.of, int):
+                refuse_growth_after(stage, self.stages[begin.of])
         return self
 
     @model_validator(mode="after")
@@ -342,6 +354,11 @@ class Recipe(Config):
         later = range(index + 1, len(self.stages))
         return next((place for place in later if index in self.ingredients_of(place)), None)
 
+    def keyed_name(self, index: int) -> str:
+        """The name that a stage draws and is known by: all orders are the stage they make."""
+        made_of = self.soup_of(index)
+        return self.stages[index if made_of is None else made_of].name
+
     def path_of(self, index: int) -> list[int]:
         """The places of the stages on the way from the start to ``index``, itself the last."""
         begin = self.begin_of(index)
@@ -351,8 +368,23 @@ class Recipe(Config):
         """Whether stage ``index`` begins with trained weights and an empty optimiser."""
         kind = self.begin_of(index).kind
         is_loaded = kind in ("release", "model") or (kind == "start" and bool(self.model.from_))
+        is_loaded = is_loaded or (kind == "trunk" and not self.has_same_optimizer(index))
         is_filled = isinstance(self.stages[index].optimizer_state, Refill)
         return is_loaded and not is_filled and not self.takes_moments(index)
+
+    def goes_on_from_adapters(self, index: int) -> bool:
+        """Whether stage ``index`` goes on from the trunk of a stage that trained adapters."""
+        begin = self.begin_of(index)
+        if begin.kind != "trunk" or not isinstance(begin.of, int):
+            return False
+        return self.train_of(begin.of).lora is not None
+
+    def has_same_optimizer(self, index: int) -> bool:
+        """Whether a stage that goes on from a trunk trains what was trained there.
+
+        Adapters are new in every stage, and merged at its end.
+        """
+        return self.train_of(index).lora is None and not self.goes_on_from_adapters(index)
 
     def takes_moments(self, index: int) -> bool:
         """Whether stage ``index`` begins with the moments that the start model brings."""

@@ -1,13 +1,15 @@
 """The corpus card on the page: what came in, what each rule took, what was kept."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from evergrow.config import damage
 from evergrow.corpus.curate.manifest import finished_corpora, read_manifest
 from evergrow.corpus.records import CARD, CARD_FORMAT, Card, Length, Size, SourceRecord, Step
+from evergrow.disk import read_object
 from evergrow.errors import InputError
 from evergrow.run import refuse_newer
 
@@ -62,11 +64,13 @@ def read_corpora(root: Path) -> list[CorpusCard]:
 
 
 def _read(folder: Path) -> CorpusCard:
-    path = folder / CARD
+    path, again, manifest = folder / CARD, "run 'evergrow curate' again", read_manifest(folder)
+    data = read_object(path, again, InputError)
+    refuse_newer(data.get("format"), CARD_FORMAT, path)
+    if not manifest.card.is_whole(folder):
+        raise InputError(f"{path}: damaged (it is not what was written); {again}")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        refuse_newer(data.get("format"), CARD_FORMAT, path)
         card = Card.model_validate(data)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {damage(error)}; run 'evergrow curate' again") from error
-    return CorpusCard(folder.name, card, read_manifest(folder).sources)
+    except ValidationError as error:
+        raise InputError(f"{path}: {damage(error)}; {again}") from error
+    return CorpusCard(folder.name, card, manifest.sources)

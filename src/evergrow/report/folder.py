@@ -3,7 +3,6 @@
 Reads files only. Keys that this page does not show are ignored.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from evergrow.config import Record, damage
+from evergrow.disk import read_object
 from evergrow.errors import InputError
 from evergrow.images.records import Audit
 from evergrow.lineage import Measured
@@ -19,9 +19,11 @@ from evergrow.objectives.lines import Probed, Shown
 from evergrow.run import FORMAT, Manifest, StageRecord, read_manifest, refuse_newer
 from evergrow.scores.store import losses, read_scores
 from evergrow.stage.digest import Digest, read_digest
-from evergrow.stage.records import Evaluation, read_lines
+from evergrow.stage.records import Evaluation, read_lines, refuse_changed_records
 from evergrow.stage.summary import ArmSummary, Summary
 from evergrow.strict_yaml import load_yaml
+
+WAY_OUT = "run the recipe again"
 
 
 class Part(Record):
@@ -298,12 +300,12 @@ def _read_json(path: Path, kind: type[RecordType]) -> RecordType | None:
     """One JSON file of a known format, None when it is absent."""
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8")
+    found = read_object(path, WAY_OUT, InputError)
+    refuse_newer(found.get("format"), FORMAT, path)
     try:
-        refuse_newer(json.loads(text).get("format"), FORMAT, path)
-        return kind.model_validate_json(text)
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise InputError(f"{path}: {damage(error)}; run the recipe again") from error
+        return kind.model_validate(found)
+    except ValidationError as error:
+        raise InputError(f"{path}: {damage(error)}; {WAY_OUT}") from error
 
 
 def _find_runs(path: Path) -> dict[str, list[Path]]:
@@ -319,6 +321,7 @@ def _find_runs(path: Path) -> dict[str, list[Path]]:
 
 def _read_run(folder: Path, root: Path) -> Run:
     manifest = read_manifest(folder)
+    refuse_changed_records(folder, manifest)
     read = {
         stage.name: _read_json(folder / "growth" / stage.name / "growth.json", Growth)
         for stage in manifest.stages

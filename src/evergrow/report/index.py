@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from evergrow.disk import write_file
+from evergrow.errors import InputError
 from evergrow.report.folder import has_runs
 from evergrow.report.templates import templates
-from evergrow.stage.summary import ArmSummary, Summary
+from evergrow.stage.summary import ArmSummary, read_summary
 
 PAGE = "index.html"
 
@@ -58,8 +57,8 @@ def _listed(folder: Path) -> Listed:
     if not path.exists():
         return Listed(folder.name, page, "begun", _changed(folder), 0, 0, "", "", None, None, None)
     try:
-        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
+        summary = read_summary(folder)
+    except InputError:
         changed = _changed(path)
         return Listed(folder.name, page, "unreadable", changed, 0, 0, "", "", None, None, None)
     best = min(summary.arms.values(), key=_last, default=None)

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from evergrow.config import Config
-from evergrow.disk import read_object, write_file
+from evergrow.disk import read_object, sealed, write_file
 from evergrow.errors import EvergrowError
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed, Shown
@@ -45,7 +45,7 @@ def path_of(root: Path, release: str, kind: Kind, source: str, made: str) -> Pat
 def write_score(path: Path, score: Score) -> None:
     """Write a score; it is there whole or not at all."""
     text = score.model_dump_json(by_alias=True, exclude_defaults=True)
-    data = {"format": FORMAT, **json.loads(text)}
+    data = sealed({"format": FORMAT, **json.loads(text)})
     write_file(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 

@@ -36,10 +36,12 @@ def adopt(run: Run, other: Run, index: int, place: int) -> None:
         index,
         status="done",
         model=done.model,
+        adapters=done.adapters,
         release=release,
         soup=done.soup,
         shared_with=shared,
         offsets=run.offsets(),
+        digests=run.digests(),
     )
 
 

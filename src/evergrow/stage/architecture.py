@@ -13,6 +13,7 @@ from evergrow.grow.plan import GrowthPlan, plan_growth
 from evergrow.made import Settings
 from evergrow.recipe import Recipe
 from evergrow.run import Run
+from evergrow.stage.records import refuse_changed_records
 from evergrow.train.config import DepthConfig
 from evergrow.train.own_clock import OwnClock
 
@@ -45,10 +46,11 @@ def read_config(folder: Path) -> dict[str, object]:
 
 
 def refuse_changed(run: Run) -> None:
-    """Raise EvergrowError when what a Run keeps of its first model is not what it was any more.
+    """Raise EvergrowError when what a Run keeps of its first model or its past is not what it was.
 
     A folder that is gone is made again.
     """
+    refuse_changed_records(run.folder, run.manifest)
     folder = run.folder / "model"
     for name, digest in run.manifest.kept.items() if folder.exists() else ():
         if not (folder / name).exists() or checksum(folder / name) != digest:

@@ -78,20 +78,20 @@ def moment(line: Measured | None) -> Moment | None:
     return Moment(loss=line.loss, beside=numbers_beside(line))
 
 
-def mean_moment(moments: Sequence[Moment | None], weights: Sequence[float]) -> Moment | None:
-    """The weighted mean; None where a moment is missing or there is none."""
+def mean_moment(moments: Sequence[Moment | None]) -> Moment | None:
+    """The mean; None where a moment is missing or there is none."""
     known = [one for one in moments if one is not None]
     if not known or len(known) < len(moments):
         return None
     shared = set.intersection(*(set(one.beside) for one in known))
     return Moment(
-        loss=_mean([one.loss for one in known], weights),
-        beside={n: _mean([one.beside[n] for one in known], weights) for n in sorted(shared)},
+        loss=_mean([one.loss for one in known]),
+        beside={n: _mean([one.beside[n] for one in known]) for n in sorted(shared)},
     )
 
 
-def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
-    return float(np.average(values, weights=weights))
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
 
 
 def change(
@@ -114,20 +114,17 @@ def change(
 
 def mean_changes(lives: Sequence[Sequence[Change]]) -> list[Change]:
     """The same streams over seeds; a moment that a seed has not is None."""
-    found = []
-    for same in zip(*lives, strict=False):
-        ones = [1.0] * len(same)
-        found.append(
-            Change(
-                stream=same[0].stream,
-                is_learnt=same[0].is_learnt,
-                has_failed=any(c.has_failed for c in same),
-                first=mean_moment([c.first for c in same], ones),
-                lowest=mean_moment([c.lowest for c in same], ones),
-                last=mean_moment([c.last for c in same], ones),
-            )
+    return [
+        Change(
+            stream=same[0].stream,
+            is_learnt=same[0].is_learnt,
+            has_failed=any(c.has_failed for c in same),
+            first=mean_moment([c.first for c in same]),
+            lowest=mean_moment([c.lowest for c in same]),
+            last=mean_moment([c.last for c in same]),
         )
-    return found
+        for same in zip(*lives, strict=False)
+    ]
 
 
 def verdict(

@@ -101,6 +101,17 @@ def reopen(run: Run, index: int) -> bool:
     return True
 
 
+def reopen_without_release(run: Run) -> None:
+    """Let the last stage be finished again when its release is gone, to the same bytes.
+
+    Not where a branch was made on request since, whose records that would cut.
+    """
+    index, record = len(run.manifest.stages) - 1, run.manifest.stages[-1]
+    is_gone = record.release is not None and not (run.folder / record.release).exists()
+    if is_gone and all(branch.stage != record.name for branch in run.manifest.branches):
+        run.save_stage(index, status="training")
+
+
 def refuse_unreachable(run: Run, index: int, record: StageRecord) -> None:
     """Raise InputError when nothing is left from which stage ``index`` could become ``record``."""
     fork = record.fork_step

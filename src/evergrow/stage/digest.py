@@ -5,6 +5,7 @@ next reads only the lines that came since. A run that went back to a checkpoint 
 where it stopped: it is read anew.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from blake3 import blake3
 from pydantic import ValidationError
 
 from evergrow.config import Config
-from evergrow.disk import write_file
-from evergrow.errors import InputError
+from evergrow.disk import read_object, sealed, write_file
+from evergrow.errors import EvergrowError, InputError
 from evergrow.stage.records import Step, parse_lines
 
 FORMAT = 1
@@ -96,15 +97,16 @@ def read_digest(run: Path) -> Digest:
     known = _known(run / FILE, path)
     found = _extended(known, path)
     if found.offset != known.offset:
-        write_file(run / FILE, found.model_dump_json(exclude_defaults=True) + "\n")
+        data = sealed(json.loads(found.model_dump_json(exclude_defaults=True)))
+        write_file(run / FILE, json.dumps(data, separators=(",", ":")) + "\n")
     return found
 
 
 def _known(path: Path, metrics: Path) -> Digest:
     """The digest that is there, if it is of these bytes; else an empty one."""
     try:
-        found = Digest.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        found = Digest.model_validate(read_object(path, "it is made again"))
+    except (EvergrowError, ValidationError):
         return Digest()
     is_same = found.format == FORMAT and found.tail == _tail(metrics, found.offset)
     return found if is_same else Digest()

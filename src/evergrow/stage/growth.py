@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from evergrow.disk import write_file
+from evergrow.disk import sealed, write_file
 from evergrow.errors import EvergrowError
 from evergrow.grow.check import check_growth
 from evergrow.grow.cost import cost_of
@@ -66,7 +66,7 @@ def grow(work: Work, parent: Mark) -> None:
         "verification": checked.record(),
         "loss": _losses_at_birth(work, source),
     }
-    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(sealed(record), indent=1, sort_keys=True, allow_nan=False)
     write_file(folder / "growth.json", text + "\n")
     if checked.problems:
         raise EvergrowError(

@@ -5,22 +5,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import JsonValue
 
-from evergrow.errors import EvergrowError, InputError, Stopped
+from evergrow.errors import EvergrowError, Stopped
 from evergrow.lineage import Measured, read_node
 from evergrow.listener import Listener, Progress, Reading
 from evergrow.models.find import find_model
-from evergrow.models.load import load_model, model_key
-from evergrow.run import Counts, Run, load_checkpoint, locked, read_checkpoint_state
+from evergrow.models.lora import has_expert_maps
+from evergrow.run import Run, load_checkpoint, locked, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.scores.measure import measure_part, measure_release
 from evergrow.stage import checkpoints
+from evergrow.stage.beginning import load_release, load_trunk_end, passed_at, trunk_end
 from evergrow.stage.checkpoints import Mark
-from evergrow.stage.counts import count
 from evergrow.stage.flops import step_costs, sub_models
 from evergrow.stage.growth import grow, in_words
 from evergrow.stage.orders import make_soup
@@ -34,9 +33,7 @@ from evergrow.train.loop import (
     Record,
     computed_in,
     everything,
-    load_weights,
     train_until,
-    weights,
 )
 from evergrow.train.optimizer import load_optimizer_tensors
 from evergrow.train.speed import peak_flops, peak_memory_bytes
@@ -63,7 +60,8 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
         begun = checkpoints.first_usable(run, index)
         at_start = run.manifest.stages[index].begin.kind == "start"
         work = open_work(folder, index, listener, fresh=at_start and begun is None)
-        work.run.save_stage(index, status="training", model=_counts(work))
+        facts = {"model": work.counts, "adapters": work.adapters}
+        work.run.save_stage(index, status="training", **facts)
         try:
             if not _release_begun(work, begun):
                 checkpoints.drop_leg(run, index, "anneal")
@@ -73,11 +71,6 @@ def carry_out_stage(folder: Path, index: int, listener: Listener) -> None:
             finish(work)
         finally:
             work.writer.close()
-
-
-def _counts(work: Work) -> Counts:
-    model: Any = work.model
-    return count(work.recipe, work.index, model)
 
 
 def _release_begun(work: Work, begun: Mark | None) -> bool:
@@ -159,7 +152,10 @@ def finish(work: Work) -> None:
     node = node_of(work, record.key, kind, record.name, schedule, scores)
     write_release(work, work.run.folder / release, node)
     checkpoints.drop_periodic(work.run, work.index)  # before: nothing comes back to a done stage
-    work.run.save_stage(work.index, status="done", release=release, offsets=work.run.offsets())
+    offsets, digests = work.run.offsets(), work.run.digests()
+    work.run.save_stage(
+        work.index, status="done", release=release, offsets=offsets, digests=digests
+    )
 
 
 def measure(work: Work, release: str) -> list[Measured]:
@@ -176,14 +172,7 @@ def _enter(work: Work) -> None:
     begin = record.begin
     if begin.kind == "trunk":
         assert begin.stage is not None
-        parent = stages[begin.stage]
-        end = Mark(begin.stage, parent.name, "trunk", parent.last_step)
-        if record.grow is None:
-            restore(work, end)
-        else:
-            grow(work, end)
-        if work.recipe.stages[work.index].optimizer_state != "keep":
-            work.state.optimizer.state.clear()
+        _go_on(work, begin.stage)
     elif begin.kind == "start":
         model, say = work.model, work.listener.say
         key = work.run.manifest.start.key
@@ -200,31 +189,37 @@ def _enter(work: Work) -> None:
 
 
 def _take_weights(work: Work) -> None:
-    """Begin with the weights of a release, of this Run or another; a release has no moments.
-
-    Raises InputError when its tensors are not those of the stage's architecture, or when it is
-    another one than at the time the stage was planned.
-    """
+    """Begin with the weights of a release, of this Run or another; a release has no moments."""
     begin = work.record.begin
     if begin.stage is not None:
         parent = work.run.manifest.stages[begin.stage]
-        folder = work.run.folder / str(parent.release)
-        node: Any = read_node(folder)
-        work.state.step, work.state.passed = parent.last_step, node.details["passed"]
+        node = read_node(work.run.folder / str(parent.release))
+        assert node is not None, "a release has its record"
+        passed = node.details["passed"]
+        assert isinstance(passed, int), "the clock is a count"
+        work.state.step, work.state.passed = parent.last_step, passed
+    if work.adapter is None:
+        load_release(work.run, work.index, work.model)
+
+
+def _go_on(work: Work, parent: int) -> None:
+    """Begin at the end of the trunk of stage ``parent``, grown where the stage says so."""
+    end = trunk_end(work.run, parent)
+    if work.record.grow is not None:
+        grow(work, end)
+    elif work.recipe.has_same_optimizer(work.index):
+        restore(work, end)
     else:
-        folder = find_model(str(begin.model))
-        if model_key(folder) != begin.key:
-            raise InputError(
-                f"stage {work.record.name!r}: the model at {begin.model} changed since the stage "
-                "was planned; restore it, or give the stage another name"
-            )
-    try:
-        load_weights(work.model, weights(load_model(folder)))
-    except EvergrowError as error:
-        raise InputError(
-            f"stage {work.record.name!r}: {folder} is a model of another shape than this run's "
-            f"({error}); begin at one of its own releases, or start a run from it"
-        ) from error
+        _stand_at(work, end)
+        if work.adapter is None:
+            load_trunk_end(work.run, work.recipe, parent, work.opened, work.model)
+    if work.recipe.stages[work.index].optimizer_state != "keep":
+        work.state.optimizer.state.clear()
+
+
+def _stand_at(work: Work, mark: Mark) -> None:
+    """Set step and clock to those of a checkpoint."""
+    work.state.step, work.state.passed = mark.step, passed_at(work.run, mark)
 
 
 def restore(work: Work, mark: Mark, cut: bool = False) -> None:
@@ -357,6 +352,8 @@ def _peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> float
 
 def _computed(work: Work, step: int) -> float:
     """The share of a whole step's operations that a step takes: frozen layers need fewer."""
+    if work.adapter is not None:
+        return 2 / 3  # of 6 N a token: no gradients of weights, 2 N, but those of adapters
     return 1.0 if work.depth is None else work.depth.computed(step)
 
 
@@ -438,6 +435,8 @@ def _what_fills(work: Work, begun: Mark | None) -> str:
     first = Segment.model_validate(work.record.schedule[0])
     warmed = first.end if first.end and first.from_lr < first.to_lr else first.start
     steps = (warmed - work.record.clock) // work.record.per_step
+    if steps < 0:  # the trunk's schedule goes on
+        return ""
     least = least_warmup(work.train.optimizer.beta2)
     rule = ", 2 / (1 - beta2), in which the optimiser's moments fill" if steps == least else ""
     return f"; warms up over {steps} steps{rule}"
@@ -447,6 +446,9 @@ def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
     """What a stage goes on with, restored or made, and what of it is made anew, in words."""
     record, stages = work.record, work.run.manifest.stages
     begin = record.begin
+    made = (
+        "optimiser, spike window" if work.adapter is None else "adapters, optimiser, spike window"
+    )
     if begun is not None:
         return f"restored everything at {begun.name}", "nothing"
     if begin.kind == "start":
@@ -454,13 +456,13 @@ def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
         if work.recipe.takes_moments(work.index):
             return f"restored weights and optimiser of {source}", "spike window"
         verb = "made" if work.recipe.model.from_ is None else "restored"
-        return f"{verb} weights of {source}", "optimiser, spike window"
+        return f"{verb} weights of {source}", made
     if begin.kind == "model":
-        return f"restored weights of {begin.model}", "optimiser, spike window, clock"
+        return f"restored weights of {begin.model}", f"{made}, clock"
     assert begin.stage is not None
     parent = stages[begin.stage].name
     if begin.kind == "release":
-        return f"restored weights of the release of {parent}", "optimiser, spike window"
+        return f"restored weights of the release of {parent}", made
     if record.grow is not None:
         renewed = {
             "asymmetric": "spike window, moments of new parameters",
@@ -469,12 +471,20 @@ def _what_is_restored(work: Work, begun: Mark | None) -> tuple[str, str]:
         }[str(record.grow["optimizer_state"])]
         return f"restored weights at the end of {parent}, {in_words(work)}", renewed
     kept = work.recipe.stages[work.index].optimizer_state == "keep"
+    kept = kept and work.recipe.has_same_optimizer(work.index)
     what = f"restored weights{' and optimiser' if kept else ''} at the end of {parent}"
-    return what, "spike window" if kept else "optimiser, spike window"
+    return what, "spike window" if kept else made
 
 
 def _what_trains(work: Work) -> str:
-    """Which groups of layers the next step trains, where a plan says so."""
+    """Which groups of layers the next step trains, or which adapters, where not the whole model."""
+    if work.adapters is not None:
+        told = work.adapters
+        return (
+            f"; trains {told.num_trained:,} of {work.counts.num_parameters:,} parameters: adapters "
+            f"of rank {told.rank}, alpha {told.alpha:g}, on {', '.join(told.targets)}"
+            + ("; experts are no linear layers and stay" if has_expert_maps(work.model) else "")
+        )
     if work.depth is None:
         return ""
     frozen = work.depth.frozen(work.state.step + 1)

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from evergrow.config import Record, damage
+from evergrow.disk import checksum
 from evergrow.errors import InputError
+from evergrow.run import MEND, Manifest
 
 
 class Step(Record):
@@ -48,6 +50,21 @@ class Timing(Record):
     tokens_per_second: float
     mfu: float
     peak_memory_bytes: int
+
+
+def refuse_changed_records(folder: Path, manifest: Manifest) -> None:
+    """Raise InputError for a Run's record that is not what it was when the last stage ended.
+
+    Lines of a stage that is under way are not sealed yet.
+    """
+    ended = [stage for stage in manifest.stages if stage.status == "done" and stage.digests]
+    for name, digest in ended[-1].digests.items() if ended else ():
+        path = folder / f"{name}.jsonl"
+        if not path.exists() or checksum(path, ended[-1].offsets[name]) != digest:
+            raise InputError(
+                f"{path}: damaged (its lines up to the end of {ended[-1].name} are not those that "
+                f"were written); {MEND}"
+            )
 
 
 LineType = TypeVar("LineType", bound=Record)

@@ -1,5 +1,6 @@
 """A release of a Run: weights, tokenizer, and the record of how it came to be."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from evergrow.models.brought import recorded_dtype, round_weights
 from evergrow.models.card import model_card
 from evergrow.models.describe import describe
 from evergrow.models.kind import kind_of
+from evergrow.models.origin import read_origin
 from evergrow.stage.architecture import read_growth
+from evergrow.stage.beginning import begun_at
 from evergrow.stage.work import Work
 from evergrow.stream.plan import SampleStream
 from evergrow.stream.proof import read_data_manifest
 
+ADAPTER = "adapter"  # the folder of one beside the merged weights, for peft
 _LINEAGE = {"name", "key", "mixture", "replay", "ledger", "first_step", "num_steps", "objective"}
 
 
@@ -38,6 +42,12 @@ def node_of(
         "start": manifest.start.model_dump(mode="json"),
         "stages": [stage.model_dump(mode="json", include=_LINEAGE) for stage in way],
     }
+    if origin := read_origin(work.kept):
+        details["derived_from"] = origin.model_dump(mode="json")
+    if adapters := {
+        s.name: s.adapters.model_dump(mode="json") for s in way if s.adapters is not None
+    }:
+        details["lora"] = adapters
     if corpora := corpora_fed(work):
         details["corpora"] = corpora
     if grown:
@@ -59,21 +69,23 @@ def node_of(
 
 
 def _parents(work: Work, kind: NodeKind) -> list[str]:
-    """The keys of what a node goes on from: a branch from its stage, a stage from its beginning,
-    a soup from its ingredients."""
+    """The keys of what a node goes on from: a branch from its stage, a soup from its ingredients, a
+    stage from its beginning."""
     manifest, record = work.run.manifest, work.record
-    begin = record.begin
     if kind == "branch":
         return [record.key]
     if kind == "soup":
         return [manifest.stages[place].key for place in record.ingredients]
-    if begin.stage is not None:
-        return [manifest.stages[begin.stage].key]
-    return [begin.key or manifest.start.key]
+    return [begun_at(manifest, work.index)]
 
 
 def round_to_release(work: Work) -> None:
-    """Make the weights those that a release stores, so that what is measured is what it holds."""
+    """Make the weights those that a release stores, so that what is measured is what it holds.
+
+    Adapters are merged into them first, in fp32.
+    """
+    if work.adapter is not None:
+        work.adapter.merge()
     round_weights(work.model, recorded_dtype(work.kept))
 
 
@@ -82,8 +94,21 @@ def write_release(work: Work, folder: Path, node: Node) -> None:
     model: Any = work.model
     facts = describe(model, work.train.sequence_length)
     start = work.run.manifest.start
-    card = model_card(node, kind_of(model), facts, work.recipe.model.from_ and start.source)
+    parent = work.recipe.model.from_ and start.source
+    card = model_card(node, kind_of(model), facts, parent, read_origin(work.kept))
     work.objective.save(folder, model, card, node.to_data(), work.kept)
+    lora = work.train.lora
+    if work.adapter is not None and lora is not None and lora.release == "adapter":
+        work.adapter.save(folder / ADAPTER, _base_of(work, folder))
+
+
+def _base_of(work: Work, folder: Path) -> str:
+    """What the adapter of a release goes on: a name, or a release's path from the adapter."""
+    begin, manifest = work.record.begin, work.run.manifest
+    if begin.stage is not None:
+        release = work.run.folder / str(manifest.stages[begin.stage].release)
+        return os.path.relpath(release, folder / ADAPTER)
+    return begin.model or str(work.recipe.model.from_)
 
 
 def corpora_fed(work: Work) -> dict[str, JsonValue]:

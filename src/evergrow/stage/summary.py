@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
-from evergrow.config import Config
-from evergrow.disk import write_file
+from evergrow.config import Config, damage
+from evergrow.disk import read_object, sealed, write_file
+from evergrow.errors import InputError
 from evergrow.evals.loss_matrix import measure
 from evergrow.lineage import Soup
 from evergrow.recipe import load_recipe
@@ -20,15 +21,16 @@ from evergrow.stage.changes import (
     Moment,
     change,
     mean_changes,
-    mean_moment,
     moment,
     verdict,
 )
 from evergrow.stage.digest import read_digest
 from evergrow.stage.flops import counts_of, stage_flops
-from evergrow.stage.records import Evaluation, Timing, read_lines
+from evergrow.stage.records import Evaluation, Timing, read_lines, refuse_changed_records
 from evergrow.statistics import t_interval
+from evergrow.stream.proof import read_data_manifest
 
+FILE = "summary.json"
 MEASURES = ("average", "forgetting", "backward_transfer", "forward_transfer", "transient_peak")
 COUNTS = (
     "num_tokens",
@@ -121,9 +123,19 @@ def write_summary(root: Path, status: str) -> Summary:
         arms=arms,
         data=_data_facts(root),
     )
-    text = json.dumps(summary.model_dump(mode="json"), indent=1)
-    write_file(root / "summary.json", text + "\n")
+    text = json.dumps(sealed(summary.model_dump(mode="json")), indent=1)
+    write_file(root / FILE, text + "\n")
     return summary
+
+
+def read_summary(root: Path) -> Summary:
+    """``summary.json`` of a recipe's folder; raises InputError for a damaged one."""
+    way_out = "run the recipe again, which writes it anew"
+    found = read_object(root / FILE, way_out, InputError)
+    try:
+        return Summary.model_validate(found)
+    except ValidationError as error:
+        raise InputError(f"{root / FILE}: {damage(error)}; {way_out}") from error
 
 
 def runs_below(root: Path, arms: list[str]) -> list[Run]:
@@ -150,6 +162,7 @@ def _way(stages: Sequence[StageRecord], leaf: int) -> list[StageRecord]:
 
 def summarise_run(run: Run, root: Path) -> ArmSummary:
     """The numbers of one Run; measures that are not defined yet are None."""
+    refuse_changed_records(run.folder, run.manifest)
     stages = run.manifest.stages
     done = [record for record in stages if record.status == "done"]
     scored = _Scored(run, root)
@@ -233,31 +246,30 @@ class _Scored:
     def _changes(self, start: str, done: Sequence[StageRecord]) -> list[Change]:
         """What became of the streams of the finished stages, then of what is only measured.
 
-        Of a stage that mixes sources each of them by itself: one may gain where another loses.
+        A source counts once, since the first stage that reads it; one that has a stage for itself
+        is called as the stage is, of a mixture each by itself: one may gain where another loses.
         """
-        mixtures: list[tuple[str, int | None, Mapping[str, float]]] = []
-        failed: set[str] = set()
+        streams: dict[str, tuple[str, int | None]] = {}
         for place, record in enumerate(done):
-            if len(record.mixture) == 1:
-                mixtures.append((record.name, place, record.mixture))
-                failed |= {record.name} if self._not_learnt(record) else set()
-            else:
-                mixtures += [(source, place, {source: 1.0}) for source in record.mixture]
-                failed |= set(self._not_learnt(record))
-        learnt = {source for record in done for source in record.mixture}
-        measured = [name for name in self._measured_only(start, done) if name not in learnt]
-        mixtures += [(name, None, {name: 1.0}) for name in measured]
+            for source in record.mixture:
+                name = record.name if len(record.mixture) == 1 else source
+                streams.setdefault(source, (name, place))
+        learnt = [name for record in done for name in record.mixture]
+        failed = {n for n in learnt if learnt.count(n) == self._num_not_learnt(n, done)}
+        measured = [name for name in self._measured_only(start, done) if name not in streams]
         found = []
-        for name, own, mixture in mixtures:
-            rows = [self._moment(record.key, mixture) for record in done]
-            one = change(name, own, self._moment(start, mixture), rows)
-            found.append(one.model_copy(update={"has_failed": name in failed}))
+        for source, (name, own) in {**streams, **{n: (n, None) for n in measured}}.items():
+            rows = [self._moment(record.key, source) for record in done]
+            one = change(name, own, self._moment(start, source), rows)
+            found.append(one.model_copy(update={"has_failed": source in failed}))
         return found
 
-    def _moment(self, key: str, mixture: Mapping[str, float]) -> Moment | None:
-        found = self._losses.get(key, {})
-        parts = [moment(found.get(source)) for source in mixture]
-        return mean_moment(parts, list(mixture.values()))
+    def _moment(self, key: str, source: str) -> Moment | None:
+        return moment(self._losses.get(key, {}).get(source))
+
+    def _num_not_learnt(self, source: str, done: Sequence[StageRecord]) -> int:
+        """How many stages read a source and tell it no better than a constant does."""
+        return sum(source in self._not_learnt(record) for record in done)
 
     def _not_learnt(self, record: StageRecord) -> list[str]:
         """Sources that the release of their own stage tells no better than a constant does.
@@ -388,7 +400,7 @@ def _data_facts(root: Path) -> dict[str, dict[str, JsonValue]]:
         "num_dropped",
     )
     for manifest in sorted((root / "data").glob("*/manifest.json")):
-        data = json.loads(manifest.read_text())
+        data = read_data_manifest(manifest.parent)
         facts[data["source"]] = {
             **{key: data[key] for key in keys if key in data},
             "quarantined": len(data.get("quarantine", [])),

@@ -17,10 +17,11 @@ from evergrow.models.describe import describe, undecayed_parameter_names
 from evergrow.models.find import find_model
 from evergrow.models.kind import KINDS, kind_of
 from evergrow.models.load import empty_model
+from evergrow.models.lora import Adapter, short_names
 from evergrow.objectives.config import TrainConfig
 from evergrow.objectives.objective import Objective
 from evergrow.recipe import Recipe
-from evergrow.run import Run, StageRecord, root_of
+from evergrow.run import Adapters, Counts, Run, StageRecord, root_of
 from evergrow.scores.opening import Opened
 from evergrow.stage.architecture import (
     architecture,
@@ -29,6 +30,8 @@ from evergrow.stage.architecture import (
     own_clock,
     refuse_changed,
 )
+from evergrow.stage.beginning import adapt, begun_at, first_model, load_beginning
+from evergrow.stage.counts import count
 from evergrow.stage.versions import environment
 from evergrow.stream.plan import SampleStream
 from evergrow.train.background import BackgroundWriter
@@ -55,6 +58,8 @@ class Work:
     listener: Listener
     clock: OwnClock | None
     depth: DepthPlan | None
+    adapter: Adapter | None
+    counts: Counts
     said_nothing_counts: bool = False
 
     @property
@@ -74,6 +79,21 @@ class Work:
     def train(self) -> TrainConfig:
         """The settings of training of the stage."""
         return self.recipe.train_of(self.index)
+
+    @property
+    def adapters(self) -> Adapters | None:
+        """What is said of the stage's adapters; None where it trains the weights."""
+        lora = self.train.lora
+        if self.adapter is None or lora is None:
+            return None
+        return Adapters(
+            rank=lora.rank,
+            alpha=lora.scaled_by,
+            dropout=lora.dropout,
+            targets=short_names(self.adapter.layers),
+            num_trained=self.adapter.num_parameters,
+            base=begun_at(self.run.manifest, self.index),
+        )
 
     @cached_property
     def stream(self) -> SampleStream:
@@ -107,7 +127,8 @@ class Work:
 def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work:
     """Open the Run in ``folder`` for its stage ``index``.
 
-    The model has its first weights when ``fresh``, else meaningless ones that await others.
+    The model has its first weights when ``fresh``, else meaningless ones that await others; under
+    adapters it has those that the stage begins with.
     """
     run = Run(folder)
     manifest = run.manifest
@@ -121,19 +142,13 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
     refuse_changed(run)
     lay_out(run, recipe, index)
     device = choose_device(train)
-    model: Any = (
-        objective.first_model(listener.say)
-        if fresh
-        else empty_model(architecture(folder, recipe, index))
-    )
+    model = _plain_model(run, recipe, index, opened, listener if fresh else None)
     model.to(device)
-    if train.activation_checkpointing:
-        if not model.supports_gradient_checkpointing:
-            raise InputError(
-                f"train.activation_checkpointing: a {type(model).__name__} of transformers cannot; "
-                "set it to false, and a smaller micro_batch_size saves memory too"
-            )
-        model.activation_checkpointing_enable()
+    if not (folder / "model" / "config.json").exists():
+        _describe_first(run, recipe, model, train, device)
+    adopt_generation(model, folder / "model")
+    counts = count(recipe, index, model)
+    adapter = adapt(run, recipe, index, model)
     depth = depth_plan(run, recipe, index, model)
     optimizer = build_optimizer(
         model,
@@ -141,9 +156,6 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
         undecayed_parameter_names(model),
         None if depth is None else depth.group_of,
     )
-    if not (folder / "model" / "config.json").exists():
-        _describe_first(run, recipe, model, train, device)
-    adopt_generation(model, folder / "model")
     return Work(
         run=run,
         index=index,
@@ -151,12 +163,45 @@ def open_work(folder: Path, index: int, listener: Listener, fresh: bool) -> Work
         root=root,
         opened=opened,
         objective=objective,
-        state=Training(model, optimizer, SpikeGuard(train.skip_sigma, device), device),
+        state=Training(
+            model,
+            optimizer,
+            SpikeGuard(train.skip_sigma, device),
+            device,
+            groups={} if adapter is None else {"adapter": adapter},
+            frozen=adapter is not None,
+        ),
         writer=BackgroundWriter(),
         listener=listener,
-        clock=own_clock(run, recipe, index, model),
+        clock=None if adapter is not None else own_clock(run, recipe, index, model),
         depth=depth,
+        adapter=adapter,
+        counts=counts,
     )
+
+
+def _plain_model(
+    run: Run, recipe: Recipe, index: int, opened: Opened, fresh: Listener | None
+) -> Any:
+    """The model of a stage: its first weights where ``fresh`` is to hear of them, else meaningless
+    ones, or those that adapters go on."""
+    train, begin = recipe.train_of(index), run.manifest.stages[index].begin
+    if fresh is not None:
+        model: Any = opened.objective_at(index).first_model(fresh.say)
+    elif train.lora is not None and begin.kind == "start":
+        model = first_model(run, recipe, index, opened)
+    else:
+        model = empty_model(architecture(run.folder, recipe, index))
+    if train.lora is not None and begin.kind != "start":
+        load_beginning(run, recipe, index, opened, model)
+    if train.activation_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            raise InputError(
+                f"train.activation_checkpointing: a {type(model).__name__} of transformers cannot; "
+                "set it to false, and a smaller micro_batch_size saves memory too"
+            )
+        model.activation_checkpointing_enable()
+    return model
 
 
 def _describe_first(

@@ -10,37 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
-from blake3 import blake3
-
-from evergrow.disk import checksum, read_object
+from evergrow.disk import checksum, read_object, sealed
 from evergrow.errors import EvergrowError
 
 AT_ONCE = 64 * 2**20  # bytes of a folder: a tenth of a second
 WAY_OUT = "restore the folder or delete it and prepare the data again"
-SEAL = "seal"
 _PROVEN: set[tuple[str, int, int]] = set()  # path, size and time of change of what was read
 
 
 def write_data_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the manifest of a data folder, sealed with a hash of itself; returns it as written."""
-    sealed = {**manifest, SEAL: _seal(manifest)}
-    text = json.dumps(sealed, indent=1, sort_keys=True) + "\n"
+    """Write the manifest of a data folder, sealed with a hash of itself; returns it."""
+    text = json.dumps(sealed(manifest), indent=1, sort_keys=True) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8")
-    return sealed
+    return dict(manifest)
 
 
 def read_data_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a data folder. Raises EvergrowError when it is missing, broken or changed."""
-    path = folder / "manifest.json"
-    found = read_object(path, WAY_OUT)
-    if found.get(SEAL, _seal(found)) != _seal(found):
-        raise EvergrowError(f"{path}: damaged (it is not what was written); {WAY_OUT}")
-    return found
-
-
-def _seal(manifest: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in manifest.items() if name != SEAL}
-    return blake3(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:32]
+    return read_object(folder / "manifest.json", WAY_OUT)
 
 
 @final

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergrow.flow.recipes import carry_out
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe, decode_recipe
 from evergrow.run import Run
@@ -45,6 +44,8 @@ def choose(
     recipe: Recipe, dial: Dial, runs: Path, listener: Listener, fresh: bool
 ) -> dict[str, float]:
     """The best value of each arm, by trials in ``runs``, carried out where they are not yet."""
+    from evergrow.flow.recipes import carry_out
+
     trials = trial(recipe, dial)
     carry_out(trials, runs, Path.cwd(), listener, fresh)
     chosen = {}

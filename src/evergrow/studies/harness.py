@@ -8,7 +8,6 @@ from typing import Literal
 
 from evergrow.disk import write_file
 from evergrow.errors import InputError, Stopped
-from evergrow.flow.recipes import carry_out
 from evergrow.flow.units import unfold
 from evergrow.listener import Listener
 from evergrow.recipe import Recipe, decode_recipe
@@ -52,7 +51,8 @@ class Study:
     overrides are in, so that they follow its rates and budgets. A measure is None where a Run has
     no such number, and infinite where it never came to what is measured. ``unit`` is that of the
     measures, ``notes`` are lines to read them by, ``scales`` are other sizes as overrides; ``dial``
-    is what every arm chooses for itself first.
+    is what every arm chooses for itself first; ``conclude`` says in lines what follows from all
+    numbers together.
     """
 
     question: str
@@ -65,6 +65,7 @@ class Study:
     notes: Sequence[str] = ()
     scales: Mapping[str, Settings] = field(default_factory=dict)
     dial: Dial | None = None
+    conclude: Callable[[Values, Sequence[Run]], list[str]] = lambda numbers, runs: []
 
 
 def study_recipe(
@@ -115,6 +116,8 @@ def carry_out_study(
     is asked for now, so that seeds are never chosen after their results. Raises Stopped after a
     signal (the seeds finished so far are judged and written), and what carrying out raises.
     """
+    from evergrow.flow.recipes import carry_out
+
     root, chosen = runs / recipe.name, {}
     if study.dial is not None:
         chosen = choose(recipe, study.dial, runs, listener, fresh)
@@ -157,7 +160,7 @@ def write_findings(
         question=study.question,
         paper=study.paper,
         unit=study.unit,
-        notes=list(study.notes),
+        notes=[*study.notes, *study.conclude(numbers, done)],
         seeds=sorted({run.manifest.seed for run in done}),
         arms=recipe.arms,
         chosen=dict(chosen or {}),

@@ -9,16 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
-
-from evergrow.grow.freedom import Watched
-from evergrow.grow.passes import Weighed, random_batch
-from evergrow.grow.passes import run as run_once
-from evergrow.grow.stored import open_folder
 from evergrow.models.families import FAMILIES
 from evergrow.run import Run
 from evergrow.schedules import Segment
-from evergrow.stage.architecture import read_growth
 from evergrow.stage.flops import stage_flops, step_costs
 from evergrow.stage.records import Evaluation, read_lines
 
@@ -155,6 +148,8 @@ def birth(run: Run) -> float | None:
     stage = run.manifest.stages[-1]
     if stage.grow is None:
         return None
+    from evergrow.stage.architecture import read_growth
+
     loss = read_growth(run, stage.name)["loss"][SOURCE]
     return loss["after"] - loss["before"]
 
@@ -165,6 +160,13 @@ def free_share(run: Run) -> float:
     As ``evergrow grow`` counts: a unit is locked to another where all that gives or reads it is
     the same and moves the same.
     """
+    import torch
+
+    from evergrow.grow.freedom import Watched
+    from evergrow.grow.passes import Weighed, random_batch
+    from evergrow.grow.passes import run as run_once
+    from evergrow.grow.stored import open_folder
+
     stored = open_folder(run.folder / "releases" / run.manifest.stages[-1].name)
     weighed = Weighed.of(stored.config, stored.slots, stored.read)
     shapes = {name: slot.shape for name, slot in stored.slots.items()}

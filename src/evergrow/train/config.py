@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from evergrow.config import Config, PositiveCount, Workers
+from evergrow.models.config import LoraConfig
 
 
 class OptimizerConfig(Config):
@@ -39,6 +40,9 @@ class LoopConfig(Config):
         default=None, description="windows a forward pass; default: the whole batch"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
+    lora: LoraConfig | None = Field(
+        default=None, description="adapters are trained, and the weights stay as they are"
+    )
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     skip_sigma: float = Field(
         default=6.0,

@@ -31,7 +31,8 @@ class Training:
     """Everything that changes while training; ``step`` counts optimiser steps since init.
 
     ``passed`` is what the clock shows: tokens or pictures read since init. ``groups`` are saved
-    and restored beside the model and its moments, each as a file of its own.
+    and restored beside the model and its moments, each as a file of its own. A model's own
+    weights are not where they are ``frozen``: adapters train, a group, and the base lies elsewhere.
     """
 
     model: nn.Module
@@ -41,11 +42,12 @@ class Training:
     step: int = 0
     passed: int = 0
     groups: dict[str, Group] = field(default_factory=dict)
+    frozen: bool = False
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """A copy of the state on the CPU, ready to be written in the background."""
         groups = {
-            "model": weights(self.model),
+            **({} if self.frozen else {"model": weights(self.model)}),
             "optimizer": optimizer_tensors(self.model, self.optimizer),
             "guard": self.guard.tensors(),
             **{name: group.tensors() for name, group in self.groups.items()},
@@ -57,7 +59,8 @@ class Training:
 
     def load(self, tensors: dict[str, dict[str, Tensor]], step: int, passed: int) -> None:
         """Put back what ``tensors`` returned."""
-        load_weights(self.model, tensors["model"])
+        if not self.frozen:
+            load_weights(self.model, tensors["model"])
         self.optimizer.state.clear()
         load_optimizer_tensors(self.model, self.optimizer, tensors["optimizer"])
         self.guard.load(tensors["guard"])

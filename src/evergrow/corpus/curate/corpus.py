@@ -33,7 +33,7 @@ from evergrow.corpus.records import (
     Written,
 )
 from evergrow.corpus.table import stored_documents
-from evergrow.disk import write_file
+from evergrow.disk import sealed, write_file
 from evergrow.errors import EvergrowError
 
 
@@ -148,7 +148,7 @@ def write_manifest(folder: Path, parts: Parts) -> Corpus:
             for file in done.files
         ],
     )
-    text = json.dumps(manifest.model_dump(), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(sealed(manifest.model_dump()), indent=1, ensure_ascii=False) + "\n"
     path = folder / MANIFEST
     if not path.exists() or path.read_bytes() != text.encode():
         write_file(path, text)

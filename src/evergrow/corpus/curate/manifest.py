@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from evergrow.config import damage
 from evergrow.corpus.records import Manifest
+from evergrow.disk import unsealed
 from evergrow.errors import InputError
 
 FORMAT = 2
@@ -54,7 +55,8 @@ def parse_manifest(text: bytes, path: Path) -> Manifest:
         data = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: {damage(error)}; {again}") from error
-    number = data.get("format") if isinstance(data, dict) else None
+    data = unsealed(path, data, again, InputError) if isinstance(data, dict) else {}
+    number = data.get("format")
     if not isinstance(number, int):
         raise InputError(f"{path}: damaged (it does not say its format); {again}")
     if number > FORMAT:

@@ -17,7 +17,8 @@ from blake3 import blake3
 
 from evergrow.config import Record
 from evergrow.corpus.records import StoredFile
-from evergrow.disk import new_file, write_file
+from evergrow.disk import new_file, read_object, sealed, write_file
+from evergrow.errors import EvergrowError
 
 VERSION = 1  # raise by hand when the same inputs and settings would give other bytes
 Counts = TypeVar("Counts", bound=Record)
@@ -47,14 +48,11 @@ def finished(folder: Path, sidecar: str, key: str, counted: type[Counts]) -> Don
 
 def recorded(folder: Path, sidecar: str, counted: type[Counts]) -> Done[Counts] | None:
     """What a sidecar says, unchecked; None when there is none, or a damaged one: not done."""
-    path = folder / sidecar
-    if not path.exists():
-        return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_object(folder / sidecar, "it is made again")
         files = tuple(StoredFile.model_validate(file) for file in data["files"])
         return Done(data["key"], files, counted.model_validate(data["counts"]))
-    except (ValueError, KeyError, TypeError):
+    except (EvergrowError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -63,7 +61,8 @@ def finish(
 ) -> Done[Counts]:
     """Mark a unit done: its sidecar appears, whole, after its files."""
     told = {"key": key, "files": [file.model_dump() for file in files]}
-    write_file(folder / sidecar, json.dumps({**told, "counts": counts.model_dump()}) + "\n")
+    data = sealed({**told, "counts": counts.model_dump()})
+    write_file(folder / sidecar, json.dumps(data) + "\n")
     return Done(key, tuple(files), counts)
 
 

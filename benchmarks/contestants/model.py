@@ -2,29 +2,31 @@
 
 import torch
 from torch import Tensor, nn
-from transformers import Olmo2Config, Olmo2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
 
 from contestants.shapes import BETAS, EPSILON, LEARNING_RATE, WEIGHT_DECAY, Z_LOSS, Shape
 
 
-def build_model(shape: Shape) -> Olmo2ForCausalLM:
-    """OLMo 2 with fp32 weights and PyTorch's own attention kernel."""
-    config = Olmo2Config(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.width,
-        intermediate_size=shape.ffn_width,
-        num_hidden_layers=shape.num_layers,
-        num_attention_heads=shape.num_heads,
-        max_position_embeddings=shape.sequence_length,
-        tie_word_embeddings=shape.tied,
-        rope_parameters={"rope_type": "default", "rope_theta": 500_000.0},
-        rms_norm_eps=1e-6,
-        use_cache=False,
-        pad_token_id=None,
-        eos_token_id=None,
-        attn_implementation="sdpa",
-    )
-    return Olmo2ForCausalLM(config)
+def build_model(shape: Shape) -> Olmo2ForCausalLM | LlamaForCausalLM:
+    """OLMo 2 or a Llama with fp32 weights and PyTorch's own attention kernel."""
+    sizes = {
+        "vocab_size": shape.vocab_size,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.ffn_width,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": shape.num_heads,
+        "max_position_embeddings": shape.sequence_length,
+        "tie_word_embeddings": shape.tied,
+        "use_cache": False,
+        "pad_token_id": None,
+        "eos_token_id": None,
+        "attn_implementation": "sdpa",
+    }
+    if shape.num_kv_heads is not None:
+        llama = LlamaConfig(**sizes, num_key_value_heads=shape.num_kv_heads, rms_norm_eps=1e-5)
+        return LlamaForCausalLM(llama)
+    rotary = {"rope_type": "default", "rope_theta": 500_000.0}
+    return Olmo2ForCausalLM(Olmo2Config(**sizes, rope_parameters=rotary, rms_norm_eps=1e-6))
 
 
 def build_optimizer(model: nn.Module) -> torch.optim.AdamW:

@@ -1,0 +1,1 @@
+"""A model in one GGUF file, unpacked once into a Hugging Face folder that everything else reads."""
