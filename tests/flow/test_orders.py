@@ -281,7 +281,7 @@ def test_the_page_draws_a_fan_and_shows_every_candidate(made: Run) -> None:
     assert (last.y, last.kind) == (TOP, "release")
     page = render(folder, datetime(2026, 1, 2, tzinfo=UTC))
     assert "Orders of the data, and their average" in page
-    assert re.search(r'<td class="best">\d\.\d{4}</td>', page)
+    assert re.search(r'<td class="best"><data value="\d\.\d+">\d\.\d{4}<', page)
     assert len(source_loss(folder, 0).lines[0].x) > 4  # looks inside the first order are drawn
 
 
