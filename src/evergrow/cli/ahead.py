@@ -1,62 +1,14 @@
 """What a terminal shows of ``continue --dry``: the shift of the data, and the stage ahead."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from evergrow.cli.live import watching
 from evergrow.cli.terminal import console
 
 if TYPE_CHECKING:
-    from evergrow.flow.ahead import Ahead, NextStage
-    from evergrow.flow.asked import Mix
+    from evergrow.flow.ahead import NextStage
     from evergrow.flow.shift import Shift
-
-
-def show_ahead_of_run(
-    run: Path,
-    data: Sequence[str],
-    tokens: int,
-    name: str,
-    settings: Mapping[str, Any],
-    mix: "Mix | None",
-) -> None:
-    """Load a run's newest release, measure, print; nothing is written."""
-    from evergrow.flow.ahead import ahead_of_run
-
-    show_ahead(ahead_of_run(run, data, tokens, name, settings, mix))
-
-
-def show_ahead_of_model(
-    model: str,
-    data: Sequence[str],
-    tokens: int,
-    name: str,
-    runs: Path,
-    settings: Mapping[str, Any],
-    evaluate: Sequence[str],
-    mix: "Mix | None",
-) -> None:
-    """The same of a model without a run."""
-    from evergrow.flow.ahead import ahead_of_model
-
-    with watching() as listener:
-        found = ahead_of_model(model, data, tokens, name, runs, listener, settings, evaluate, mix)
-    show_ahead(found)
-
-
-def show_ahead(found: "Ahead") -> None:
-    """The shift, then the plan."""
-    from evergrow.cli.run import show_plan
-
-    if found.shift is not None:
-        show_shift(found.shift)
-    if found.stage is not None:
-        _show_stage(found.stage)
-    if found.plan is not None:
-        show_plan(found.plan)
 
 
 def show_shift(found: "Shift") -> None:
@@ -81,7 +33,7 @@ def show_shift(found: "Shift") -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _show_stage(stage: "NextStage") -> None:
+def show_stage(stage: "NextStage") -> None:
     last = (
         "" if stage.seconds is None else f", about {stage.seconds / 60:.1f} min as fast as before"
     )

@@ -27,6 +27,7 @@ from evergrow.cli.terminal import beside, console, megabytes, print_json, rounde
 from evergrow.errors import InputError
 
 if TYPE_CHECKING:
+    from evergrow.flow.ahead import Ahead
     from evergrow.flow.asked import Mix
     from evergrow.flow.dry import Plan, StagePlan
     from evergrow.flow.pages import Carried
@@ -150,9 +151,9 @@ def _continue_run(
 
     find_run(run)
     if dry:
-        from evergrow.cli.ahead import show_ahead_of_run
+        from evergrow.flow.ahead import ahead_of_run
 
-        show_ahead_of_run(run, data, tokens, name, changes, mixed)
+        _show_ahead(ahead_of_run(run, data, tokens, name, changes, mixed))
         return
     from evergrow.flow.verbs import continue_run  # after what was typed: its mistakes need no torch
 
@@ -182,9 +183,13 @@ def _continue_model(
         refuse_no_rate(model, changes)
     find_model(model)
     if dry:
-        from evergrow.cli.ahead import show_ahead_of_model
+        from evergrow.flow.ahead import ahead_of_model
 
-        show_ahead_of_model(model, data, tokens, name, runs, changes, evaluate, mixed)
+        with watching() as listener:
+            found = ahead_of_model(
+                model, data, tokens, name, runs, listener, changes, evaluate, mixed
+            )
+        _show_ahead(found)
         return
     from evergrow.flow.first_stage import continue_model
 
@@ -226,6 +231,18 @@ def anneal(
     with watching() as listener:
         release = anneal(run, tokens, shape, floor, listener)
     console.print(f"release: {release}", soft_wrap=True)
+
+
+def _show_ahead(found: "Ahead") -> None:
+    """How far the data lies off, and what would be trained on it."""
+    from evergrow.cli.ahead import show_shift, show_stage
+
+    if found.shift is not None:
+        show_shift(found.shift)
+    if found.stage is not None:
+        show_stage(found.stage)
+    if found.plan is not None:
+        show_plan(found.plan)
 
 
 def show_plan(plan: "Plan") -> None:
