@@ -275,6 +275,32 @@ def test_what_would_be_another_model_is_refused_in_a_sentence(
     assert not list(cache.glob("bad*"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        (
+            "partial_rotary_factor",
+            0.5,
+            "turns 4 dimensions of a head, transformers' stablelm would",
+        ),
+        (
+            "rope_theta",
+            5e5,
+            "its rotation has base 500000, transformers' stablelm would take 10000",
+        ),
+    ],
+)
+def test_another_rotation_than_would_be_read_is_refused(
+    setting: str, value: float, reason: str, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    config: Any = tiny_config("stablelm", False)
+    config.rope_parameters = {**config.rope_parameters, setting: value}
+    write_gguf(tmp_path / "bad.gguf", config, tokenizer)
+    with pytest.raises(InputError) as refused:
+        find_model(tmp_path / "bad.gguf")
+    assert reason in str(refused.value)
+
+
 def test_a_file_without_a_vocabulary_is_refused(
     tmp_path: Path, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
