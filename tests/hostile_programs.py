@@ -8,12 +8,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from evergrow.sandbox import tiers
 from evergrow.sandbox.code import CodeTask, Verdict, verify_one
 from evergrow.sandbox.limits import Limits
 from evergrow.sandbox.tiers import TIERS
@@ -325,6 +327,19 @@ def f():
         ("bubblewrap",),
     ),
 }
+
+
+def can_start(tier: str) -> bool:
+    """Whether the least use of what a tier is made of works here: then the tier must, too."""
+    try:
+        least = {
+            "bubblewrap": [tiers._bwrap(), "--ro-bind", "/", "/", "--unshare-net", "true"],
+            "namespaces": ["unshare", "--map-root-user", "--mount", "--net", "true"],
+            "none": ["true"],
+        }
+        return subprocess.run(least[tier], capture_output=True).returncode == 0
+    except (FileNotFoundError, tiers.Unavailable):
+        return False
 
 
 @dataclass(frozen=True)
