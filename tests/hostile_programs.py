@@ -295,6 +295,22 @@ def f():
         "assert 0 < candidate() <= 1 << 24",
         SHUT_IN,
     ),
+    "writes to what it was given": Attack(
+        """
+def f():
+    import os
+    written = []
+    for descriptor in (0, *range(4, 64)):
+        try:
+            written.append(os.write(descriptor, b""))
+            written.append(os.pwrite(descriptor, b"x", 1 << 20))
+        except OSError:
+            pass
+    return written
+""",
+        "passed",
+        "assert 1 not in candidate()",
+    ),
     "writes everywhere": Attack(
         """
 def f():

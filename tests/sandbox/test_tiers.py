@@ -2,10 +2,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
-from hostile_programs import can_start
+from hostile_programs import can_start, left_over
 
 from evergrow.errors import EvergrowError
 from evergrow.sandbox import probe, process, seccomp, tiers
@@ -47,7 +48,7 @@ def test_a_tier_that_does_not_start_says_why(fresh: None, monkeypatch: pytest.Mo
     monkeypatch.setattr(tiers, "_bwrap", lambda: "/usr/bin/false")
     assert "exit code 1" in str(probe.why_not("bubblewrap"))
     monkeypatch.setattr(tiers.shutil, "which", lambda *_, **__: None)
-    assert probe.why_not("namespaces") == "no program 'unshare'"
+    assert probe.why_not("namespaces") == "no program 'setpriv'"
 
 
 def test_the_program_of_the_system_is_taken_without_the_package(
@@ -158,3 +159,26 @@ def test_what_goes_inside_imports_the_standard_library_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["evergrow"]
+
+
+@pytest.mark.parametrize("tier", ["bubblewrap", pytest.param("namespaces", marks=pytest.mark.slow)])
+def test_programs_end_with_a_killed_parent(tier: str) -> None:
+    if not can_start(tier):
+        pytest.skip(f"this machine has nothing for the tier {tier!r}")
+    code = (
+        "from evergrow.sandbox import pair, tiers, limits; "
+        f"pair.judged(tiers.TIERS[{tier!r}], 'import time; print(1); time.sleep(99)', 'f', "
+        "('', 'def check(c): pass'), limits.Limits())"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(lambda: len(left_over()) >= 2)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: left_over() == [])
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -5,6 +5,7 @@ A tier makes the command line of one process. What all share, limits and two pro
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -64,10 +65,21 @@ def _namespaces(number: int, limits: Limits) -> list[str]:
     moved = prefix != sys.base_prefix
     hidden = [folder for folder in ("/home", "/root", "/run", "/var/tmp") if Path(folder).is_dir()]
     script = ["set -e", f"mount -t tmpfs -o size={limits.scratch_bytes},mode=1777 tmpfs /tmp"]
-    script[1:1] = [f"mount --bind '{_home()}' {prefix}"] if moved else []
+    script[1:1] = [f"mount --bind {shlex.quote(str(_home()))} {prefix}"] if moved else []
     script += [f"mount -t tmpfs -o size=4k,mode=555,ro tmpfs {folder}" for folder in hidden]
     script += ["mount -t tmpfs -o size=4k,mode=555,ro tmpfs /dev/shm", "cd /tmp", _FIRST]
-    command = [_found("unshare"), "--mount", "--pid", "--net", "--ipc", "--uts", "--fork"]
+    command = [
+        _found("setpriv"),
+        "--pdeathsig",
+        "KILL",
+        _found("unshare"),
+        "--mount",
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--fork",
+    ]
     command += ["--kill-child", "--mount-proc"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
     command += [_found("sh"), "-c", "; ".join(script), "sh", *_dropped(number)]
     return [*command, _found("env"), "-i", *_variables(prefix), *python]
