@@ -15,13 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergrow.sandbox import tiers
+from evergrow.sandbox import process, tiers
 from evergrow.sandbox.code import CodeTask, Verdict, verify_one
 from evergrow.sandbox.limits import Limits
 from evergrow.sandbox.tiers import TIERS
 
 LIMITS = Limits(cpu_seconds=1, wall_seconds=20)
 SECRET = "c0ffee-of-the-parent"
+MARK = f"# begun by {os.getpid()}"  # on the command line of all that is begun here
+process._BOOT += MARK
 ALL = ("bubblewrap", "namespaces", "none")
 SHUT_IN = ("bubblewrap", "namespaces")
 
@@ -398,14 +400,14 @@ def _bait() -> Iterator[tuple[str, Path]]:
 
 
 def left_over() -> list[int]:
-    """Processes that carry candidates out; the dead that nobody has asked for are none."""
+    """Processes that this one began, and theirs; the dead that nobody has asked for are none."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             command = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if b'module.main(given["job"])' in command:
+        if MARK.encode() in command:
             found.append(int(path.name))
     return found
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hostile_programs import can_start, left_over
+from hostile_programs import MARK, can_start, left_over
 
 from evergrow.errors import EvergrowError
 from evergrow.sandbox import probe, process, seccomp, tiers
@@ -46,9 +46,19 @@ def test_the_tightest_that_starts_is_taken(fresh: None, monkeypatch: pytest.Monk
 
 def test_a_tier_that_does_not_start_says_why(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "_bwrap", lambda: "/usr/bin/false")
-    assert "exit code 1" in str(probe.why_not("bubblewrap"))
+    assert probe.why_not("bubblewrap") == "it ended with exit code 1"
     monkeypatch.setattr(tiers.shutil, "which", lambda *_, **__: None)
     assert probe.why_not("namespaces") == "no program 'setpriv'"
+
+
+def test_a_root_whose_programs_have_no_limit_is_refused() -> None:
+    """Root of a user namespace stays root outside, whom the kernel lets fork without bound."""
+    code = "from evergrow.sandbox import probe; probe.tier()"
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code]
+    if os.geteuid() != 0 or not can_start("bubblewrap"):
+        pytest.skip("needs root and user namespaces")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "bubblewrap: its programs may begin any number of processes" in done.stderr
 
 
 def test_the_program_of_the_system_is_taken_without_the_package(
@@ -161,17 +171,18 @@ def test_what_goes_inside_imports_the_standard_library_alone() -> None:
     assert done.stdout.split() == ["evergrow"]
 
 
+@pytest.mark.parametrize("num_begun", [2, 3, 5])  # the parent is the first
 @pytest.mark.parametrize("tier", ["bubblewrap", pytest.param("namespaces", marks=pytest.mark.slow)])
-def test_programs_end_with_a_killed_parent(tier: str) -> None:
+def test_programs_end_with_a_killed_parent(tier: str, num_begun: int) -> None:
     if not can_start(tier):
         pytest.skip(f"this machine has nothing for the tier {tier!r}")
     code = (
-        "from evergrow.sandbox import pair, tiers, limits; "
-        f"pair.judged(tiers.TIERS[{tier!r}], 'import time; print(1); time.sleep(99)', 'f', "
-        "('', 'def check(c): pass'), limits.Limits())"
+        "from evergrow.sandbox import pair, tiers, limits, process; "
+        f"process._BOOT += {MARK!r}; pair.judged(tiers.TIERS[{tier!r}], "
+        "'import time; time.sleep(99)', 'f', ('', 'def check(c): pass'), limits.Limits())"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
-    wait_until(lambda: len(left_over()) >= 2)
+    wait_until(lambda: len(left_over()) >= num_begun)
     parent.kill()
     parent.wait()
     wait_until(lambda: left_over() == [])
