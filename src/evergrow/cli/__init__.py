@@ -22,7 +22,7 @@ COMMANDS = {
     "continue": "run",
     "extend": "run",
     "anneal": "run",
-    "eval": "look",
+    "eval": "evaluate",
     "sample": "look",
     "report": "look",
     "list": "look",
