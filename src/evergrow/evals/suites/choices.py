@@ -97,8 +97,9 @@ def continuation_nats(
     training = model.training
     model.eval()
     with torch.no_grad():
-        for first in range(0, len(order), AT_ONCE):
-            some = order[first : first + AT_ONCE]
+        while order:
+            size = tell.windows_at_once(AT_ONCE, len(rows[order[-1]][0]))
+            order, some = order[:-size], order[-size:]  # the longest first
             told = _tell(tell, [rows[n] for n in some], model.device)
             for place, nats in zip(some, told, strict=True):
                 found[place] = nats

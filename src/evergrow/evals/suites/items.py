@@ -179,9 +179,12 @@ def _program(row: Mapping[str, Any]) -> Program:
 
 
 def _choice(row: Mapping[str, Any]) -> Choice:
-    choices = row["choices"]
-    is_list = isinstance(choices, list) and all(isinstance(c, str) and c for c in choices)
-    if not is_list or not 2 <= len(choices) <= len(LETTERS):
+    choices = row.get("choices")
+    if not (
+        isinstance(choices, list)
+        and all(isinstance(choice, str) and choice for choice in choices)
+        and 2 <= len(choices) <= len(LETTERS)
+    ):
         raise ValueError(f"expected 2 to {len(LETTERS)} texts in the column 'choices'")
     return Choice(tuple(choices), _right(row.get("answer"), choices))
 
