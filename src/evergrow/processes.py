@@ -16,6 +16,13 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 LOOK_EVERY = 0.2  # seconds between two looks at the parent
 
 
+def usable_cores() -> int:
+    """How many processors this process may use; macOS has no affinity to ask for."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def spawning() -> SpawnContext:
     """The way in which processes are begun here: a fork would take threads and locks along."""
     return multiprocessing.get_context("spawn")

@@ -1,6 +1,5 @@
 """A first recipe for a folder: what its files are, what this machine does in minutes, in YAML."""
 
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from evergrow.errors import InputError
 from evergrow.flow.init_pictures import PICTURES, describe_pictures, pictures_recipe
 from evergrow.flow.init_text import describe_text, text_recipe
 from evergrow.models.find import RUNS, find_model
+from evergrow.processes import usable_cores
 from evergrow.run import refuse_missing, run_folders
 
 OF_MATMUL = 0.25  # what training of small models on a CPU reaches of a matrix product's speed
@@ -82,7 +82,6 @@ def _model(model: str | None, folder: Path) -> tuple[str, Path] | None:
 
 def measured() -> Machine:
     """A product of two matrices for a tenth of a second, on the cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     matrix = np.random.default_rng(0).random((512, 512), dtype=np.float32)
     np.matmul(matrix, matrix)
     begun, times = time.perf_counter(), 0
@@ -90,7 +89,7 @@ def measured() -> Machine:
         np.matmul(matrix, matrix)
         times += 1
     speed = 2 * 512**3 * times / (time.perf_counter() - begun)
-    return Machine(cores or 1, OF_MATMUL * speed)
+    return Machine(usable_cores(), OF_MATMUL * speed)
 
 
 def _minutes(seconds: float) -> str:
