@@ -57,16 +57,15 @@ def eval_(
     as_json: Json = False,
 ) -> None:
     """Losses, or scores on a suite, with 95 % intervals; what was measured before is read."""
-    asked = {
-        "samples": samples,
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_tokens": max_tokens,
-        "chat": chat or None,
-        "limit": limit,
-        "seed": seed,
-    }
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = _said(
+        samples=samples,
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        chat=chat or None,
+        limit=limit,
+        seed=seed,
+    )
     if suite is None:
         if asked or other or answers or allow_unsandboxed:
             raise InputError("--suite: say which; a second model and answers belong to a suite")
@@ -80,6 +79,10 @@ def eval_(
         print_json(_with_difference(found))
     else:
         show_suite_scores(found)
+
+
+def _said(**asked: float | None) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _losses(
