@@ -1,6 +1,5 @@
 """Scores of models on suites: whose they are, where they are kept, and two models compared."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import load_model, model_key
 from evergrow.scores.suites import Scored, score_suite
 from evergrow.stream.tokenizer import load_tokenizer
+from evergrow.train.loop import device_called
 
 UNKNOWN = "unknown: what this model was trained on is not recorded"
 
@@ -61,10 +61,10 @@ def scored(model: str | Path) -> Scored:
     key = node.key if in_run and node is not None else model_key(folder)
 
     def load() -> tuple[Any, PreTrainedTokenizerBase]:
-        loaded = load_model(folder)
+        loaded: Any = load_model(folder)
         if kind_of(loaded) in OF_PICTURES:
             raise InputError(f"{folder}: reads pictures; a suite asks language models")
-        return loaded, load_tokenizer(folder)
+        return loaded.to(device_called("auto")), load_tokenizer(folder)
 
     return Scored(root, key, str(model), load, lambda suite: searched(node, suite))
 
@@ -73,7 +73,7 @@ def searched(node: Node | None, suite: Suite) -> str:
     """Whether what a model was fed was searched for a suite's items, as its release records it."""
     if node is None:
         return UNKNOWN
-    details: Mapping[str, Any] = node.details
+    details: Any = node.details  # plain data, as stage/release.py writes it
     corpora = details.get("corpora", {})
     hits = documents = 0
     for source in sorted(name for name, amount in node.fed.items() if amount):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from evergrow.evals.suites.asking import Given
 from evergrow.evals.suites.items import Item, Program
 from evergrow.evals.suites.judging import EMPTY, Judged, ends, passes
-from evergrow.sandbox.code import CodeTask, verify_all
+from evergrow.sandbox.code import CodeTask, Verdict, verify_all
 
 
 def judge_programs(
@@ -23,8 +23,13 @@ def judge_programs(
         for first in range(0, len(told), samples)
     ]
     baseline = sum(verdict.kind == "passed" for verdict in of_empty) / len(items)
-    counts = dict(Counter(verdict.kind for verdict in told)) | ends(given)
+    counts = dict(Counter(_said(verdict) for verdict in told)) | ends(given)
     return Judged(passes(num_right, samples), {EMPTY: baseline}, counts, samples, told[0].tier)
+
+
+def _said(verdict: Verdict) -> str:
+    """What a verdict counts as: one in another language is no program here."""
+    return "no Python" if verdict.detail.endswith("not in Python") else verdict.kind
 
 
 def _task(item: Item) -> CodeTask:

@@ -131,7 +131,7 @@ def _judged(
             items, choose(model, tokenizer, items, asks_of(suite, tokenizer, asked.chat))
         )
     if answers is not None:
-        given = read_answers(answers, items)
+        given = read_answers(answers, suite, items)
     else:
         model, tokenizer = who.load()
         given = answer_all(model, tokenizer, suite, items, asked)

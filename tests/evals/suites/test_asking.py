@@ -101,12 +101,21 @@ def rows(path: Path, *told: dict[str, Any]) -> Path:
 
 
 def test_answers_made_elsewhere(tmp_path: Path) -> None:
-    items = suite_of(2).items
+    suite = suite_of(2)
     told = [{"task_id": "1", "completion": "b"}, {"id": 0, "text": "a"}]
     path = rows(tmp_path / "a.jsonl", *told, {"id": "0", "answer": "c"}, {"id": "1", "output": "d"})
-    assert read_answers(path, items) == [[Given("a"), Given("c")], [Given("b"), Given("d")]]
+    assert read_answers(path, suite, suite.items) == [
+        [Given("a"), Given("c")],
+        [Given("b"), Given("d")],
+    ]
+    assert read_answers(path, suite, suite.items[1:]) == [[Given("b"), Given("d")]]
     plain = rows(tmp_path / "p.jsonl", {"answer": "a"}, {"answer": "b"})  # by their place
-    assert read_answers(plain, items) == [[Given("a")], [Given("b")]]
+    assert read_answers(plain, suite, suite.items) == [[Given("a")], [Given("b")]]
+
+
+def test_answers_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--answers: .* is no file"):
+        read_answers(tmp_path / "a.jsonl", suite_of(2), ())
 
 
 @pytest.mark.parametrize(
@@ -122,4 +131,4 @@ def test_answers_made_elsewhere(tmp_path: Path) -> None:
 )
 def test_answers_that_are_refused(tmp_path: Path, told: list[dict[str, Any]], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        read_answers(rows(tmp_path / "a.jsonl", *told), suite_of(2).items)
+        read_answers(rows(tmp_path / "a.jsonl", *told), suite_of(2), suite_of(2).items)

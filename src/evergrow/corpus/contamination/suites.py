@@ -86,7 +86,7 @@ def read_suite(wanted: str, base: Path = Path()) -> SuiteFile:
             f"suites: {wanted!r} is neither a known suite nor a file; "
             f"{nearest(wanted, SUITES, 'suites')}"
         )
-    rows = list(rows_of(path))
+    rows = list(_rows(path))
     has_head = bool(rows) and isinstance(rows[0], Mapping) and _is_head(rows[0])
     head = rows.pop(0) if has_head else {}
     if not rows or not all(isinstance(row, Mapping) for row in rows):
@@ -114,7 +114,7 @@ SUITES: dict[str, Callable[[], Path]] = {"humaneval": _human_eval}
 HEAD = "suite"
 
 
-def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a file as its name says; raises InputError when it does not hold them."""
     endings = [ending.lower() for ending in path.suffixes]
     try:

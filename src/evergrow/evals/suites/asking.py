@@ -9,7 +9,7 @@ from typing import Any
 from blake3 import blake3
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from evergrow.corpus.contamination.suites import rows_of
+from evergrow.corpus.contamination.suites import read_suite
 from evergrow.errors import InputError
 from evergrow.evals.suites.config import Asked
 from evergrow.evals.suites.items import Item, Kind, Suite
@@ -96,15 +96,17 @@ def _hash(text: str) -> str:
     return blake3(text.encode()).hexdigest()
 
 
-def read_answers(path: Path, items: Sequence[Item]) -> list[list[Given]]:
-    """Answers made elsewhere: rows with ``id`` (or task_id) and ``completion`` (or answer ...).
+def read_answers(path: Path, suite: Suite, items: Sequence[Item]) -> list[list[Given]]:
+    """Answers to ``items`` made elsewhere: rows of ``id`` (or task_id) and ``completion`` (answer).
 
     A row without an id answers the item of its place, as items without ids are called.
 
     Raises InputError for an item without an answer, unequal numbers of them, and unknown ids.
     """
-    found: dict[str, list[Given]] = {item.id: [] for item in items}
-    for number, row in enumerate(rows_of(path)):
+    if not path.is_file():
+        raise InputError(f"--answers: {path} is no file; give JSONL of id and completion")
+    found: dict[str, list[Given]] = {item.id: [] for item in suite.items}
+    for number, row in enumerate(read_suite(str(path.absolute())).rows):
         name, text = _answer(row, path, number)
         if name not in found:
             raise InputError(
@@ -112,14 +114,14 @@ def read_answers(path: Path, items: Sequence[Item]) -> list[list[Given]]:
                 "the answers of this suite"
             )
         found[name].append(Given(text))
-    counts = {name: len(given) for name, given in found.items()}
+    counts = {item.id: len(found[item.id]) for item in items}
     if len(set(counts.values())) > 1 or not all(counts.values()):
         name = min(counts, key=lambda name: counts[name])
         raise InputError(
             f"{path}: {name!r} has {counts[name]} answers and others have "
             f"{max(counts.values())}; give every item equally many"
         )
-    return list(found.values())
+    return [found[item.id] for item in items]
 
 
 def _answer(row: Mapping[str, Any], path: Path, number: int) -> tuple[str, str]:

@@ -125,10 +125,10 @@ def suite_of(found: SuiteFile, searched_as: str) -> Suite:
         )
     reader = _reader(found, head)
     items = tuple(_item(number, row, reader, found.path) for number, row in enumerate(found.rows))
-    kinds = [KINDS[type(item.task)] for item in items]
+    kind: Kind = KINDS[type(items[0].task)]
     content = [head.model_dump(exclude={"suite", "license"}), [asdict(item) for item in items]]
     digest = blake3(json.dumps(content, sort_keys=True).encode()).hexdigest(16)
-    return Suite(head.suite, kinds[0], head, items, digest, searched_as)
+    return Suite(head.suite, kind, head, items, digest, searched_as)
 
 
 # What the suites that are known by name say of themselves; HumanEval's ends are those of its paper
