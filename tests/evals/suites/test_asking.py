@@ -114,7 +114,7 @@ def test_answers_made_elsewhere(tmp_path: Path) -> None:
 
 
 def test_answers_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--answers: .* is no file"):
+    with pytest.raises(InputError, match=r"--answers: .* is no file"):
         read_answers(tmp_path / "a.jsonl", suite_of(2), ())
 
 
