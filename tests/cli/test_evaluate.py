@@ -18,6 +18,7 @@ def score(model: str, right: int) -> SuiteScore:
         digest="d",
         license="MIT",
         model=model,
+        metric="accuracy",
         scores={"accuracy": Estimate(value=right / 40, low=0.1, high=0.9, method="Wilson")},
         baselines={"empty answer": 0.025},
         samples=1,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evergrow.errors import InputError
+from evergrow.evals.suites.choices import METHODS
 from evergrow.evals.suites.config import Asked
 from evergrow.evals.suites.items import open_suite
 from evergrow.flow import suites
@@ -45,16 +46,10 @@ def test_a_release_is_scored_once_and_beside_its_losses(
     (kept,) = read_kind(lived, node.key, "suite")
     assert kept.suites == [score]
     assert read_scores(lived, node.key, []) == []  # not among the losses
-    assert list(score.scores) == [
-        "cloze, per character",
-        "cloze",
-        "cloze, per byte",
-        "cloze, PMI",
-        "letters",
-    ]
+    assert (score.metric, set(score.scores)) == (METHODS[0], set(METHODS))
     assert score.baselines == {"a guess": pytest.approx(1 / 3), "always A": 0.5}
     assert score.sampling is None
-    own = score.scores[score.metric]
+    own = score.own
     assert own.value == sum(item.value for item in score.items) / 8
     assert (own.method, score.searched.partition(":")[0]) == ("Wilson", "no")
 
@@ -62,7 +57,8 @@ def test_a_release_is_scored_once_and_beside_its_losses(
         raise AssertionError("asked again")
 
     monkeypatch.setattr(suites, "load_model", refused)
-    assert evaluate_suite([str(lived)], quiz, Asked()) == [score]
+    (again,) = evaluate_suite([str(lived)], quiz, Asked())
+    assert (again, again.metric) == (score, METHODS[0])
     with pytest.raises(AssertionError, match="asked again"):
         evaluate_suite([str(lived)], quiz, Asked(limit=4))
 
@@ -107,7 +103,7 @@ def test_two_models_on_the_same_items(lived: Path) -> None:
     one, two = (str(lived / "main" / "releases" / name) for name in ("one", "two"))
     scores = evaluate_suite([one, two], file_of("quiz.jsonl", CHOICES), Asked())
     found = compared(*scores)
-    values = [score.scores[score.metric].value for score in scores]
+    values = [score.own.value for score in scores]
     assert found.difference == pytest.approx(values[0] - values[1])
     assert (found.num_clusters, found.test) == (8, "McNemar, exact")
     assert [score.model for score in scores] == [one, two]

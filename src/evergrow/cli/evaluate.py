@@ -157,7 +157,8 @@ def show_suite_scores(scores: "Sequence[SuiteScore]") -> None:
     title = f"{first.suite}, {len(first.items):,} items, in %"
     table = Table("model", "metric", "score", "95 % interval", title=title, title_justify="left")
     for score in scores:
-        for metric, told in score.scores.items():
+        others = {name: told for name, told in score.scores.items() if name != score.metric}
+        for metric, told in {score.metric: score.own, **others}.items():
             between = f"{100 * told.low:.1f} to {100 * told.high:.1f}"
             table.add_row(score.model, metric, f"{100 * told.value:.1f}", between)
     for name, value in first.baselines.items():
@@ -173,8 +174,7 @@ def show_suite_scores(scores: "Sequence[SuiteScore]") -> None:
 
 def _told(score: "SuiteScore") -> str:
     """What a score rests on, in lines."""
-    own = score.scores[score.metric]
-    parts = [f"interval: {own.method}"]
+    parts = [f"interval: {score.own.method}"]
     if (sampling := score.sampling) is not None:
         drawn = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}"
         parts.append(

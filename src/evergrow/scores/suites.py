@@ -70,12 +70,13 @@ def score_suite(
     items = drawn(suite, asked.limit)
     judged = _judged(who, suite, items, asked, answers, allow_unsandboxed)
     by_model = answers is None and suite.kind != "choice"
-    own = next(iter(judged.values.values()))
+    metric = next(iter(judged.values))
     score = SuiteScore(
         suite=suite.name,
         digest=suite.digest,
         license=suite.head.license,
         model=who.name,
+        metric=metric,
         scores=judged.estimates(items),
         baselines=judged.baselines,
         samples=judged.samples,
@@ -88,12 +89,18 @@ def score_suite(
         made=made,
         items=[
             ItemScore(id=item.id, cluster=item.cluster, value=value)
-            for item, value in zip(items, own, strict=True)
+            for item, value in zip(items, judged.values[metric], strict=True)
         ],
     )
     told = Score(release=who.key, kind="suite", data=suite.digest, made=made, suites=[score])
     write_score(path, told)
     return score
+
+
+def is_scored(who: Scored, suite: Suite, asked: Asked) -> bool:
+    """Whether ``score_suite`` would only read."""
+    made = made_of(suite, asked, None)
+    return path_of(who.root, who.key, "suite", suite.name, made).exists()
 
 
 def made_of(suite: Suite, asked: Asked, answers: Path | None) -> str:

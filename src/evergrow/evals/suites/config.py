@@ -1,4 +1,4 @@
-"""How a suite is asked; imports no torch."""
+"""How a suite is asked, by a command or a recipe; imports no torch."""
 
 from pydantic import Field
 
@@ -42,3 +42,14 @@ class Asked(Config):
         most = self.max_tokens or max_tokens
         told = {} if most is None else {"max_tokens": most}
         return Sampling(temperature=temperature, top_p=self.top_p, stop=stop, **told)
+
+
+class AskedSuite(Asked):
+    """A suite that every release is asked."""
+
+    suite: str = Field(description="humaneval, or a file of items, relative to the recipe's folder")
+
+    @property
+    def asked(self) -> Asked:
+        """How, whichever suite it is."""
+        return Asked.model_validate(self.model_dump(exclude={"suite"}))

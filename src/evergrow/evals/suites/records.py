@@ -24,7 +24,7 @@ class ItemScore(Config):
 class SuiteScore(Config):
     """The score of one model on one suite, with all that it depends on.
 
-    scores     by metric; the first is the suite's own
+    scores     by metric, of which ``metric`` is the suite's own, whose ``items`` are kept
     baselines  what can be had without a model
     counts     of answers, by verdict or end
     searched   whether the training data was searched for the suite, in words
@@ -35,6 +35,7 @@ class SuiteScore(Config):
     digest: str
     license: str
     model: str
+    metric: str
     scores: dict[str, Estimate]
     baselines: dict[str, float]
     samples: int = 1
@@ -48,6 +49,6 @@ class SuiteScore(Config):
     items: list[ItemScore]
 
     @property
-    def metric(self) -> str:
-        """The suite's own."""
-        return next(iter(self.scores))
+    def own(self) -> Estimate:
+        """The suite's own score."""
+        return self.scores[self.metric]
