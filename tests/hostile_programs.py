@@ -8,18 +8,22 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from evergrow.sandbox import process, tiers
 from evergrow.sandbox.code import CodeTask, Verdict, verify_one
 from evergrow.sandbox.limits import Limits
 from evergrow.sandbox.tiers import TIERS
 
 LIMITS = Limits(cpu_seconds=1, wall_seconds=20)
 SECRET = "c0ffee-of-the-parent"
+MARK = f"# begun by {os.getpid()}"  # on the command line of all that is begun here
+process._BOOT += MARK
 ALL = ("bubblewrap", "namespaces", "none")
 SHUT_IN = ("bubblewrap", "namespaces")
 
@@ -293,6 +297,22 @@ def f():
         "assert 0 < candidate() <= 1 << 24",
         SHUT_IN,
     ),
+    "writes to what it was given": Attack(
+        """
+def f():
+    import os
+    written = []
+    for descriptor in (0, *range(4, 64)):
+        try:
+            written.append(os.write(descriptor, b""))
+            written.append(os.pwrite(descriptor, b"x", 1 << 20))
+        except OSError:
+            pass
+    return written
+""",
+        "passed",
+        "assert 1 not in candidate()",
+    ),
     "writes everywhere": Attack(
         """
 def f():
@@ -325,6 +345,19 @@ def f():
         ("bubblewrap",),
     ),
 }
+
+
+def can_start(tier: str) -> bool:
+    """Whether the least use of what a tier is made of works here: then the tier must, too."""
+    try:
+        least = {
+            "bubblewrap": [tiers._bwrap(), "--ro-bind", "/", "/", "--unshare-net", "true"],
+            "namespaces": ["unshare", "--map-root-user", "--mount", "--net", "true"],
+            "none": ["true"],
+        }
+        return subprocess.run(least[tier], capture_output=True).returncode == 0
+    except (FileNotFoundError, tiers.Unavailable):
+        return False
 
 
 @dataclass(frozen=True)
@@ -367,14 +400,14 @@ def _bait() -> Iterator[tuple[str, Path]]:
 
 
 def left_over() -> list[int]:
-    """Processes that carry candidates out; the dead that nobody has asked for are none."""
+    """Processes that this one began, and theirs; the dead that nobody has asked for are none."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             command = (path / "cmdline").read_bytes()
         except OSError:
             continue
-        if b'module.main(given["job"])' in command:
+        if MARK.encode() in command:
             found.append(int(path.name))
     return found
 

@@ -5,10 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from docs.walk import DOCS, blocks
 from typer.testing import CliRunner
 
 from evergrow.cli import app
+from evergrow.config import decode
+from evergrow.evals.suites.config import AskedSuite
 from evergrow.evals.suites.items import open_suite
 from evergrow.models.config import ModelConfig
 from evergrow.models.load import model_from_config
@@ -31,6 +34,8 @@ def test_the_commands_of_the_page_of_suites(
     Path("sums.jsonl").write_text(sums)
     Path("quiz.jsonl").write_text(quiz)
     assert [item.cluster for item in open_suite("sums.jsonl").items] == ["small", "large"]
+    (recipe,) = (yaml.safe_load(text) for language, text in found if language == "yaml")
+    assert {name: decode(AskedSuite, told, name).asked for name, told in recipe["suites"].items()}
     (commands,) = (text.splitlines() for language, text in found if language == "sh")
     printed = []
     for command in commands:

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile_programs import ATTACKS, attack
+from hostile_programs import ATTACKS, attack, can_start
 
-from evergrow.sandbox.probe import why_not
 from evergrow.sandbox.tiers import TIERS
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -23,8 +22,8 @@ CASES = [
 
 @pytest.mark.parametrize(("tier", "name"), CASES)
 def test_an_attack_is_contained(tier: str, name: str) -> None:
-    if (reason := why_not(tier)) is not None:
-        pytest.skip(f"{tier}: {reason}")
+    if not can_start(tier):
+        pytest.skip(f"this machine has nothing for the tier {tier!r}")
     outcome = attack(tier, name)
     assert outcome.contained, outcome
 

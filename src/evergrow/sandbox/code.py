@@ -24,7 +24,8 @@ _PYTHON = {"", "python", "py", "python3", "python2", "py3"}
 class CodeTask:
     """A function to write and tests of it, ``def check(candidate)``, as HumanEval has them.
 
-    ``prompt + solution`` is carried out on the trusted side: tests find their helpers there.
+    The solution's program is carried out on the trusted side, where tests find their helpers; a
+    task without one, ``""``, has none.
     """
 
     id: str
@@ -84,8 +85,8 @@ def verify_one(tier: Tier, task: CodeTask, completion: str, limits: Limits) -> V
     if len(program) > MOST_CHARACTERS:
         detail = f"a program of {len(program):,} characters, more than {MOST_CHARACTERS:,}"
         return Verdict("truncated", detail, "", 0, tier.name)
-    tests = (task.prompt + task.solution, task.tests)
-    told = judged(tier, program, task.function, tests, limits)
+    solution = program_of(task, task.solution)[0] if task.solution else ""
+    told = judged(tier, program, task.function, (solution, task.tests), limits)
     return _verdict(task, tier, told)
 
 
@@ -112,6 +113,6 @@ def _verdict(task: CodeTask, tier: Tier, told: Told) -> Verdict:
     if told.verdict not in VERDICTS:
         raise InputError(
             f"{task.id}: its own tests do not run ({told.detail}{f' at {test!r}' if test else ''})"
-            "; mend the task: prompt and solution together are a program, tests define check"
+            "; mend the task: its solution is a program like any answer, its tests define check"
         )
     return Verdict(cast(VerdictKind, told.verdict), told.detail, test, told.num_calls, tier.name)

@@ -22,15 +22,13 @@ _MOST_SHOWN = 300  # characters of its detail
 class Told:
     """What came out: a verdict's name, why, the line of the tests, how often was asked.
 
-    ``output`` are the first bytes that the candidate's process wrote, the sandbox's own words
-    included; ``verdict`` is "broken" where the tests did not run even before they asked.
+    ``verdict`` is "broken" where the tests did not run even before they asked.
     """
 
     verdict: str
     detail: str
     line: int = 0
     num_calls: int = 0
-    output: bytes = b""
 
 
 def judged(tier: Tier, source: str, function: str, tests: tuple[str, str], limits: Limits) -> Told:
@@ -53,7 +51,7 @@ def judged(tier: Tier, source: str, function: str, tests: tuple[str, str], limit
 def _watched(candidate: Process, judge: Process, hears: socket.socket, limits: Limits) -> Told:
     """Read what both say until the judge has spoken, hung up, or a limit is reached."""
     deadline = time.monotonic() + limits.wall_seconds
-    said, output, num_written = b"", b"", 0
+    said, num_written = b"", 0
     with selectors.DefaultSelector() as selector:
         selector.register(hears, selectors.EVENT_READ)
         selector.register(candidate.output, selectors.EVENT_READ)
@@ -63,31 +61,28 @@ def _watched(candidate: Process, judge: Process, hears: socket.socket, limits: L
                 if key.fileobj is hears:
                     said += data
                     if not data or len(said) > _MOST_TOLD:
-                        return _understood(said, candidate, judge, limits, output)
+                        return _understood(said, candidate, judge, limits)
                     continue
                 if not data:
                     selector.unregister(key.fileobj)
                 num_written += len(data)
-                output = (output + data)[:_MOST_TOLD]
                 if num_written > limits.output_bytes:
                     return Told("truncated", f"printed more than {limits.output_bytes:,} bytes")
     return Told("timed out", f"no end after {limits.wall_seconds:g} s of the clock on the wall")
 
 
-def _understood(
-    said: bytes, candidate: Process, judge: Process, limits: Limits, output: bytes
-) -> Told:
+def _understood(said: bytes, candidate: Process, judge: Process, limits: Limits) -> Told:
     """What the judge said; where it or the candidate ended without a word, how."""
     try:
         told = json.loads(said)
         verdict, detail = str(told["verdict"]), str(told["detail"])
         line, num_calls = int(told["line"]), int(told["num_calls"])
     except (ValueError, TypeError, LookupError, RecursionError):
-        return Told(*_death(judge, limits, "the process of the tests"), output=output)
+        return Told(*_death(judge, limits, "the process of the tests"))
     if verdict == "gone":
         verdict, detail = _death(candidate, limits, "the candidate's process")
     shown = "".join(c if c.isprintable() else " " for c in detail[:_MOST_SHOWN])
-    return Told(verdict, shown, line, num_calls, output)
+    return Told(verdict, shown, line, num_calls)
 
 
 def _death(process: Process, limits: Limits, whose: str) -> tuple[str, str]:

@@ -113,11 +113,12 @@ class Process:
 
 @contextmanager
 def _holding(data: bytes) -> Iterator[IO[bytes]]:
-    """A nameless file, to be read from its beginning."""
-    with tempfile.TemporaryFile() as file:
+    """A file that can only be read, and has no name afterwards."""
+    with tempfile.NamedTemporaryFile() as file:
         file.write(data)
-        file.seek(0)
-        yield file
+        file.flush()
+        with Path(file.name).open("rb") as again:
+            yield again
 
 
 def _program(main: str, job: dict[str, Any]) -> bytes:

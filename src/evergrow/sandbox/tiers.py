@@ -5,6 +5,7 @@ A tier makes the command line of one process. What all share, limits and two pro
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -42,12 +43,12 @@ def _bubblewrap(number: int, limits: Limits) -> list[str]:
     """Root makes no user namespace, in which a fork bomb would have no limit, and drops itself."""
     prefix, python = _interpreter("/python")
     command = [_bwrap(), "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
-    if os.geteuid() == 0:
+    if _is_root():
         command += [w for c in ("SETUID", "SETGID", "SETPCAP") for w in ("--cap-add", f"CAP_{c}")]
         command += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         command += ["--unshare-cgroup-try"]
     else:
-        command += ["--unshare-all", "--uid", "65534", "--gid", "65534"]
+        command += ["--unshare-user", "--unshare-all", "--uid", "65534", "--gid", "65534"]
     command += ["--hostname", "sandbox", *_environment(prefix)]
     command += ["--ro-bind", "/usr", "/usr", *_system_folders()]
     if prefix != sys.base_prefix:
@@ -64,11 +65,22 @@ def _namespaces(number: int, limits: Limits) -> list[str]:
     moved = prefix != sys.base_prefix
     hidden = [folder for folder in ("/home", "/root", "/run", "/var/tmp") if Path(folder).is_dir()]
     script = ["set -e", f"mount -t tmpfs -o size={limits.scratch_bytes},mode=1777 tmpfs /tmp"]
-    script[1:1] = [f"mount --bind '{_home()}' {prefix}"] if moved else []
+    script[1:1] = [f"mount --bind {shlex.quote(str(_home()))} {prefix}"] if moved else []
     script += [f"mount -t tmpfs -o size=4k,mode=555,ro tmpfs {folder}" for folder in hidden]
     script += ["mount -t tmpfs -o size=4k,mode=555,ro tmpfs /dev/shm", "cd /tmp", _FIRST]
-    command = [_found("unshare"), "--mount", "--pid", "--net", "--ipc", "--uts", "--fork"]
-    command += ["--kill-child", "--mount-proc"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
+    command = [
+        _found("setpriv"),
+        "--pdeathsig",
+        "KILL",
+        _found("unshare"),
+        "--mount",
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--fork",
+    ]
+    command += ["--kill-child", "--mount-proc"] + ([] if _is_root() else ["--map-root-user"])
     command += [_found("sh"), "-c", "; ".join(script), "sh", *_dropped(number)]
     return [*command, _found("env"), "-i", *_variables(prefix), *python]
 
@@ -139,10 +151,22 @@ def _system_folders() -> list[str]:
     return words
 
 
+def _is_root() -> bool:
+    """Whether this process can become the users that it gives programs.
+
+    Root of a user namespace that holds no other users is an ordinary user in all but name.
+    """
+    if os.geteuid() != 0:
+        return False
+    rows = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    last = _FIRST_USER + _NUM_USERS
+    return any(int(row[0]) <= _FIRST_USER and last <= int(row[0]) + int(row[2]) for row in rows)
+
+
 def _dropped(number: int) -> list[str]:
     """Begin as a user without rights; one who is not root has no other user to become."""
     command = [_found("setpriv"), "--bounding-set", "-all", "--no-new-privs"]
-    if os.geteuid() == 0:
+    if _is_root():
         user = str(_FIRST_USER + (os.getpid() * 64 + number) % _NUM_USERS)
         command += ["--reuid", user, "--regid", user, "--clear-groups"]
     return command

@@ -18,7 +18,7 @@ def main(job: dict[str, Any]) -> None:
 
     Whatever the program does here, it can only send values: the verdict is made elsewhere.
     """
-    confine(job["limits"])
+    confine(job["limits"], watcher=1)
     random.seed(job["seed"])
     channel = Channel(job["channel"], job["message_bytes"])
     try:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 from typing import Any
 
 from evergrow.sandbox.inside import plain
@@ -58,8 +59,16 @@ class Channel:
         return bytes(data)
 
 
-def confine(limits: dict[str, int]) -> None:
-    """Limit this process and its children for good: by name, as in Limits."""
+def confine(limits: dict[str, int], watcher: int) -> None:
+    """Limit this process and its children for good: by name, as in Limits.
+
+    ``watcher`` is a descriptor whose other end the process outside holds. Was that killed before
+    the sandbox was told to end with it, nobody would ever end this process.
+    """
+    poll = select.poll()
+    poll.register(watcher, 0)
+    if poll.poll(0):
+        os._exit(1)
     for name, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits["memory_bytes"]),

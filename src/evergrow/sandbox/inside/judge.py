@@ -94,7 +94,7 @@ def _exception(name: str, text: str) -> Exception:
 
 def main(job: dict[str, Any]) -> None:
     """``job``: solution, tests, channel and verdict (descriptors), message_bytes, limits, seed."""
-    confine(job["limits"])
+    confine(job["limits"], watcher=job["verdict"])
     candidate = Candidate(Channel(job["channel"], job["message_bytes"]))
     verdict, detail, line = _judge(job, candidate)
     told = {"verdict": verdict, "detail": detail, "line": line, "num_calls": candidate.num_calls}
