@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from evergrow.listener import Listener
     from evergrow.python.compare import compare, open_
     from evergrow.python.corpora import curate, why
+    from evergrow.python.evaluate import eval_
     from evergrow.python.grow import grow_apply, grow_plan, grow_verify
     from evergrow.python.init import init
-    from evergrow.python.look import eval_, list_, log, prune, report, sample, schema
+    from evergrow.python.look import list_, log, prune, report, sample, schema
     from evergrow.python.rewarm import rewarm
     from evergrow.python.run import anneal, continue_, extend, load, plan, run
     from evergrow.python.shift import shift
@@ -36,7 +37,7 @@ _HOMES = {
     "load": "run",
     "rewarm": "rewarm",
     "shift": "shift",
-    "eval_": "look",
+    "eval_": "evaluate",
     "sample": "look",
     "report": "look",
     "list_": "look",

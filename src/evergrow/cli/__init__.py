@@ -24,7 +24,7 @@ COMMANDS = {
     "rewarm": "rewarm",
     "anneal": "run",
     "soup": "soup",
-    "eval": "look",
+    "eval": "evaluate",
     "sample": "look",
     "report": "look",
     "list": "look",

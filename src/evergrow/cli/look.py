@@ -1,18 +1,15 @@
-"""Commands on what there is: eval, sample, report, list, log, prune, schema; their tables."""
+"""Commands on what there is: sample, report, list, log, prune, schema; their tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.tree import Tree
 
-from evergrow.cli.live import watching
 from evergrow.cli.options import RUNS, Json, ModelName, RunPath, Runs, parse_tokens
-from evergrow.cli.terminal import beside, console, megabytes, print_json, rounded
-from evergrow.errors import InputError
+from evergrow.cli.terminal import console, megabytes, print_json, rounded
 
 if TYPE_CHECKING:
     from evergrow.flow.listing import Listed
@@ -20,51 +17,6 @@ if TYPE_CHECKING:
     from evergrow.run import Run, StageRecord
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-@app.command("eval")
-def eval_(
-    model: ModelName,
-    data: Annotated[
-        list[str] | None, typer.Option(help="Files; default: the run's held-out streams.")
-    ] = None,
-    add: Annotated[
-        list[str] | None,
-        typer.Option(help="name=files: measure every release of a run on it from now on."),
-    ] = None,
-    sequence_length: Annotated[int | None, typer.Option(help="Tokens a window.", min=2)] = None,
-    as_json: Json = False,
-) -> None:
-    """Losses with 95 % intervals; what a run has measured before is not measured again."""
-    from evergrow.flow.asked import refuse_no_files
-    from evergrow.flow.find import find_root
-    from evergrow.models.find import find_model
-
-    more = [pair_of(text) for text in add or []]
-    refuse_no_files(data or [], Path.cwd(), "--data")
-    refuse_no_files([files for _, files in more], Path.cwd(), "--add")
-    if more:
-        find_root(Path(model))
-    folder = find_model(model)
-    from evergrow.flow.look import evaluate  # after what was typed: its mistakes need no torch
-    from evergrow.flow.verbs import measure_also
-
-    with watching(beside if as_json else None) as listener:
-        for name, files in more:
-            measure_also(Path(model), name, files, listener)
-    found = evaluate(folder, data or [], sequence_length)
-    if as_json:
-        print_json([line.model_dump(mode="json") for line in found])
-    else:
-        show_scores(found)
-
-
-def pair_of(text: str) -> tuple[str, str]:
-    """``name=files``; raises InputError for anything else."""
-    name, equals, files = text.partition("=")
-    if not (name and equals and files):
-        raise InputError(f"--add: expected name=files, such as old='mail/*.txt', got {text!r}")
-    return name, files
 
 
 def show_scores(lines: Sequence["Measured"]) -> None:

@@ -77,9 +77,16 @@ def bootstrap(
 
 
 def wilson_interval(num_right: int, num: int, level: float = 0.95) -> tuple[float, float]:
-    """Bounds of a share (Wilson 1927): (p + z^2/2n -+ z sqrt(p q/n + z^2/4n^2)) / (1 + z^2/n)."""
-    z = float(special.ndtri((1 + level) / 2))
-    share, square = num_right / num, z * z / num
+    """Bounds of the share ``num_right / num`` of independent pictures or items."""
+    return wilson(num_right / num, num, float(special.ndtri((1 + level) / 2)))
+
+
+def wilson(share: float, num: float, z: float) -> tuple[float, float]:
+    """Bounds of a share p of n after Wilson (1927): the p' with |p - p'| = z sqrt(p' (1 - p') / n).
+
+    (p + z^2/2n -+ z sqrt(p q/n + z^2/4n^2)) / (1 + z^2/n)
+    """
+    square = z * z / num
     reach = z * math.sqrt(share * (1 - share) / num + square / (4 * num))
     low, high = ((share + square / 2 + side * reach) / (1 + square) for side in (-1, 1))
     return max(0.0, low), min(1.0, high)

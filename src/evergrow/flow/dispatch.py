@@ -9,6 +9,7 @@ from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow.pages import Carried, Refreshed, write_pages
 from evergrow.flow.progress import counting
 from evergrow.flow.score import score_run
+from evergrow.flow.skills import score_skills
 from evergrow.flow.units import Unit
 from evergrow.flow.workers import Job, Workers
 from evergrow.listener import Listener, Progress
@@ -37,6 +38,7 @@ def train_units(root: Path, num_workers: int, units: list[Unit], listener: Liste
                 _side_by_side(root, side_by_side, units, listener, pages.refresh)
         for unit in units:
             score_run(root, Run(root / unit.folder), listener)
+            score_skills(root, Run(root / unit.folder), listener)
     except BaseException as error:
         with suppress(InputError):  # such as a step without a loss: what made it is the news
             write_pages(root, "stopped" if isinstance(error, Stopped) else "failed")

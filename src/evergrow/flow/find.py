@@ -72,6 +72,15 @@ def left_behind(folder: Path) -> str | None:
     return f"{said}{where}" if node else f"{said}; to go on with that: evergrow continue {run}"
 
 
+def remembered_base(root: Path) -> Path:
+    """Where the relative paths of the recipe in ``root`` start, and the names of its files.
+
+    An absolute path: the files are no part of the run, so they stay where they are when it moves.
+    """
+    remembered = root / ".base"
+    return Path(remembered.read_text().strip()) if remembered.exists() else root
+
+
 def unit_of(run: Run, root: Path) -> Unit:
     """The unit that a Run carries out."""
     manifest = run.manifest

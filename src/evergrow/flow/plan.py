@@ -285,7 +285,7 @@ def refuse_longer_orders(recipe: Recipe, index: int) -> None:
 _WAYS_OUT = "give the recipe a new name, or start over with --fresh"
 # What may change under a run; files and tokens have refusals of their own.
 _NOT_COMPARED = re.compile(
-    r"name|description|seeds|workers|arms|sources|held_out|tokenizer|checkpoints|evaluate"
+    r"name|description|seeds|workers|arms|sources|held_out|tokenizer|checkpoints|evaluate|suites"
     r"|(stages\[\d+\]\.)?train\.(" + "|".join(sorted(LoopConfig.RESOURCES)) + ")"
     r"|stages\[\d+\]\.(tokens|images|examples)"
 )

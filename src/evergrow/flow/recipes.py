@@ -17,9 +17,10 @@ from evergrow.disk import checksum, write_file
 from evergrow.errors import InputError
 from evergrow.flow.before import refuse_early
 from evergrow.flow.dispatch import train_units
-from evergrow.flow.find import runs_in
+from evergrow.flow.find import remembered_base, runs_in
 from evergrow.flow.pages import Carried
 from evergrow.flow.plan import Ground, plan_stages, refuse_edits
+from evergrow.flow.skills import check_suites
 from evergrow.flow.units import Unit, start_key, unfold
 from evergrow.listener import Listener
 from evergrow.made import Made
@@ -55,6 +56,7 @@ def carry_out(
         refuse_early(root, units)
         if not (root / "recipe.yaml").exists():
             remember(root, recipe, base)  # killed while it prepares, it can go on from there
+        check_suites(recipe, base, listener.say)
         plan(units, recipe, root, base, listener)
         remember(root, recipe, base)
         return train_units(root, recipe.workers or 1, units, listener)
@@ -64,15 +66,6 @@ def remember(root: Path, recipe: Recipe, base: Path) -> None:
     """Write down what a recipe's folder carries out, and where its relative paths start."""
     write_file(root / "recipe.yaml", recipe.to_yaml())
     write_file(root / ".base", f"{base.resolve()}\n")
-
-
-def remembered_base(root: Path) -> Path:
-    """Where the relative paths of the recipe in ``root`` start, and the names of its files.
-
-    An absolute path: the files are no part of the run, so they stay where they are when it moves.
-    """
-    remembered = root / ".base"
-    return Path(remembered.read_text().strip()) if remembered.exists() else root
 
 
 def plan(

@@ -11,11 +11,11 @@ from evergrow.errors import InputError
 from evergrow.flow.asked import Mix
 from evergrow.flow.before import refuse_early
 from evergrow.flow.dispatch import train_units
-from evergrow.flow.find import find_root, find_run, unit_of
+from evergrow.flow.find import find_root, find_run, remembered_base, unit_of
 from evergrow.flow.first_stage import absolute, beside, mixed, watched
 from evergrow.flow.pages import Carried, write_pages
 from evergrow.flow.plan import refuse_longer_orders
-from evergrow.flow.recipes import plan, remembered_base, with_own_stages
+from evergrow.flow.recipes import plan, with_own_stages
 from evergrow.flow.score import score_run
 from evergrow.flow.units import Unit, unfold
 from evergrow.images.config import ImageSourceConfig

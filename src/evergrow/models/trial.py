@@ -10,22 +10,10 @@ from evergrow.errors import InputError
 from evergrow.models.kind import forward_settings, kind_of
 from evergrow.models.parts import backbone_and_head
 from evergrow.models.quiet import undisturbed
-from evergrow.models.sample import next_logits
+from evergrow.models.rows import FAILURES, next_logits
 
 TOKENS = 64  # at most: what fails on a short text fails on a long one
 AHEAD = 1e-3  # of a logit's spread: rounding stays a thousand times below
-# What the code of some two hundred architectures says when it cannot do what is asked.
-FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 def refuse_untrainable(model: PreTrainedModel, source: str, sequence_length: int) -> None:
@@ -43,8 +31,8 @@ def refuse_untrainable(model: PreTrainedModel, source: str, sequence_length: int
             if kind_of(model) == "causal":
                 logits_after = next_logits(model.eval(), length)
                 with torch.no_grad():
-                    logits_after([0, 0])
-                    logits_after([0, 0, 0])  # the second call reads what the first one kept
+                    logits_after([[0, 0]])
+                    logits_after([[0, 0, 0]])  # the second call reads what the first one kept
     except FAILURES as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(

@@ -30,6 +30,7 @@ from evergrow.config import (
 from evergrow.corpus.config import ChatSourceConfig, HeldOutConfig, SourceConfig
 from evergrow.corpus.curate.config import CorpusConfig
 from evergrow.errors import InputError
+from evergrow.evals.suites.config import AskedSuite
 from evergrow.images.config import ImageSourceConfig
 from evergrow.models.config import RULES, ModelConfig, Preset, kind_of_preset
 from evergrow.objectives.config import (
@@ -94,7 +95,17 @@ Seeds = Annotated[
 
 MAIN_ARM = "main"
 RESERVED = {"corpora", "data", "scores", "tokenizer"}  # folders beside the arms' own
-SHARED = ("name", "seeds", "workers", "sources", "corpora", "held_out", "tokenizer", "arms")
+SHARED = (
+    "name",
+    "seeds",
+    "workers",
+    "sources",
+    "corpora",
+    "held_out",
+    "tokenizer",
+    "suites",
+    "arms",
+)
 
 
 def _kind_of_source(data: Any) -> str:
@@ -142,6 +153,9 @@ class Recipe(Config):
         min_length=1, description="streams in the order in which they are learnt"
     )
     evaluate: EvaluateConfig = EvaluateConfig()
+    suites: dict[Name, AskedSuite] = Field(
+        default={}, description="what every release is asked, by name; nothing of the training"
+    )
     checkpoints: CheckpointConfig = CheckpointConfig()
     arms: dict[Name, dict[str, JsonValue]] = Field(
         default={}, description="overrides by dotted path"
@@ -487,6 +501,8 @@ def _only_for_text(recipe: Recipe, train: TrainConfig) -> str | None:
         return "tokenizer"
     if recipe.corpora:
         return "corpora"
+    if recipe.suites:
+        return "suites"
     if train.sequence_length > 1:
         return "train.sequence_length"
     if recipe.held_out.tokens != HeldOutConfig().tokens:

@@ -24,6 +24,7 @@ from evergrow.report.pictures import (
     told_blocks,
     unlearnt,
 )
+from evergrow.report.skills import skills
 from evergrow.report.templates import templates
 
 RELOAD_SECONDS = 10
@@ -80,6 +81,7 @@ def render(folder: RunFolder, written: datetime) -> str:
         tree_width=WIDTH,
         growths=_growths(folder),
         corpora=read_corpora(folder.root),
+        skills=skills(folder),
         samples=[(arm, texts) for arm in folder.arms if (texts := _by_prompt(arm.first.shown))],
         sheets=[(arm, found) for arm in folder.arms if (found := sheets(folder, arm))],
         share_tables=share_tables(folder),

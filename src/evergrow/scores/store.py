@@ -10,17 +10,21 @@ from pydantic import ValidationError
 from evergrow.config import Config
 from evergrow.disk import read_object, sealed, write_file
 from evergrow.errors import EvergrowError
+from evergrow.evals.suites.records import SuiteScore
 from evergrow.lineage import Measured
 from evergrow.objectives.lines import Probed, Shown
 from evergrow.run import refuse_newer
 
 FORMAT = 1
 FOLDER = "scores"
-Kind = Literal["loss", "shown", "probes"]
+Kind = Literal["loss", "shown", "probes", "suite"]
 
 
 class Score(Config):
-    """What was measured of a release on one source: of that data folder, in that way."""
+    """What was measured of a release on one source: of that data folder, in that way.
+
+    Of a suite ``data`` is its digest.
+    """
 
     format: int = FORMAT
     release: str
@@ -30,6 +34,7 @@ class Score(Config):
     losses: list[Measured] = []
     shown: list[Shown] = []
     probes: list[Probed] = []
+    suites: list[SuiteScore] = []
 
 
 def folder_of(root: Path, release: str) -> Path:
@@ -68,6 +73,11 @@ def read_scores(root: Path, release: str, data: Iterable[str]) -> list[Score]:
     wanted = set(data)
     found = [_read(path) for path in sorted(folder_of(root, release).glob("*-*.json"))]
     return [score for score in found if score.data in wanted]
+
+
+def read_kind(root: Path, release: str, kind: Kind) -> list[Score]:
+    """All scores of one kind that a release has; raises as above."""
+    return [_read(path) for path in sorted(folder_of(root, release).glob(f"{kind}-*.json"))]
 
 
 def _read(path: Path) -> Score:

