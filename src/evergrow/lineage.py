@@ -153,10 +153,6 @@ class Node(Config):
         """Plain data, as evergrow.json holds it."""
         return self.model_dump(mode="json")
 
-    def to_text(self) -> str:
-        """The content of evergrow.json."""
-        return json.dumps(self.to_data(), indent=2, sort_keys=True, allow_nan=False) + "\n"
-
 
 def write_node(folder: Path, record: Mapping[str, JsonValue]) -> None:
     """Write a node's data to a folder that is whole but for it, with the hashes of its files.

@@ -16,7 +16,7 @@ from evergrow.errors import InputError
 from evergrow.flow import souping
 from evergrow.flow.look import evaluate
 from evergrow.flow.souping import soup
-from evergrow.lineage import Soup, read_node
+from evergrow.lineage import FILE, Soup, read_node, refuse_changed
 from evergrow.listener import Listener
 from evergrow.run import Run
 
@@ -89,6 +89,21 @@ def sky_of(run: Run) -> list[str]:
     return sky(Path((run.folder.parent.parent / ".base").read_text().strip()))
 
 
+def test_a_soup_is_sealed_and_a_damaged_model_is_none(whole: Path, tmp_path: Path) -> None:
+    run = Run(whole)
+    models = [release(run, "one"), str(shutil.copytree(release(run, "two"), tmp_path / "two"))]
+    made = soup([*models[:1], release(run, "two")], tmp_path / "out", [], Listener())
+    refuse_changed(made.folder)
+    node = read_node(made.folder)
+    assert node is not None and {"model.safetensors", "config.json"} <= node.files.keys()
+    file = tmp_path / "two" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="damaged or changed"):
+        soup(models, tmp_path / "again", ["x"], Listener())
+
+
 def test_folders_of_anywhere_are_measured_on_files(
     seeds: list[Run], base: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +135,7 @@ def test_one_model_or_the_same_twice_is_no_soup(two: list[Path], tmp_path: Path)
 def test_a_model_of_another_tokenizer_is_refused_by_its_first_id(
     two: list[Path], tmp_path: Path
 ) -> None:
+    (two[1] / FILE).unlink()  # its record would tell of the change
     path = two[1] / "tokenizer.json"
     data = json.loads(path.read_text())
     vocabulary = data["model"]["vocab"]
@@ -136,6 +152,7 @@ def test_a_model_of_another_tokenizer_is_refused_by_its_first_id(
 
 
 def test_equal_ids_by_other_rules_are_refused(two: list[Path], tmp_path: Path) -> None:
+    (two[1] / FILE).unlink()  # its record would tell of the change
     path = two[1] / "tokenizer.json"
     data = json.loads(path.read_text())
     data["model"]["merges"].reverse()

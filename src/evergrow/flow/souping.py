@@ -12,7 +12,7 @@ from evergrow.errors import InputError
 from evergrow.flow.find import find_root
 from evergrow.flow.look import measure_files, run_of
 from evergrow.flow.units import KEY_DIGITS
-from evergrow.lineage import FILE, Measured, Node, Soup, read_node
+from evergrow.lineage import Measured, Node, Soup, read_node, write_node
 from evergrow.listener import Listener
 from evergrow.made import Made
 from evergrow.models.card import model_card
@@ -190,7 +190,7 @@ def _write(out: Path, folders: dict[str, Path], made: Soup, scores: list[Measure
         if (chosen / INDEX).exists():
             shutil.copyfile(chosen / INDEX, unfinished / INDEX)
         (unfinished / "README.md").write_text(card, encoding="utf-8")
-        (unfinished / FILE).write_text(node.to_text(), encoding="utf-8")
+        write_node(unfinished, node.to_data())
 
 
 def _node(name: str, parts: Sequence[Path], made: Soup, scores: list[Measured]) -> Node:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evergrow.disk import new_folder, read_object
 from evergrow.errors import InputError
-from evergrow.lineage import FILE
+from evergrow.lineage import FILE, refuse_changed
 from evergrow.models.find import HUB_FILES
 from evergrow.models.weights import Slot, read_slots, read_tensor, write_weights
 
@@ -27,9 +27,11 @@ _OWN = {FILE, "growth.json", "README.md", "trainer_state.json", "model.safetenso
 def refuse_others(folders: Sequence[Path]) -> None:
     """Raise InputError unless the models have one configuration and tensors of the same shapes.
 
-    Headers alone are read. A model with batch norms is refused: what these remember of the data
-    belongs to each model's own weights, and the mean of it to none.
+    None may have changed since its record was made. A model with batch norms is refused: what
+    these remember of the data belongs to each model's own weights, and the mean of it to none.
     """
+    for folder in folders:
+        refuse_changed(folder)
     first, own = folders[0], read_slots(folders[0])
     refuse_statistics(str(first), own)
     for other in folders[1:]:
