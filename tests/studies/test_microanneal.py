@@ -38,7 +38,7 @@ def asked(texts: Path, **more: Any) -> dict[str, Any]:
     named = {"data.web": "land", "data.sea": "sea", "data.sky": "sky", "target.waves": "sea"}
     files = {key: f"{texts}/{folder}/1*.txt" for key, folder in named.items()}
     files["target.waves"] = f"{texts}/sea/0*.txt"
-    return {**files, **SIZES, "stages.0.tokens": 2560, "stages.1.tokens": 1280, **more}
+    return {**files, **SIZES, "stages.0.tokens": 2560, "stages.1.tokens": 10_240, **more}
 
 
 @pytest.mark.slow
