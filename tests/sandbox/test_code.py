@@ -116,6 +116,13 @@ def test_what_sleeps_is_ended_by_the_clock_on_the_wall() -> None:
     )
 
 
+@pytest.mark.parametrize(("more", "kind"), [(0, "passed"), (1, "truncated")])
+def test_what_is_printed_counts_to_the_byte(more: int, kind: str) -> None:
+    program = f"import os\ndef f(): os.write(1, b'x' * {9000 + more})"
+    kinds = {verdict("candidate()", program, Limits(output_bytes=9000)).kind for _ in range(5)}
+    assert kinds == {kind}
+
+
 def test_the_tests_too_are_limited() -> None:
     found = verdict(
         "while candidate(): sum(range(10**6))", "def f(): return 1", Limits(cpu_seconds=1)

@@ -14,7 +14,7 @@ from evergrow.sandbox.process import GRACE, Process
 from evergrow.sandbox.tiers import Tier
 
 SEED = 0  # of what is random in tests and candidates: the same verdict each time
-_MOST_TOLD = 1 << 16  # bytes of a verdict
+_AT_ONCE = 1 << 16  # bytes; a verdict has at most these
 _MOST_SHOWN = 300  # characters of its detail
 
 
@@ -49,25 +49,29 @@ def judged(tier: Tier, source: str, function: str, tests: tuple[str, str], limit
 
 
 def _watched(candidate: Process, judge: Process, hears: socket.socket, limits: Limits) -> Told:
-    """Read what both say until the judge has spoken, hung up, or a limit is reached."""
+    """Read what both say until the judge has spoken, hung up, or a limit is reached.
+
+    What the candidate wrote is read first, so that its length counts the same each time.
+    """
     deadline = time.monotonic() + limits.wall_seconds
     said, num_written = b"", 0
     with selectors.DefaultSelector() as selector:
         selector.register(hears, selectors.EVENT_READ)
         selector.register(candidate.output, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
-                data = os.read(key.fd, _MOST_TOLD)
-                if key.fileobj is hears:
-                    said += data
-                    if not data or len(said) > _MOST_TOLD:
-                        return _understood(said, candidate, judge, limits)
-                    continue
+            ready = {key.fileobj for key, _ in selector.select(left)}
+            if candidate.output in ready:
+                data = os.read(candidate.output.fileno(), _AT_ONCE)
                 if not data:
-                    selector.unregister(key.fileobj)
+                    selector.unregister(candidate.output)
                 num_written += len(data)
                 if num_written > limits.output_bytes:
                     return Told("truncated", f"printed more than {limits.output_bytes:,} bytes")
+            elif hears in ready:
+                data = hears.recv(_AT_ONCE)
+                said += data
+                if not data or len(said) > _AT_ONCE:
+                    return _understood(said, candidate, judge, limits)
     return Told("timed out", f"no end after {limits.wall_seconds:g} s of the clock on the wall")
 
 
