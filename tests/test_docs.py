@@ -54,12 +54,13 @@ def write_text(folder: Path, num_files: int, suffix: str = ".txt") -> None:
 
 
 def test_the_recipe_in_the_docs_and_all_recipes_are_valid(tmp_path: Path) -> None:
-    first, chats, growth = blocks("docs/recipes.md", "yaml")
+    first, adapted, chats, growth = blocks("docs/recipes.md", "yaml")
     whole = yaml.safe_load(first) | yaml.safe_load(growth)
     whole["sources"]["python"] = {"installed": "python"}
     grown = yaml.safe_dump(whole, sort_keys=False)
     recipes = [*(ROOT / "recipes").glob("*.yaml")]
-    for number, recipe in enumerate([first, grown, chats, *blocks("docs/images.md", "yaml")]):
+    written = [first, adapted, grown, chats, *blocks("docs/images.md", "yaml")]
+    for number, recipe in enumerate(written):
         recipes.append(tmp_path / f"{number}.yaml")
         recipes[-1].write_text(recipe, encoding="utf-8")
     assert all(load_recipe(path).stages for path in recipes)
@@ -144,7 +145,7 @@ def test_the_smallest_recipe_and_the_commands_of_its_page_run(
 @pytest.mark.slow
 def test_the_recipe_of_chats_learns_to_answer(tmp_path: Path) -> None:
     write_talks(tmp_path / "talks")
-    recipe = smaller(blocks("docs/recipes.md", "yaml")[1], **{"stages.1.examples": 640})
+    recipe = smaller(blocks("docs/recipes.md", "yaml")[2], **{"stages.1.examples": 640})
     life = carry_out(recipe, tmp_path / "runs", tmp_path, Listener())
     told, answered = life.summary.arms["main"].loss_matrix
     assert life.summary.streams == ["english", "talks"]

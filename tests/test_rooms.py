@@ -102,7 +102,7 @@ def test_modules_have_no_cycle() -> None:
 def test_the_recipe_sees_only_settings() -> None:
     files = (PACKAGE / "recipe").glob("*.py")
     rooms = {target for path in files for _, target in imported(path) if target.count(".") == 2}
-    files_of_recipe = ("adapters", "corpora", "load", "orders", "stages", "whole")
+    files_of_recipe = ("adapters", "corpora", "evaluate", "load", "orders", "stages", "whole")
     own = {f"evergrow.recipe.{name}" for name in files_of_recipe}
     others = rooms - own
     assert {target.rsplit(".")[-1] for target in others} == {"config"}

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from evergrow.disk import sealed
+from evergrow import disk
+from evergrow.disk import locked, sealed
 from evergrow.errors import EvergrowError, InputError
 from evergrow.run import (
     FORMAT,
@@ -30,7 +31,6 @@ from evergrow.run import (
     Start,
     drop_checkpoint,
     load_checkpoint,
-    locked,
     read_checkpoint_state,
     read_manifest,
     save_checkpoint,
@@ -379,7 +379,7 @@ def test_dropping_leaves_nothing_even_of_an_interrupted_drop(tmp_path: Path) -> 
 HOLD = """
     import sys, time
     from pathlib import Path
-    from evergrow.run import locked
+    from evergrow.disk import locked
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
         time.sleep(60)
@@ -395,7 +395,7 @@ def test_a_run_in_use_is_refused_until_its_process_dies(
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with monkeypatch.context() as patch, pytest.raises(InputError) as caught:
-            patch.setattr(sys.modules["evergrow.run"], "LOCK_PATIENCE", 0.1)
+            patch.setattr(disk, "LOCK_PATIENCE", 0.1)
             with locked(folder):
                 pass
         holder.send_signal(signal.SIGKILL)

@@ -1,19 +1,23 @@
-"""Files that are whole or not there: write beside the target, fsync, rename."""
+"""Files that are whole or not there (write beside the target, fsync, rename), and the lock."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from blake3 import blake3
 from safetensors import SafetensorError
 
-from evergrow.errors import EvergrowError
+from evergrow.errors import EvergrowError, InputError
 
+LOCK_PATIENCE = 3.0  # seconds: the children of a killed process need a moment to notice and end
 SEAL = "seal"  # the key of an object's hash of itself
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 # Arrow and safetensors give the reason only in their text.
@@ -186,3 +190,35 @@ def checksum_once(path: Path) -> str:
     if mark not in _KNOWN:
         _KNOWN[mark] = checksum(path)
     return _KNOWN[mark]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; a second process is refused, naming host and pid.
+
+    The lock is the kernel's (flock), so a killed process never leaves one behind. Raises
+    InputError when it is still held after LOCK_PATIENCE seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    with path.open("a+") as file:
+        give_up = time.monotonic() + LOCK_PATIENCE
+        while not _taken(file):
+            if time.monotonic() > give_up:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise InputError(f"{folder}: in use by {holder}; wait for it or stop it")
+            time.sleep(0.05)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock on ``file`` is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -107,6 +107,9 @@ class Measured(Config):
         return self.told.auroc.value if self.told and self.told.auroc else None
 
 
+AVERAGE = "average"  # what the average of several models is called among them
+
+
 class Candidate(Config):
     """A model that stood for choice as a release: what it is called, its key, and its loss, the
     mean over the held-out streams it was trained on."""

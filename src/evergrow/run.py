@@ -1,16 +1,12 @@
-"""One Run on disk: manifest, append-only records, checkpoints and the lock; files, not models."""
+"""One Run on disk: manifest, append-only records and checkpoints; files, not models."""
 
 import difflib
-import fcntl
 import json
 import os
 import shutil
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue
 
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 RECORDS = ("metrics", "evals", "timing")
 REPLAYED_RECORDS = ("metrics", "evals")  # cut back on resume; timing is a clock
-LOCK_PATIENCE = 3.0  # seconds: the children of a killed process need a moment to notice and end
 
 
 class Seen(Config):
@@ -401,38 +396,6 @@ def nearest_path(path: Path) -> Path | None:
     similar = difflib.get_close_matches(missing.name, [place.name for place in beside], 1)
     meant = missing.with_name(similar[0]) / path.relative_to(missing) if similar else missing
     return meant if meant.exists() else None
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; a second process is refused, naming host and pid.
-
-    The lock is the kernel's (flock), so a killed process never leaves one behind. Raises
-    InputError when it is still held after LOCK_PATIENCE seconds.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    with path.open("a+") as file:
-        give_up = time.monotonic() + LOCK_PATIENCE
-        while not _taken(file):
-            if time.monotonic() > give_up:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise InputError(f"{folder}: in use by {holder}; wait for it or stop it")
-            time.sleep(0.05)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
-
-
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock on ``file`` is ours now."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def save_checkpoint(

@@ -22,6 +22,7 @@ SHARED = {"evergrow.cli", *(f"evergrow.cli.{name}" for name in ("live", "options
 # An option enters here with the recipe, study or test that needs it, and leaves with it.
 COMMANDS = {
     "anneal": ["run", "--floor", "--shape", "--tokens"],
+    "soup": ["models", "--evaluate", "--json", "--out"],
     "compare": ["runs", "--csv"],
     "continue": [
         "model",

@@ -54,6 +54,8 @@ MISTAKES = {
     "old='mail/*.txt', got 'notes'",
     "anneal runs/notes/mian --tokens 1k": "runs/notes/mian: no such file or folder; did you mean "
     "'runs/notes/main'?",
+    "soup runs/notes --out both": "soup: expected two models or more, got 1; name the others too, "
+    "or copy the one as it is",
     "log notes.yaml": "notes.yaml: a file; name the run's folder, such as runs/notes",
     "log runs/notes/main/releases/a": "runs/notes/main/releases/a: no run here; it belongs to the "
     "run {here}/runs/notes/main; name that",

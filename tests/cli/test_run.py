@@ -55,7 +55,7 @@ def test_a_plan_draws_rates_and_says_what_is_shared(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "150")
     rates = [0.0, 9.0, 9.0, 1e-3, 9.0, 9.0, 5e-4]  # every third is drawn
-    stage = StagePlan("mail", 1_500, 90_000, 40, {"mail": 90_000}, rates, 7, 1e9, ())
+    stage = StagePlan("mail", 1_500, 90_000, 40, {"mail": 90_000}, rates, 7, 7, 1e9, ())
     run.show_plan(Plan([ArmPlan("long", 2, [stage], ["mail"])], 12_345, 2e9, 5e6, 800.0, 90.0))
     said = capsys.readouterr().out
     for words in (

@@ -56,7 +56,11 @@ def below_the_head(model: nn.Module, kind: str, pixels: Tensor) -> Tensor:
 def test_a_head_alone_learns_as_it_does_on_cached_features(kind: str, tmp_path: Path) -> None:
     run, first, batches = probed(kind, tmp_path)
     head = nn.Sequential(*(copy.deepcopy(first.get_submodule(name)) for name in HEADS[kind]))
-    optimizer = torch.optim.AdamW(head.parameters(), 1e-2, (0.9, 0.95), 1e-8, weight_decay=0.1)
+    maps = {id(part.weight) for part in head if isinstance(part, nn.Linear)}
+    decayed = [p for p in head.parameters() if id(p) in maps]
+    spared = [p for p in head.parameters() if id(p) not in maps]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, 1e-2, (0.9, 0.95), 1e-8)
     cached = [below_the_head(first, kind, batch.pixels_NCHW) for batch in batches]
     for features_ND, batch in zip(cached, batches, strict=True):
         functional.cross_entropy(head(features_ND), batch.targets_NK).backward()

@@ -11,6 +11,7 @@ from flow.tiny import carry, run_of
 from flow.tiny_pictures import PER_STEP, classifier, digits, page_of, save_films
 from images.make import write_dicom
 
+from evergrow.disk import sealed
 from evergrow.run import Run
 
 
@@ -25,7 +26,7 @@ def changed(root: Path, change: Any) -> str:
     path = root / "data" / "audit.json"
     audit = json.loads(path.read_text())
     change(audit)
-    path.write_text(json.dumps(audit))
+    path.write_text(json.dumps(sealed(audit)))
     return page_of(Run(root / "main"))
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tiny_models import assert_rows_differ
 from transformers import AutoImageProcessor, ViTMAEForPreTraining, ViTMAEModel
 
+from evergrow.disk import sealed
 from evergrow.errors import EvergrowError, InputError
 from evergrow.flow.annealing import anneal
 from evergrow.flow.dry import draw_plan
@@ -149,7 +150,7 @@ def test_what_was_learnt_raises_no_alarm(lived: Run, tmp_path: Path) -> None:
     for path in (root / "scores").rglob("loss-*.json"):
         score = json.loads(path.read_text())
         score["losses"] = [{**line, "floor": line["loss"] + 1e-6} for line in score["losses"]]
-        path.write_text(json.dumps(score))
+        path.write_text(json.dumps(sealed(score)))
     write_summary(root, "done")
     page = page_of(Run(root / "main"))
     assert "Not learnt" not in page and "not learnt" not in page

@@ -7,9 +7,10 @@ import pytest
 from flow.tiny import contents, sky
 
 from evergrow.errors import InputError
-from evergrow.flow.rewarm import FACTORS, arm_of, probes_of, proposed, rewarm, why
+from evergrow.flow.rewarm import arm_of, probes_of, rewarm
 from evergrow.listener import Listener
 from evergrow.models.rates import Rates
+from evergrow.report.proposal import FACTORS, proposed, why
 from evergrow.report.rewarm import Probe
 
 SMALL = {"held_out.tokens": 500, "train.threads": 1, "train.batch_size": 2}

@@ -11,11 +11,13 @@ import torch
 from flow.tiny import PER_STEP, Killed, assert_same, carry, killed_at, run_of, tiny
 from safetensors.torch import load_file
 
+from evergrow import disk
+from evergrow.disk import locked
 from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow import pages
 from evergrow.listener import Listener, Progress
 from evergrow.objectives.causal import Causal
-from evergrow.run import Run, locked
+from evergrow.run import Run
 from evergrow.scores import measure
 from evergrow.stage import checkpoints, release
 from evergrow.stage import legs as stage
@@ -197,7 +199,7 @@ def test_a_record_cut_from_outside_is_refused(
 def test_a_run_in_use_is_refused(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_room, "LOCK_PATIENCE", 0.0)
+    monkeypatch.setattr(disk, "LOCK_PATIENCE", 0.0)
     (tmp_path / "tiny").mkdir()
     with locked(tmp_path / "tiny"), pytest.raises(InputError) as refused:
         carry(tiny(), tmp_path, base)

@@ -184,7 +184,10 @@ def test_slips_of_the_finger_have_their_sentence(overrides: dict[str, Any], said
             {"chats": ["c.jsonl"], "message_field": "m"},
             ".message_field: unknown key; did you mean 'messages_field'?",
         ),
-        ({"chats": []}, ".chats: expected a list of at least 1, got []"),
+        (
+            {"chats": []},
+            ": give chats (globs of files) or installed: questions, one of the two",
+        ),
     ],
 )
 def test_mistakes_in_a_source_of_chats(source: dict[str, Any], said: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evergrow.flow.rewarm import FACTORS
+from evergrow.report.proposal import FACTORS
 from evergrow.studies import STUDIES
 from evergrow.studies.harness import study_recipe
 from evergrow.studies.rewarm_probe import LONGER, conclude

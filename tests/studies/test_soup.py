@@ -3,9 +3,8 @@ from typing import Any
 
 from stage_records import stage_record
 
-from evergrow.lineage import Candidate, Soup
+from evergrow.lineage import AVERAGE, Candidate, Soup
 from evergrow.run import Run, StageRecord
-from evergrow.stage.orders import AVERAGE
 from evergrow.studies import STUDIES
 from evergrow.studies.harness import study_recipe
 from evergrow.studies.soup import ORDERS, losses_of

@@ -10,8 +10,8 @@ from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = (
-    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), soup (7), growth (16), "
-    "growth-bert (15), microanneal (4), microanneal-full (11) or rewarm-probe (9)."
+    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), growth (16), "
+    "growth-bert (15), soup (7), rewarm-probe (9), microanneal (4) or microanneal-full (11)."
 )
 
 

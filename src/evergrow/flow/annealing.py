@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from evergrow.disk import locked
 from evergrow.errors import InputError
 from evergrow.flow.find import find_root, find_run, last_done, unit_of
 from evergrow.flow.pages import write_pages
@@ -13,7 +14,7 @@ from evergrow.flow.verbs import refuse_unfinished
 from evergrow.listener import Listener
 from evergrow.made import Made, Settings
 from evergrow.recipe import Recipe
-from evergrow.run import Branch, Run, StageRecord, locked
+from evergrow.run import Branch, Run, StageRecord
 from evergrow.schedules import AnnealShape, Segment, branch
 from evergrow.stage import checkpoints
 from evergrow.stage.legs import Schedule, carry_out_stage, measure, restore, train_branch

@@ -14,11 +14,12 @@ from evergrow.corpus.curate.why import Answer
 from evergrow.corpus.curate.why import why as told_of
 from evergrow.corpus.policies.config import PolicyConfig
 from evergrow.data.corpora import FOLDER, curated, make_corpora
+from evergrow.disk import locked
 from evergrow.errors import InputError
 from evergrow.listener import Listener
 from evergrow.recipe import CorpusRecipe
 from evergrow.report import write_report
-from evergrow.run import locked, refuse_missing
+from evergrow.run import refuse_missing
 from evergrow.strict_yaml import load_yaml
 
 MADE_BY = "make it with 'evergrow curate', or give the folder that holds it"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from evergrow.disk import locked
 from evergrow.errors import EvergrowError, InputError, Stopped
 from evergrow.flow.pages import Carried, Refreshed, write_pages
 from evergrow.flow.progress import counting
@@ -13,7 +14,7 @@ from evergrow.flow.skills import score_skills
 from evergrow.flow.units import Unit
 from evergrow.flow.workers import Job, Workers
 from evergrow.listener import Listener, Progress
-from evergrow.run import Run, locked
+from evergrow.run import Run
 from evergrow.stage import checkpoints
 from evergrow.stage.adopt import adopt
 from evergrow.stage.legs import carry_out_stage

@@ -10,6 +10,7 @@ from evergrow.config import decode
 from evergrow.corpus.config import SourceConfig
 from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
+from evergrow.disk import locked
 from evergrow.errors import InputError
 from evergrow.flow.find import find_root, find_run, last_done
 from evergrow.lineage import FILE, Measured, read_node
@@ -20,7 +21,7 @@ from evergrow.models.load import load_model
 from evergrow.models.sample import generate
 from evergrow.objectives.text import HeldOut, measure_text
 from evergrow.recipe import Recipe
-from evergrow.run import Run, drop_checkpoint, locked
+from evergrow.run import Run, drop_checkpoint
 from evergrow.scores.measure import measure_release
 from evergrow.scores.opening import Opened
 from evergrow.stage import checkpoints

@@ -13,7 +13,7 @@ from evergrow.data.corpora import Wish, as_it_is, curated, make_corpora
 from evergrow.data.prepare import prepare
 from evergrow.data.prepared import WAYS_OUT, Asked, Prepared
 from evergrow.data.standing import standing_corpora
-from evergrow.disk import checksum, write_file
+from evergrow.disk import checksum, locked, write_file
 from evergrow.errors import InputError
 from evergrow.flow.before import refuse_early
 from evergrow.flow.dispatch import train_units
@@ -28,7 +28,7 @@ from evergrow.models.config import kind_of_preset
 from evergrow.models.find import find_model
 from evergrow.models.load import kind_in, model_key
 from evergrow.recipe import Recipe, load_recipe
-from evergrow.run import Begin, Manifest, Run, StageRecord, Start, locked, write_manifest
+from evergrow.run import Begin, Manifest, Run, StageRecord, Start, write_manifest
 from evergrow.scores.opening import Opened
 from evergrow.stage import checkpoints
 from evergrow.stage.architecture import refuse_changed

@@ -12,7 +12,7 @@ from evergrow.errors import InputError
 from evergrow.flow.find import find_root
 from evergrow.flow.look import measure_files, run_of
 from evergrow.flow.units import KEY_DIGITS
-from evergrow.lineage import Measured, Node, Soup, read_node, write_node
+from evergrow.lineage import AVERAGE, Measured, Node, Soup, read_node, write_node
 from evergrow.listener import Listener
 from evergrow.made import Made
 from evergrow.models.card import model_card
@@ -24,7 +24,7 @@ from evergrow.models.soup import copy_beside, refuse_others, write_average
 from evergrow.recipe import Recipe
 from evergrow.scores.measure import measure_release
 from evergrow.scores.opening import Opened
-from evergrow.stage.orders import AVERAGE, best_of, in_words
+from evergrow.stage.orders import best_of, in_words
 from evergrow.stage.versions import VERSION, commit, package_version
 from evergrow.stream.tokenizer import load_tokenizer, tokenizer_hash
 

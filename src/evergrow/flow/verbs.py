@@ -6,7 +6,7 @@ from typing import Any
 
 from evergrow.config import override
 from evergrow.corpus.config import SourceConfig
-from evergrow.disk import write_file
+from evergrow.disk import locked, write_file
 from evergrow.errors import InputError
 from evergrow.flow.asked import Mix
 from evergrow.flow.before import refuse_early
@@ -22,7 +22,7 @@ from evergrow.images.config import ImageSourceConfig
 from evergrow.listener import Listener
 from evergrow.made import chosen
 from evergrow.recipe import LENGTHS, Recipe, decode_recipe, load_recipe
-from evergrow.run import Run, locked
+from evergrow.run import Run
 from evergrow.stage.architecture import read_config
 
 

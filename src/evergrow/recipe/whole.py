@@ -16,9 +16,7 @@ from pydantic import (
 
 from evergrow.config import (
     Config,
-    Count,
     Name,
-    PositiveCount,
     Workers,
     WrongSettings,
     decode,
@@ -42,38 +40,13 @@ from evergrow.objectives.config import (
 )
 from evergrow.recipe.adapters import refuse_beside, refuse_growth_after
 from evergrow.recipe.corpora import refuse_corpora
+from evergrow.recipe.evaluate import CheckpointConfig, EvaluateConfig
 from evergrow.recipe.orders import ingredients, refuse_restless, spread
 from evergrow.recipe.stages import LENGTHS, Beginning, Replay, StageConfig
 from evergrow.schedules import ScheduleConfig
 from evergrow.stream.config import TokenizerConfig
 from evergrow.strict_yaml import Raw
 from evergrow.train.config import Refill
-
-
-class EvaluateConfig(Config):
-    """What is measured besides every stage's release."""
-
-    every: Count = Field(
-        default=0, description="tokens between measurements inside a stage; 0: none"
-    )
-    part: PositiveCount = Field(
-        default=8_000,
-        description="held-out tokens or pictures a source, inside a stage; of pictures to be "
-        "classified a draw by a hash, else the first ones",
-    )
-    sources: list[Name] = Field(default=[], description="sources that are only ever measured")
-    sample_tokens: Count = Field(
-        default=60, description="length of the text sampled after each stage"
-    )
-
-
-class CheckpointConfig(Config):
-    """How often a running stage is saved; branch points and ends always are."""
-
-    every: PositiveCount | None = Field(
-        default=None, description="tokens; default: a tenth of the stage"
-    )
-
 
 MOST_SEEDS = 1_000
 

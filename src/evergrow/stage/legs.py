@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from pydantic import JsonValue
 
+from evergrow.disk import locked
 from evergrow.errors import EvergrowError, Stopped
 from evergrow.lineage import Measured, read_node
 from evergrow.listener import Listener, Progress, Reading
 from evergrow.models.find import find_model
 from evergrow.models.lora import has_expert_maps
-from evergrow.run import Run, load_checkpoint, locked, read_checkpoint_state
+from evergrow.run import Run, load_checkpoint, read_checkpoint_state
 from evergrow.schedules import Segment, rate
 from evergrow.scores.measure import measure_part, measure_release
 from evergrow.stage import checkpoints

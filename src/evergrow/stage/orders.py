@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evergrow.lineage import Candidate, Measured, Soup, read_node
+from evergrow.lineage import AVERAGE, Candidate, Measured, Soup, read_node
 from evergrow.listener import Listener
 from evergrow.made import Made
 from evergrow.models.load import load_model
@@ -22,8 +22,6 @@ from evergrow.stage.release import node_of, write_release
 from evergrow.stage.versions import VERSION
 from evergrow.stage.work import Work, open_work
 from evergrow.train.loop import load_weights, weights
-
-AVERAGE = "average"
 
 
 def make_soup(folder: Path, index: int, listener: Listener) -> None:

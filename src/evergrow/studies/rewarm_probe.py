@@ -7,8 +7,8 @@ tokens: English of installed packages, then the standard library of Python, as t
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
-from evergrow.flow.rewarm import FACTORS, proposed
 from evergrow.recipe import Recipe
+from evergrow.report.proposal import FACTORS, proposed
 from evergrow.report.rewarm import Probe
 from evergrow.run import Run
 from evergrow.scores.store import losses

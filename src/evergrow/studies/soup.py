@@ -7,10 +7,9 @@ from the rate of the trunk to zero. Every number is the mean over what both stag
 
 from collections.abc import Callable
 
-from evergrow.lineage import Soup
+from evergrow.lineage import AVERAGE, Soup
 from evergrow.recipe import Recipe
 from evergrow.run import Run, root_of
-from evergrow.stage.orders import AVERAGE
 from evergrow.stage.summary import summarise_run
 from evergrow.studies.findings import Arms, Settings
 from evergrow.studies.harness import Claim, Study

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from transformers import GenerationConfig
 
-from evergrow.disk import checksum, new_folder
+from evergrow.disk import checksum, locked, new_folder
 from evergrow.errors import InputError
 from evergrow.models.cache import cache
 from evergrow.models.gguf.config import config_of
@@ -16,7 +16,6 @@ from evergrow.models.gguf.weights import model_of
 from evergrow.models.origin import Origin, write_origin
 from evergrow.models.quiet import undisturbed
 from evergrow.models.save_tokenizer import save_tokenizer
-from evergrow.run import locked
 
 VERSION = 3  # raise by hand when the same file is unpacked to other bytes
 # The tokens that end a text: of a document, of a turn, of a message to a tool.
