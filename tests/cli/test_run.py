@@ -13,6 +13,7 @@ from evergrow.cli import run
 from evergrow.cli.options import mix_of
 from evergrow.flow.asked import Mix
 from evergrow.flow.dry import ArmPlan, Plan, StagePlan
+from evergrow.models.describe import StepMemory
 from evergrow.schedules import AnnealShape
 from evergrow.stage.changes import Change, Moment
 from evergrow.stage.summary import ArmSummary, Summary
@@ -26,7 +27,7 @@ def test_shapes_are_those_of_schedules() -> None:
     ("args", "said"),
     [
         (["run", "{tmp}/r.yaml"], "{tmp}/r.yaml: no such file; recipes that come along: growing, "
-         "images, quickstart, tree"),
+         "images, olmo2_small, quickstart, tree"),
         (["run", "quickstart", "dry"], "'dry': expected key=value, for example "
          "train.batch_size=8"),
         (["extend", "{tmp}", "--tokens", "2 billion"],
@@ -55,8 +56,11 @@ def test_a_plan_draws_rates_and_says_what_is_shared(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "150")
     rates = [0.0, 9.0, 9.0, 1e-3, 9.0, 9.0, 5e-4]  # every third is drawn
+    memory = StepMemory(int(5e8), 0, 0, int(1.5e9), 0)
     stage = StagePlan("mail", 1_500, 90_000, 40, {"mail": 90_000}, rates, 7, 7, 1e9, ())
-    run.show_plan(Plan([ArmPlan("long", 2, [stage], ["mail"])], 12_345, 2e9, 5e6, 800.0, 90.0))
+    run.show_plan(
+        Plan([ArmPlan("long", 2, [stage], ["mail"])], 12_345, memory, 1, 5e6, 800.0, 90.0)
+    )
     said = capsys.readouterr().out
     for words in (
         "long, seed 2", "mail (shared)", "1,500", "mail 90,000", "▁▁▁", "step 40",

@@ -13,6 +13,15 @@ from evergrow.objectives.config import (
 )
 from evergrow.train.config import LoopConfig
 
+
+def test_training_is_set_as_olmo_2_was() -> None:
+    # arXiv 2501.00656, section 3, and its configurations, whose z-loss the text prints as 1e-4
+    train = TrainConfig(batch_size=1)
+    adam = train.optimizer
+    assert (adam.beta1, adam.beta2, adam.epsilon, adam.weight_decay) == (0.9, 0.95, 1e-8, 0.1)
+    assert (train.z_loss, train.clip_norm, train.skip_sigma) == (1e-5, 1.0, 6.0)
+
+
 # Of each objective: the form of its data, and the kinds of model that it trains.
 CASES = {
     "causal": ("tokens", ("causal",)),

@@ -30,9 +30,10 @@ def soup(
     as_json: Json = False,
 ) -> None:
     """Average models, measure each and the average, and write the best of all as a release."""
-    from evergrow.flow.asked import refuse_no_files
+    from evergrow.flow.asked import refuse_no_files, refuse_single
     from evergrow.models.find import refuse_no_path
 
+    refuse_single(models)
     refuse_no_files(evaluate or [], Path.cwd(), "--evaluate")
     for model in models:
         refuse_no_path(model)

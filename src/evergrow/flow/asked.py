@@ -72,3 +72,12 @@ def _patterns(source: AnySource) -> tuple[str, list[str]]:
     if isinstance(source, ChatSourceConfig):
         return "chats", source.chats
     return "images", source.images
+
+
+def refuse_single(models: Sequence[str]) -> None:
+    """Raise InputError for less than two models to be averaged."""
+    if len(models) < 2:
+        raise InputError(
+            f"soup: expected two models or more, got {len(models)}; name the others too, or copy "
+            "the one as it is"
+        )

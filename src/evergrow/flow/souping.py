@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from evergrow.config import decode
 from evergrow.disk import new_folder
 from evergrow.errors import InputError
+from evergrow.flow.asked import refuse_single
 from evergrow.flow.find import find_root
 from evergrow.flow.look import measure_files, run_of
 from evergrow.flow.units import KEY_DIGITS
@@ -48,11 +49,7 @@ def soup(models: Sequence[str], out: Path, evaluate: Sequence[str], listener: Li
     tokenizer, for folders that are no releases of one run where no files are given, and when
     ``out`` is there.
     """
-    if len(models) < 2:
-        raise InputError(
-            f"soup: expected two models or more, got {len(models)}; name the others too, or copy "
-            "the one as it is"
-        )
+    refuse_single(models)
     if out.exists():
         raise InputError(f"--out: {out} is there already; name a new folder")
     folders = _named(models)
