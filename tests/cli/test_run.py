@@ -27,7 +27,7 @@ def test_shapes_are_those_of_schedules() -> None:
     ("args", "said"),
     [
         (["run", "{tmp}/r.yaml"], "{tmp}/r.yaml: no such file; recipes that come along: growing, "
-         "images, olmo2_small, quickstart, tree"),
+         "images, olmo2_small, quickstart, smollm2, tree"),
         (["run", "quickstart", "dry"], "'dry': expected key=value, for example "
          "train.batch_size=8"),
         (["extend", "{tmp}", "--tokens", "2 billion"],
