@@ -346,10 +346,19 @@ def test_a_damaged_file_is_a_sentence_or_makes_no_difference(
         shutil.copytree(whole.parent, root / "tiny")
         how = damage(root / "tiny" / file, draw)
         with suppress(EvergrowError):  # another kind of error would be a traceback
-            if told(verb, root, base) != undamaged(verb):
+            if told(verb, root, base) != undamaged(verb) and not is_left_out(verb, file, how):
                 other.append(f"{file}: {how}")
         shutil.rmtree(root)
     assert other == []
+
+
+def is_left_out(verb: str, file: Path, how: str) -> bool:
+    """Whether the page has no more than a gap there: of a record that was taken away whole, a
+    score (which `eval` measures again) or a manifest of texts (without it they are not finished).
+    """
+    records = ("scores/*/*.json", "corpora/*/corpus.json", "data/*/manifest.json")
+    is_record = any(file.match(pattern) for pattern in records)
+    return verb == "report" and how == "gone" and is_record
 
 
 @pytest.mark.slow
