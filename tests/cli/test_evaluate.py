@@ -44,7 +44,8 @@ def test_a_score_says_what_it_rests_on(
     assert ["no model", "empty answer", "2.5", ""] in cells
     assert (
         "mine: interval: Wilson; 1 answers an item, temperature 0.5, top_p 0.9, at most 64 tokens, "
-        "seed 3, as a chat; cut at the most tokens: 2; sandbox: bubblewrap\n"
+        "seed 3, as a chat; cut at the most tokens: 2; sandbox: bubblewrap "
+        "(keeps out network, files, other processes, environment)\n"
         "training data checked against this suite: unknown: because\n"
     ) in out
     assert out.splitlines()[-1].startswith("the first is better: +50.0 points, p = 1.9e-06")

@@ -302,3 +302,14 @@ def test_the_log_lists_the_orders_below_their_stage(
         f"    ├── release releases/mid, the best: {chosen(made).chosen}",
         "    └── next (causal, done, from the release): trunk to 2,048 tokens",
     ]
+
+
+def test_the_first_order_draws_the_adapters_of_the_stage_without_orders(
+    base: Path, tmp_path: Path
+) -> None:
+    mid = {**MID, "train": {"lora": {"rank": 2}}, "schedule": {"kind": "linear", "peak_lr": 1e-3}}
+    plain = run_of(carry(tiny(stages=[PLAIN[0], mid]), tmp_path / "plain", base))
+    several = tiny(stages=[PLAIN[0], {**mid, "orders": 2}])
+    first = weights(run_of(carry(several, tmp_path / "orders", base)), "mid-order-1")
+    for name, weight in weights(plain, "mid").items():
+        assert torch.equal(first[name], weight), name

@@ -8,6 +8,8 @@ from evergrow.flow import shift
 from evergrow.flow.ahead import ahead_of_model, ahead_of_run
 from evergrow.flow.shift import SAMPLE_BYTES, kind_of_shift, measure_shift, sample
 from evergrow.listener import Listener
+from evergrow.models.load import load_model
+from evergrow.models.rates import usual_peak
 
 
 def test_a_shift_is_named_by_the_new_loss_over_the_old() -> None:
@@ -38,6 +40,8 @@ def test_a_model_is_measured_beside_the_files_that_are_named(base: Path, model: 
     assert found.peak is not None
     assert found.rate == pytest.approx(0.3 * found.peak)
     assert "by its size" in found.why_rate
+    num_parameters = sum(weight.numel() for weight in load_model(model).parameters())
+    assert found.peak == pytest.approx(usual_peak(num_parameters))
     alone = measure_shift(str(model), sky(base))
     assert (alone.ratio, alone.share) == (None, 0.05)
     assert "no old text" in alone.why_share

@@ -24,6 +24,7 @@ from transformers import (
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from evergrow.disk import checksum
 from evergrow.errors import InputError
 from evergrow.models.brought import stored_dtype
 from evergrow.models.find import find_model
@@ -80,7 +81,7 @@ def test_few_bits_unpack_to_bfloat16_and_say_so(
     held = load_model(folder).state_dict()
     for name, tensor in written.state_dict().items():
         torch.testing.assert_close(held[name], tensor, rtol=2**-8, atol=0)
-    digest = unpacking.checksum(path)
+    digest = checksum(path)
     assert read_origin(folder) == Origin(
         file="tiny.Q4_1.gguf", blake3=digest, type="Q4_1", bits=4, name="Tiny", licence="apache-2.0"
     )

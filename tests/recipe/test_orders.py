@@ -83,3 +83,8 @@ def test_a_stage_called_like_an_order_is_refused() -> None:
 def test_a_stage_after_orders_has_no_trunk_to_grow_from() -> None:
     with pytest.raises(InputError, match="begins at a release and has no trunk to grow from"):
         of_stages({}, {"orders": 2, "schedule": LINEAR}, {"grow": {"to": {"layers": 2}}})
+
+
+def test_all_orders_draw_by_the_name_of_the_stage_they_make() -> None:
+    made = spread_out({}, {"orders": 2, "schedule": LINEAR}, {})
+    assert [made.keyed_name(i) for i in range(5)] == ["s0", "s1", "s1", "s1", "s2"]

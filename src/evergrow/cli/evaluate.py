@@ -184,6 +184,8 @@ def _told(score: "SuiteScore") -> str:
     if score.counts:
         parts.append(", ".join(f"{name}: {number:,}" for name, number in score.counts.items()))
     if score.tier:
-        parts.append(f"sandbox: {score.tier}")
+        from evergrow.sandbox.tiers import TIERS
+
+        parts.append(f"sandbox: {score.tier} (keeps out {TIERS[score.tier].keeps_out})")
     lines = f"{score.model}: {'; '.join(parts)}"
     return f"{lines}\ntraining data checked against this suite: {score.searched}"

@@ -13,7 +13,7 @@ from evergrow.flow.shift import Shift, measure_shift
 from evergrow.flow.verbs import stage_after
 from evergrow.listener import Listener
 from evergrow.run import Run
-from evergrow.schedules import Segment, StageSchedule, num_steps, rate
+from evergrow.schedules import StageSchedule, num_steps, rate
 from evergrow.stage.records import Timing, read_lines
 
 
@@ -66,15 +66,11 @@ def ahead_of_run(
         tokens=steps * per_step,
         first_rate=rates[0],
         highest_rate=max(rates),
-        last_rate=rates[-1] if laid.release is None else _end(laid.release),
+        last_rate=rates[-1] if laid.release is None else laid.release[-1].to_lr,
         replay=recipe.replay_of(index).fraction,
         seconds=steps * per_step * pace / read if read else None,
     )
     return Ahead(measure_shift(str(folder), data) if data else None, stage)
-
-
-def _end(segments: Sequence[Segment]) -> float:
-    return segments[-1].to_lr
 
 
 def ahead_of_model(

@@ -1,9 +1,10 @@
 """At which rate a finished model can go on: what its maker wrote down, else a rule by its size."""
 
+import math
 from pathlib import Path
 
-from evergrow.models.load import empty_model
 from evergrow.models.rates import Rates, recorded_rates, usual_peak
+from evergrow.models.weights import read_slots
 from evergrow.train.trainer import is_trainer_checkpoint, reached
 
 LOWEST = 0.1  # of the peak: where cosines end that say nothing else
@@ -27,6 +28,5 @@ def likely_rates(folder: Path, documented: float | None) -> Rates:
         return Rates(documented, last, "as given")
     if found is not None:
         return found
-    num_parameters = sum(tensor.numel() for tensor in empty_model(folder).parameters())
-    peak = usual_peak(num_parameters)
+    peak = usual_peak(sum(math.prod(slot.shape) for slot in read_slots(folder).values()))
     return Rates(peak, LOWEST * peak, RULE_BY_SIZE)

@@ -18,12 +18,11 @@ from evergrow.corpus.quarantine import Quarantine
 from evergrow.corpus.reader import read_documents
 from evergrow.errors import InputError
 from evergrow.flow.first_stage import SEQUENCE_LENGTH, absolute
-from evergrow.flow.rates import RULE_BY_SIZE, known_rates
+from evergrow.flow.rates import likely_rates
 from evergrow.models.describe import context_window
 from evergrow.models.find import find_model
 from evergrow.models.kind import OF_PICTURES, kind_of
 from evergrow.models.load import load_model
-from evergrow.models.rates import usual_peak
 from evergrow.objectives.text import HeldOut, measure_text
 from evergrow.recipe import Recipe
 from evergrow.run import Run, root_of
@@ -108,7 +107,7 @@ def measure_shift(model: str, data: Sequence[str], evaluate: Sequence[str] = ())
     old += [one for one in found if one.name == "old"]
     ratio = found[0].loss / mean(one.loss for one in old) if old else None
     share, why_share = _share(ratio)
-    rate, peak, why_rate = (None, None, _OF_THE_RUN) if run else _rate(folder, loaded)
+    rate, peak, why_rate = (None, None, _OF_THE_RUN) if run else _rate(folder)
     return Shift(
         model=model,
         new=found[0],
@@ -210,13 +209,9 @@ def _share(ratio: float | None) -> tuple[float, str]:
 _OF_THE_RUN = "the run's schedule goes on"
 
 
-def _rate(folder: Path, model: PreTrainedModel) -> tuple[float, float, str]:
+def _rate(folder: Path) -> tuple[float, float, str]:
     """A careful rate, the peak, and who says so."""
-    known = known_rates(folder)
-    if known is None:
-        peak, source = usual_peak(sum(p.numel() for p in model.parameters())), RULE_BY_SIZE
-    else:
-        peak, source = known.peak, known.source
+    peak, _, source = likely_rates(folder, None)
     low, high = START
     return (
         low * peak,

@@ -8,7 +8,6 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from evergrow.disk import checksum, new_folder, read_object
+from evergrow.disk import checksum_once, new_folder, read_object
 from evergrow.errors import InputError
 from evergrow.models.brought import (
     MERGED,
@@ -27,7 +26,7 @@ from evergrow.models.brought import (
     stored_dtype,
 )
 from evergrow.models.cache import cache
-from evergrow.models.load import COPY, load_model, model_key, weight_files
+from evergrow.models.load import COPY, load_model, model_key
 from evergrow.models.lora import CONFIG, WEIGHTS, refuse_without_peft
 from evergrow.models.quiet import undisturbed
 
@@ -59,24 +58,16 @@ def merged_folder(folder: Path, find: Callable[[str | Path], Path]) -> Path:
     refuse_without_peft(str(folder))
     settings = _settings(folder)
     base = _base(folder, settings, find)
-    files = [folder / CONFIG, folder / WEIGHTS, *_tokenizer(folder)]
-    key = _key(folder, base, _stamps([*files, base / "config.json", *weight_files(base)]))
-    target = cache() / "adapters" / f"{folder.resolve().name}-{key}"
+    target = cache() / "adapters" / f"{folder.resolve().name}-{_key(folder, base)}"
     if not (target / "config.json").exists():
         _write(target, folder, base, settings)
     return target
 
 
-def _stamps(files: list[Path]) -> tuple[tuple[str, int, int], ...]:
-    found = ((str(file), file.stat()) for file in files)
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
-
-
-@lru_cache(maxsize=16)
-def _key(folder: Path, base: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    """A hash of all that goes in; hashed again when a file's ``stamps`` differ."""
+def _key(folder: Path, base: Path) -> str:
+    """A hash of all that goes in."""
     files = [folder / CONFIG, folder / WEIGHTS, *_tokenizer(folder)]
-    parts = [str(VERSION), model_key(base), *(checksum(file) for file in files)]
+    parts = [str(VERSION), model_key(base), *(checksum_once(file) for file in files)]
     return blake3("\n".join(parts).encode()).hexdigest()[:16]
 
 

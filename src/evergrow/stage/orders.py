@@ -50,8 +50,8 @@ def _make(work: Work) -> None:
     soup = choose(keys, found, [run.manifest.stages[place] for place in record.path])
     work.listener.say(f"{run.manifest.arm}, {record.name}: {in_words(soup)}")
     load_weights(model, weights(load_model(folders[soup.chosen])))
+    shutil.rmtree(kept)  # before the stage is done, after which nobody would come by
     _release(work, soup, keys[soup.chosen], read_node(folders[parts[0].name]))
-    shutil.rmtree(kept)
 
 
 def average_key(record: StageRecord) -> str:
@@ -134,4 +134,5 @@ def _release(work: Work, soup: Soup, chosen: str, ingredient: Any) -> None:
     details = {**node.details, "soup": soup.model_dump(mode="json")}
     release = f"releases/{record.name}"
     write_release(work, run.folder / release, node.model_copy(update={"details": details}))
-    run.save_stage(work.index, status="done", release=release, soup=soup, offsets=run.offsets())
+    ends = {"offsets": run.offsets(), "digests": run.digests()}
+    run.save_stage(work.index, status="done", release=release, soup=soup, **ends)

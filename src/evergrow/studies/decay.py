@@ -7,9 +7,10 @@ Hu et al. 2024, MiniCPM (2404.06395, section 4.3): a decay over 10 % of the toke
 from evergrow.recipe import Recipe
 from evergrow.studies.findings import Arms, Settings
 from evergrow.studies.harness import Claim, Study
+from evergrow.studies.infinite import MEASURES
 from evergrow.studies.infinite import RECIPE as INFINITE
 from evergrow.studies.infinite import arms as arms_of_infinite
-from evergrow.studies.infinite import cell, measure
+from evergrow.studies.rewarm import NO_MATTER
 
 PERCENT = (2.5, 10, 15, 20)  # of a stage, in which the rate falls to its floor
 USUAL = 15
@@ -49,6 +50,13 @@ def _short(percent: float, text: str, number: str) -> Claim:
     return Claim(text, (name_of(percent), number), "above", (name_of(USUAL), number))
 
 
+def _alike(percent: float) -> Claim:
+    """Another decay ends like the usual one."""
+    text = f"a decay of {percent:g} % ends like one of {USUAL} %"
+    ends = (name_of(percent), "average"), (name_of(USUAL), "average")
+    return Claim(text, ends[0], "equal", ends[1], NO_MATTER)
+
+
 def _whatever(percent: float) -> list[Claim]:
     """What the study infinite found, under another decay."""
     arm = name_of(percent)
@@ -79,30 +87,12 @@ STUDY = Study(
     paper="Hu et al. 2024, arXiv 2404.06395; Singh et al. 2025, arXiv 2503.02844",
     recipe=RECIPE,
     arms=arms,
-    measures={
-        "average": measure("average"),
-        "forgetting": measure("forgetting"),
-        "transient peak": measure("transient_peak"),
-        "first, after stage 1": cell(0, 0),
-        "newest": cell(-1, -1),
-    },
+    measures=MEASURES,
     claims=[
         _short(2.5, "a decay of 2.5 % ends higher than one of 15 %", "average"),
         _short(2.5, "also after the long first stage alone", "first, after stage 1"),
-        Claim(
-            "a decay of 10 % ends like one of 15 %",
-            (name_of(10), "average"),
-            "equal",
-            (name_of(USUAL), "average"),
-            0.029,  # 0.02 nats, as in the study rewarm
-        ),
-        Claim(
-            "a decay of 20 % ends like one of 15 %",
-            (name_of(20), "average"),
-            "equal",
-            (name_of(USUAL), "average"),
-            0.029,
-        ),
+        _alike(10),
+        _alike(20),
         *(claim for percent in PERCENT for claim in _whatever(percent)),
         Claim(
             "replay forgets less, cosine",

@@ -68,6 +68,15 @@ def cell(row: int, column: int) -> Callable[[Run], float | None]:
     return lambda run: summarise_run(run, root_of(run)).loss_matrix[row][column]
 
 
+MEASURES = {
+    "average": measure("average"),
+    "forgetting": measure("forgetting"),
+    "transient peak": measure("transient_peak"),
+    "first, after stage 1": cell(0, 0),
+    "newest": cell(-1, -1),
+}
+
+
 def both(text: str, measure: str, expected: Expected) -> list[Claim]:
     """The infinite schedule against the cosine, without replay and with it."""
     return [
@@ -121,12 +130,6 @@ STUDY = Study(
     paper="Singh et al. 2025, arXiv 2503.02844",
     recipe=RECIPE,
     arms=arms,
-    measures={
-        "average": measure("average"),
-        "forgetting": measure("forgetting"),
-        "transient peak": measure("transient_peak"),
-        "first, after stage 1": cell(0, 0),
-        "newest": cell(-1, -1),
-    },
+    measures=MEASURES,
     claims=CLAIMS,
 )

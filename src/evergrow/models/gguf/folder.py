@@ -1,12 +1,11 @@
 """Where GGUF files are unpacked: once for each content, into a folder below the cache."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
 from transformers import GenerationConfig
 
-from evergrow.disk import checksum, locked, new_folder
+from evergrow.disk import checksum_once, locked, new_folder
 from evergrow.errors import InputError
 from evergrow.models.cache import cache
 from evergrow.models.gguf.config import config_of
@@ -28,7 +27,7 @@ def unpacked(path: Path) -> Path:
     It is there whole or not at all. Raises InputError for a file that holds no model that is known
     here, and EvergrowError on a full disk.
     """
-    digest = _digest(path.resolve(), path.stat().st_size, path.stat().st_mtime_ns)
+    digest = checksum_once(path)
     folder = cache() / "gguf" / f"{path.stem}-{digest[:16]}-v{VERSION}"
     if folder.exists():
         return folder
@@ -37,12 +36,6 @@ def unpacked(path: Path) -> Path:
         if not folder.exists():  # another process may have made it meanwhile
             _unpack(file, digest, folder)
     return folder
-
-
-@lru_cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    """The file's hash, read once a process as long as its size and time stay."""
-    return checksum(path)
 
 
 def _unpack(file: GgufFile, digest: str, folder: Path) -> None:
