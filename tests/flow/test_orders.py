@@ -310,6 +310,10 @@ def test_the_first_order_draws_the_adapters_of_the_stage_without_orders(
     mid = {**MID, "train": {"lora": {"rank": 2}}, "schedule": {"kind": "linear", "peak_lr": 1e-3}}
     plain = run_of(carry(tiny(stages=[PLAIN[0], mid]), tmp_path / "plain", base))
     several = tiny(stages=[PLAIN[0], {**mid, "orders": 2}])
-    first = weights(run_of(carry(several, tmp_path / "orders", base)), "mid-order-1")
+    run = run_of(carry(several, tmp_path / "orders", base))
+    first = weights(run, "mid-order-1")
     for name, weight in weights(plain, "mid").items():
         assert torch.equal(first[name], weight), name
+    assert weights(run, "mid").keys() == first.keys()  # merged, like what it is made of
+    told: Any = node(run, "mid").details["lora"]
+    assert told["mid"]["rank"] == 2

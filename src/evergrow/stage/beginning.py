@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from evergrow.errors import EvergrowError, InputError
+from evergrow.models.config import LoraConfig
 from evergrow.models.find import find_model
 from evergrow.models.load import load_model, model_key
 from evergrow.models.lora import Adapter
@@ -39,12 +40,18 @@ def passed_at(run: Run, mark: Mark) -> int:
     return read_checkpoint_state(run.checkpoints / mark.name).passed
 
 
+def adapters_of(run: Run, recipe: Recipe, index: int) -> LoraConfig | None:
+    """The adapters that stage ``index`` trains; one that is made of several orders trains none."""
+    is_made = bool(run.manifest.stages[index].ingredients)
+    return None if is_made else recipe.train_of(index).lora
+
+
 def adapt(run: Run, recipe: Recipe, index: int, model: Any) -> Adapter | None:
     """Put the adapters of stage ``index`` into ``model``, which has the weights it begins with.
 
     They are drawn by the Run's seed and the stage's name. None where the stage trains the weights.
     """
-    lora = recipe.train_of(index).lora
+    lora = adapters_of(run, recipe, index)
     if lora is None:
         return None
     return Adapter(model, lora, key_of("lora", run.manifest.seed, recipe.keyed_name(index)))

@@ -39,8 +39,9 @@ def make_soup(folder: Path, index: int, listener: Listener) -> None:
 def _make(work: Work) -> None:
     run, record, model = work.run, work.record, work.model
     kind: Any = model
-    run.save_stage(work.index, status="training", model=count(work.recipe, work.index, kind))
     parts = [run.manifest.stages[place] for place in record.ingredients]
+    facts = {"model": count(work.recipe, work.index, kind), "adapters": parts[0].adapters}
+    run.save_stage(work.index, status="training", **facts)
     folders = {part.name: run.folder / str(part.release) for part in parts}
     kept = run.folder / ".average"
     write_average([*folders.values()], kept)

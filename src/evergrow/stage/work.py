@@ -30,7 +30,7 @@ from evergrow.stage.architecture import (
     own_clock,
     refuse_changed,
 )
-from evergrow.stage.beginning import adapt, begun_at, first_model, load_beginning
+from evergrow.stage.beginning import adapt, adapters_of, begun_at, first_model, load_beginning
 from evergrow.stage.counts import count
 from evergrow.stage.versions import environment
 from evergrow.stream.plan import SampleStream
@@ -186,13 +186,14 @@ def _plain_model(
     """The model of a stage: its first weights where ``fresh`` is to hear of them, else meaningless
     ones, or those that adapters go on."""
     train, begin = recipe.train_of(index), run.manifest.stages[index].begin
+    adapts = adapters_of(run, recipe, index) is not None
     if fresh is not None:
         model: Any = opened.objective_at(index).first_model(fresh.say)
-    elif train.lora is not None and begin.kind == "start":
+    elif adapts and begin.kind == "start":
         model = first_model(run, recipe, index, opened)
     else:
         model = empty_model(architecture(run.folder, recipe, index))
-    if train.lora is not None and begin.kind != "start":
+    if adapts and begin.kind != "start":
         load_beginning(run, recipe, index, opened, model)
     if train.activation_checkpointing:
         if not model.supports_gradient_checkpointing:
