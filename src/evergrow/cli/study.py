@@ -10,8 +10,8 @@ from evergrow.cli.terminal import console
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = (
-    "infinite (13 CPU minutes for three seeds), decay (20), rewarm (12), growth (16), "
-    "growth-bert (15), soup (7), rewarm-probe (9), microanneal (4) or microanneal-full (11)."
+    "infinite (13 CPU minutes for three seeds), decay (27), rewarm (12), growth (16), "
+    "growth-bert (15), soup (4), rewarm-probe (4), microanneal (2) or microanneal-full (5)."
 )
 
 
